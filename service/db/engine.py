@@ -1,0 +1,64 @@
+"""The control plane's SQLAlchemy engine, and its unit of work."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+from service.core.errors import DatabaseUnavailable
+from service.core.settings import DatabaseSettings
+from service.db.pool import session_settings
+from service.db.sqlstate import to_domain
+
+# The control plane is rarely used; the connections belong to the table plane.
+_POOL_SIZE = 2
+_OVERFLOW = 3
+
+
+def make_engine(url: str, settings: DatabaseSettings, *, role: str | None) -> AsyncEngine:
+    """An engine on asyncpg. Nothing is connected until it is used."""
+    return create_async_engine(
+        make_url(url).set(drivername="postgresql+asyncpg"),
+        pool_size=_POOL_SIZE,
+        max_overflow=_OVERFLOW,
+        pool_pre_ping=True,
+        pool_timeout=settings.pool_timeout,
+        connect_args={
+            "timeout": settings.connect_timeout,
+            "server_settings": dict(session_settings(settings, role)),
+        },
+        hide_parameters=True,
+    )
+
+
+class UnitOfWork:
+    """Opens a session whose work is kept whole when the block ends, and dropped whole on any error."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._sessions = async_sessionmaker(engine, expire_on_commit=False)
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncSession]:
+        """A session in a transaction.
+
+        Raises:
+            DatabaseUnavailable: PostgreSQL cannot be reached.
+            RowhouseError: PostgreSQL refused a statement.
+        """
+        try:
+            async with self._sessions.begin() as session:
+                yield session
+        except DBAPIError as error:
+            raise _explain(error) from error
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise DatabaseUnavailable("The database cannot be reached.") from error
+
+
+def _explain(error: DBAPIError) -> Exception:
+    cause = error.orig.__cause__ if error.orig else None
+    if isinstance(cause, asyncpg.PostgresError) and not error.connection_invalidated:
+        return to_domain(cause)
+    return DatabaseUnavailable("The database cannot be reached.")

@@ -1,0 +1,79 @@
+"""PostgreSQL's SQLSTATE to a domain error (PostgreSQL manual, appendix A).
+
+Read from the code and the constraint's name, never from English text. What PostgreSQL says is passed on only in the
+classes whose messages speak of the caller's own input.
+"""
+
+import asyncpg
+
+from service.core.errors import (
+    Conflict,
+    DatabaseRejected,
+    DatabaseUnavailable,
+    FieldError,
+    Forbidden,
+    InvalidBody,
+    LimitExceeded,
+    RowhouseError,
+    UnfilteredWrite,
+)
+
+# Raised by rowhouse.refuse(), for checks that only the running statement can make.
+MAX_AFFECTED = "RH001"
+ROW_POLICY = "RH002"
+
+RETRYABLE = frozenset({"40001", "40P01"})
+_CONSTRAINTS = {
+    "23505": "A row with this key is there already.",
+    "23503": "Another row is referred to that is not there, or still refers to this one.",
+    "23P01": "The row overlaps with one that is there already.",
+}
+
+
+def to_domain(error: asyncpg.PostgresError) -> RowhouseError:
+    """The domain error for what PostgreSQL reported; the SQLSTATE is its code."""
+    state = error.sqlstate or "XX000"
+    if special := _special(state, error):
+        return special
+    match state[:2]:
+        case "22" | "23":
+            return InvalidBody(error.args[0], details=None, fields=_fields(error), code=state)
+        case "42" | "0A":
+            return DatabaseRejected("PostgreSQL does not take this request for these columns.", code=state)
+        case "08" | "53" | "57" | "58":
+            return DatabaseUnavailable("The database cannot serve this now.", code=state)
+        case "21" | "2F" | "38" | "39" | "44" | "54" | "P0":
+            return DatabaseRejected("The database refused the request.", code=state)
+        case _:
+            return DatabaseUnavailable("The database could not complete the request.", code=state)
+
+
+def _special(state: str, error: asyncpg.PostgresError) -> RowhouseError | None:
+    if message := _CONSTRAINTS.get(state):
+        return Conflict(
+            message, details=error.detail, hint=f"Constraint {error.constraint_name} of {error.table_name}.", code=state
+        )
+    match state:
+        case "23502":
+            return InvalidBody(f"Column {error.column_name!r} must have a value.", fields=_fields(error), code=state)
+        case "23514":
+            return InvalidBody(f"The row violates the check {error.constraint_name!r}.", code=state)
+        case "42501":
+            return Forbidden("The database does not allow the service to do this.")
+        case "57014":
+            return LimitExceeded(
+                "The statement took longer than the service allows and was stopped.",
+                hint="Narrow the filter, ask for fewer rows, or order by an indexed column.",
+                code=state,
+            )
+        case "40001" | "40P01":
+            return DatabaseUnavailable("Other writers kept getting in the way; try again.", retry_after=1, code=state)
+        case "RH001":
+            return UnfilteredWrite(error.args[0], code="PGRST124")
+        case "RH002":
+            return Forbidden("The row would not be one that you may write.", code="42501")
+    return None
+
+
+def _fields(error: asyncpg.PostgresError) -> list[FieldError]:
+    return [FieldError(error.column_name, "must have a value")] if error.column_name else []

@@ -1,0 +1,6 @@
+"""Rowhouse's own tables, in the schema `rowhouse`."""
+
+from service.models.system.cluster import Cluster
+from service.models.system.identity import ApiKey, Grant, RefreshToken, User
+
+__all__ = ["ApiKey", "Cluster", "Grant", "RefreshToken", "User"]

@@ -1,0 +1,47 @@
+"""A compiled statement: SQL with `$n` parameters, and which value goes where."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import ARRAY, Executable, Text, bindparam
+from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
+from sqlalchemy.sql import ClauseElement
+from sqlalchemy.sql.elements import BindParameter
+
+from service.query.plan import Bind, Plan, binds
+
+_DIALECT = asyncpg_dialect()
+_EPOCH = "epoch"
+
+
+class Parameters:
+    """Names the bound values of one plan while it is compiled."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._names = {id(bind): f"b{number}" for number, bind in enumerate(binds(plan))}
+
+    def __getitem__(self, bind: Bind) -> "BindParameter[object]":
+        return bindparam(self._names[id(bind)], type_=ARRAY(Text()) if bind.is_list else Text())
+
+    @staticmethod
+    def epoch() -> "BindParameter[str]":
+        return bindparam(_EPOCH, type_=Text())
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """SQL, and for each `$n` the number of the plan's bind (None: the epoch)."""
+
+    sql: str
+    sources: tuple[int | None, ...]
+
+    def arguments(self, plan: Plan, epoch: str) -> list[object]:
+        """The values of a plan of this statement's shape, in the order of `$1`, `$2`, …"""
+        values = binds(plan)
+        return [epoch if source is None else values[source].value for source in self.sources]
+
+
+def finish(element: ClauseElement | Executable) -> Statement:
+    """Compile for asyncpg. Every value must have come through `Parameters`: nothing is written into the SQL."""
+    compiled = element.compile(dialect=_DIALECT)  # type: ignore[union-attr]
+    names = compiled.positiontup or []
+    return Statement(str(compiled), tuple(None if name == _EPOCH else int(name.removeprefix("b")) for name in names))

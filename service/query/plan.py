@@ -1,0 +1,281 @@
+"""Plans: what is asked of the tables, as frozen values. Parsers make them, policy adds to them, compile reads them.
+
+A plan is hashable by its *shape*: the values that a request binds do not take part in equality, so that every request
+of the same shape shares one compiled statement. Resources compare by identity.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from service.catalog.resource import Relation, Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """A value that is bound when the statement runs. Its text is PostgreSQL's to judge.
+
+    `is_list` is part of the shape: a list is bound as one text array.
+    """
+
+    value: object = field(compare=False)
+    is_list: bool = False
+
+
+class Operator(StrEnum):
+    """Operators of the query language that compare a column with a value."""
+
+    EQ = "eq"
+    NEQ = "neq"
+    GT = "gt"
+    GTE = "gte"
+    LT = "lt"
+    LTE = "lte"
+    LIKE = "like"
+    ILIKE = "ilike"
+    MATCH = "match"
+    IMATCH = "imatch"
+    IN = "in"
+    IS = "is"
+
+
+class IsValue(StrEnum):
+    """What `is` compares with."""
+
+    NULL = "null"
+    NOT_NULL = "not_null"
+    TRUE = "true"
+    FALSE = "false"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnRef:
+    """A column of the plan's table, optionally cast."""
+
+    name: str
+    cast: str | None = None
+
+
+# The row version, under the name that asks for it.
+VERSION_COLUMN = "_etag"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """`column operator value`. For `is` the value is part of the shape, and `operand` is None."""
+
+    column: ColumnRef
+    operator: Operator
+    operand: Bind | None = None
+    constant: IsValue | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    term: "Predicate"
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    terms: tuple["Predicate", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    terms: tuple["Predicate", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HasVersion:
+    """The row is in one of these versions."""
+
+    versions: Bind
+
+
+Predicate = Comparison | Not | And | Or | HasVersion
+
+
+@dataclass(frozen=True, slots=True)
+class OrderTerm:
+    """PostgreSQL's default stands where `nulls_first` is None: last when ascending, first when descending."""
+
+    column: ColumnRef
+    is_descending: bool = False
+    nulls_first: bool | None = None
+
+    @property
+    def puts_nulls_first(self) -> bool:
+        return self.is_descending if self.nulls_first is None else self.nulls_first
+
+
+@dataclass(frozen=True, slots=True)
+class AfterKey:
+    """Begin after the row whose sort values these are; None where the value was NULL."""
+
+    values: tuple[Bind | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AllColumns:
+    """`*`"""
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """A column in the answer, under `alias`."""
+
+    column: ColumnRef
+    alias: str
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """Related rows in the answer, under `alias`. `is_inner` drops the rows that have none."""
+
+    relation: Relation
+    alias: str
+    plan: "ReadPlan"
+    is_inner: bool = False
+
+
+SelectItem = AllColumns | Selected | Embedded
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPlan:
+    """Rows of a table: which, what of them, in which order, how many.
+
+    `after` is no part of `where`: a count is of all that `where` selects, on whichever page.
+    """
+
+    resource: Resource
+    select: tuple[SelectItem, ...] = (AllColumns(),)
+    where: Predicate | None = None
+    order: tuple[OrderTerm, ...] = ()
+    after: AfterKey | None = None
+    limit: Bind | None = None
+    offset: Bind | None = None
+    wants_count: bool = False
+
+    @property
+    def embeds(self) -> tuple[Embedded, ...]:
+        return tuple(item for item in self.select if isinstance(item, Embedded))
+
+    @property
+    def is_whole_row(self) -> bool:
+        return self.select == (AllColumns(),)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a write does besides writing.
+
+    `check` must hold for each row as written; `max_affected` ends the statement where more rows would change;
+    `answer` is what is returned of the rows, or None for nothing but their number.
+    """
+
+    actor: Bind
+    request: Bind
+    check: Predicate | None = None
+    max_affected: Bind | None = None
+    answer: ReadPlan | None = None
+
+
+class OnConflict(StrEnum):
+    """What an insert does where the key is taken."""
+
+    FAIL = "fail"
+    REPLACE = "replace"
+    IGNORE = "ignore"
+
+
+@dataclass(frozen=True, slots=True)
+class InsertPlan:
+    """Rows from a JSON array. Columns that are not named take their defaults.
+
+    `replaceable` is what the row that is there must meet for REPLACE to touch it.
+    """
+
+    resource: Resource
+    columns: tuple[str, ...]
+    body: Bind
+    written: Written
+    on_conflict: OnConflict = OnConflict.FAIL
+    replaceable: Predicate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UpdatePlan:
+    """Set columns of the selected rows from a JSON object. `defaults` go back to their defaults."""
+
+    resource: Resource
+    columns: tuple[str, ...]
+    body: Bind
+    where: Predicate | None
+    written: Written
+    defaults: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeletePlan:
+    """Delete the selected rows."""
+
+    resource: Resource
+    where: Predicate | None
+    written: Written
+
+
+WritePlan = InsertPlan | UpdatePlan | DeletePlan
+Plan = ReadPlan | WritePlan
+
+
+def all_of(*predicates: Predicate | None) -> Predicate | None:
+    """The conjunction of those that are there."""
+    terms = tuple(term for term in predicates if term is not None)
+    if len(terms) < 2:
+        return terms[0] if terms else None
+    return And(terms)
+
+
+def binds(plan: Plan) -> list[Bind]:
+    """Every bound value of a plan, in an order that depends on its shape alone."""
+    return list(_binds(plan))
+
+
+def _binds(node: object) -> Iterator[Bind]:
+    match node:
+        case None | AllColumns() | Selected() | OrderTerm():
+            return
+        case Bind():
+            yield node
+        case Comparison(operand=operand):
+            yield from _binds(operand)
+        case Not(term=term):
+            yield from _binds(term)
+        case And(terms=terms) | Or(terms=terms) | AfterKey(values=terms):
+            for term in terms:
+                yield from _binds(term)
+        case HasVersion(versions=versions):
+            yield versions
+        case Embedded(plan=plan):
+            yield from _binds(plan)
+        case ReadPlan():
+            for item in node.select:
+                yield from _binds(item)
+            for part in (node.where, node.after, node.limit, node.offset):
+                yield from _binds(part)
+        case Written():
+            for part in (node.actor, node.request, node.check, node.max_affected, node.answer):
+                yield from _binds(part)
+        case InsertPlan():
+            for part in (node.body, node.written, node.replaceable):
+                yield from _binds(part)
+        case UpdatePlan():
+            for part in (node.body, node.where, node.written):
+                yield from _binds(part)
+        case DeletePlan():
+            for part in (node.where, node.written):
+                yield from _binds(part)
+        case _:
+            raise TypeError(f"{type(node).__name__} is no part of a plan")
