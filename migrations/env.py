@@ -38,7 +38,6 @@ def _configure(connection: Connection) -> None:
     )
 
 
-
 def _migrate(connection: Connection) -> None:
     connection.execute(text("select pg_advisory_lock(:key)"), {"key": LOCK_KEY})
     connection.execute(text(f"set lock_timeout = '{LOCK_TIMEOUT}'"))

@@ -6,7 +6,7 @@ from alembic import op
 revision = "t0001"
 down_revision = None
 branch_labels = ("tables",)
-depends_on = "r0001"
+depends_on = None
 
 _TABLES = ("airlines", "airports", "planes", "weather", "flights")
 

@@ -13,11 +13,7 @@ _DIALECT = postgresql()
 def declared_resources(base: type[DeclarativeBase]) -> tuple[Resource, ...]:
     """A resource for each mapped class, related both ways, in the order in which the tables depend on each other."""
     configure_mappers()
-    ways = [
-        _relation(relationship)
-        for mapper in base.registry.mappers
-        for relationship in mapper.relationships
-    ]
+    ways = [_relation(relationship) for mapper in base.registry.mappers for relationship in mapper.relationships]
     return tuple(
         Resource.build(
             table.name,

@@ -63,9 +63,7 @@ class Resource:
     comment: str | None
 
     @classmethod
-    def build(
-        cls, name: str, table: Table, columns: tuple[Column, ...], relations: tuple[Relation, ...]
-    ) -> "Resource":
+    def build(cls, name: str, table: Table, columns: tuple[Column, ...], relations: tuple[Relation, ...]) -> "Resource":
         return cls(
             name=name,
             table=table,

@@ -41,6 +41,7 @@ class RowhouseError(Exception):
     """An error with a stable code, in the caller's terms.
 
     `details` and `hint` follow PostgREST's error body; `fields` names the parts of the input at fault.
+    `constraint` is the database's constraint that was violated.
     """
 
     code: ClassVar[str] = "internal_error"
@@ -53,9 +54,11 @@ class RowhouseError(Exception):
         hint: str | None = None,
         fields: Sequence[FieldError] = (),
         code: str | None = None,
+        constraint: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
+        self.constraint = constraint
         self.details = details
         self.hint = hint
         self.fields = tuple(fields)
@@ -110,6 +113,10 @@ class MethodNotAllowed(RowhouseError):
 
 class NotAcceptable(RowhouseError):
     code = "PGRST107"
+
+
+class UnsupportedMediaType(RowhouseError):
+    code = "unsupported_media_type"
 
 
 class LimitExceeded(RowhouseError):

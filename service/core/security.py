@@ -117,7 +117,7 @@ def development_secret(data_dir: Path) -> str:
     path = data_dir / "jwt-secret"
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
-        with path.open("x", opener=_private) as file:
+        with open(path, "x", opener=_private) as file:
             file.write(secrets.token_urlsafe(48))
     except FileExistsError:
         pass

@@ -68,11 +68,12 @@ async def pending(connection: "asyncpg.Connection[asyncpg.Record]") -> Migration
         return MigrationState((head(Branch.ROWHOUSE),))
     present = {row[0] for row in await connection.fetch("select version_num from rowhouse.alembic_version")}
     script = ScriptDirectory.from_config(alembic_config(""))
-    known = {revision.revision for revision in script.walk_revisions()}
-    missing = []
-    for branch in Branch:
-        revisions = {item.revision for item in script.iterate_revisions(f"{branch}@head", "base")}
-        has_begun = bool(present & revisions) or branch is Branch.ROWHOUSE
-        if has_begun and head(branch) not in present and not present - known:
-            missing.append(head(branch))
-    return MigrationState(tuple(missing))
+    if present - {item.revision for item in script.walk_revisions()}:
+        return MigrationState(())  # a newer release has migrated already: old ones go on while it rolls out
+    return MigrationState(tuple(head(branch) for branch in Branch if _is_behind(script, branch, present)))
+
+
+def _is_behind(script: ScriptDirectory, branch: Branch, present: set[str]) -> bool:
+    revisions = {item.revision for item in script.iterate_revisions(f"{branch}@head", "base")}
+    has_begun = bool(present & revisions) or branch is Branch.ROWHOUSE
+    return has_begun and head(branch) not in present

@@ -46,7 +46,7 @@ class TablePool:
     async def open(cls, url: str, settings: DatabaseSettings, *, role: str | None) -> "TablePool":
         """Make the pool without connecting: a database that is down must not keep the service from starting."""
 
-        async def prepare(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+        async def prepare(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
             await connection.set_type_codec(
                 "json", schema="pg_catalog", format="binary", encoder=_encode, decoder=bytes
             )

@@ -17,10 +17,7 @@ from service.core.errors import (
     RowhouseError,
     UnfilteredWrite,
 )
-
-# Raised by rowhouse.refuse(), for checks that only the running statement can make.
-MAX_AFFECTED = "RH001"
-ROW_POLICY = "RH002"
+from service.core.states import MAX_AFFECTED, ROW_POLICY
 
 RETRYABLE = frozenset({"40001", "40P01"})
 _CONSTRAINTS = {
@@ -37,7 +34,7 @@ def to_domain(error: asyncpg.PostgresError) -> RowhouseError:
         return special
     match state[:2]:
         case "22" | "23":
-            return InvalidBody(error.args[0], details=None, fields=_fields(error), code=state)
+            return InvalidBody(error.args[0], fields=_fields(error), code=state)
         case "42" | "0A":
             return DatabaseRejected("PostgreSQL does not take this request for these columns.", code=state)
         case "08" | "53" | "57" | "58":
@@ -50,14 +47,14 @@ def to_domain(error: asyncpg.PostgresError) -> RowhouseError:
 
 def _special(state: str, error: asyncpg.PostgresError) -> RowhouseError | None:
     if message := _CONSTRAINTS.get(state):
-        return Conflict(
-            message, details=error.detail, hint=f"Constraint {error.constraint_name} of {error.table_name}.", code=state
-        )
+        return Conflict(message, details=error.detail, code=state, constraint=error.constraint_name)
     match state:
         case "23502":
             return InvalidBody(f"Column {error.column_name!r} must have a value.", fields=_fields(error), code=state)
         case "23514":
-            return InvalidBody(f"The row violates the check {error.constraint_name!r}.", code=state)
+            return InvalidBody(
+                f"The row violates the check {error.constraint_name!r}.", code=state, constraint=error.constraint_name
+            )
         case "42501":
             return Forbidden("The database does not allow the service to do this.")
         case "57014":
@@ -68,9 +65,9 @@ def _special(state: str, error: asyncpg.PostgresError) -> RowhouseError | None:
             )
         case "40001" | "40P01":
             return DatabaseUnavailable("Other writers kept getting in the way; try again.", retry_after=1, code=state)
-        case "RH001":
+        case _ if state == MAX_AFFECTED:
             return UnfilteredWrite(error.args[0], code="PGRST124")
-        case "RH002":
+        case _ if state == ROW_POLICY:
             return Forbidden("The row would not be one that you may write.", code="42501")
     return None
 

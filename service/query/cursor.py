@@ -19,30 +19,33 @@ def fingerprint(parameters: Sequence[tuple[str, str]]) -> str:
     return hashlib.blake2s(orjson.dumps(sorted(parameters)), digest_size=6).hexdigest()
 
 
-def encode(bound_to: str, last_key: bytes) -> str:
-    """The token for the page behind a row; `last_key` is a JSON array of its sort values as text."""
-    return urlsafe_b64encode(orjson.dumps([bound_to, orjson.loads(last_key)])).decode().rstrip("=")
+def encode(bound_to: str, last_key: bytes, position: int) -> str:
+    """The token for the page behind a row.
+
+    `last_key` is a JSON array of the row's sort values as text; `position` is how many rows lie before the page.
+    """
+    return urlsafe_b64encode(orjson.dumps([bound_to, orjson.loads(last_key), position])).decode().rstrip("=")
 
 
-def decode(token: str, bound_to: str, resource: Resource, order: tuple[OrderTerm, ...]) -> AfterKey:
-    """Where to begin.
+def decode(token: str, bound_to: str, resource: Resource, order: tuple[OrderTerm, ...]) -> tuple[AfterKey, int]:
+    """Where to begin, and how many rows lie before.
 
     Raises:
         InvalidQuery: no cursor of ours, or one for another sort or filter.
     """
     try:
-        found, values = orjson.loads(urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-    except ValueError:
+        found, values, position = orjson.loads(urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+    except (ValueError, TypeError):
         raise _unusable("The cursor cannot be read.") from None
     if found != bound_to:
         raise _unusable("The cursor belongs to another sort or filter.")
-    if not isinstance(values, list) or len(values) != len(order):
+    if not (isinstance(values, list) and isinstance(position, int) and len(values) == len(order)):
         raise _unusable("The cursor cannot be read.")
     for value, term in zip(values, order, strict=True):
         is_null_allowed = resource.columns[term.column.name].is_nullable
         if not isinstance(value, str) and not (value is None and is_null_allowed):
             raise _unusable("The cursor cannot be read.")
-    return AfterKey(tuple(None if value is None else Bind(value) for value in values))
+    return AfterKey(tuple(None if value is None else Bind(value) for value in values)), position
 
 
 def _unusable(message: str) -> InvalidQuery:

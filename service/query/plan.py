@@ -5,21 +5,29 @@ of the same shape shares one compiled statement. Resources compare by identity.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from service.catalog.resource import Relation, Resource
+
+
+class BindKind(StrEnum):
+    """How a value travels: a text, a list as one array of texts, or JSON as bytes."""
+
+    TEXT = "text"
+    LIST = "list"
+    JSON = "json"
 
 
 @dataclass(frozen=True, slots=True)
 class Bind:
     """A value that is bound when the statement runs. Its text is PostgreSQL's to judge.
 
-    `is_list` is part of the shape: a list is bound as one text array.
+    A bind stands in one place of one plan. Its kind is part of the shape, its value is not.
     """
 
     value: object = field(compare=False)
-    is_list: bool = False
+    kind: BindKind = BindKind.TEXT
 
 
 class Operator(StrEnum):
@@ -236,6 +244,29 @@ def all_of(*predicates: Predicate | None) -> Predicate | None:
     if len(terms) < 2:
         return terms[0] if terms else None
     return And(terms)
+
+
+def fresh(predicate: Predicate | None) -> Predicate | None:
+    """The same predicate with binds of its own, so that it may stand in a plan more than once."""
+    match predicate:
+        case Comparison(operand=Bind() as operand):
+            return replace(predicate, operand=replace(operand))
+        case Not(term=term):
+            return Not(_renewed(term))
+        case And(terms=terms):
+            return And(tuple(map(_renewed, terms)))
+        case Or(terms=terms):
+            return Or(tuple(map(_renewed, terms)))
+        case HasVersion(versions=versions):
+            return HasVersion(replace(versions))
+        case _:
+            return predicate
+
+
+def _renewed(predicate: Predicate) -> Predicate:
+    renewed = fresh(predicate)
+    assert renewed is not None
+    return renewed
 
 
 def binds(plan: Plan) -> list[Bind]:

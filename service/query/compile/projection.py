@@ -93,7 +93,9 @@ class Projector:
         else:
             # At most one row belongs; without a key there that says so, one is taken.
             is_unique = {there for _, there in item.relation.pairs} >= set(item.plan.resource.key)
-            lateral = (query if is_unique else query.limit(sa.literal_column("1"))).correlate(parent).lateral(f"e{number}")
+            lateral = (
+                (query if is_unique else query.limit(sa.literal_column("1"))).correlate(parent).lateral(f"e{number}")
+            )
         return lateral, lateral.c[0]
 
     def _is_present(self, item: Embedded, parent: FromClause) -> ColumnElement[bool]:

@@ -1,26 +1,37 @@
 """A compiled statement: SQL with `$n` parameters, and which value goes where."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import ARRAY, Executable, Text, bindparam
+from sqlalchemy import ARRAY, JSON, Executable, Text, bindparam
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.elements import BindParameter
+from sqlalchemy.types import TypeEngine
 
-from service.query.plan import Bind, Plan, binds
+from service.query.plan import Bind, BindKind, Plan, binds
 
 _DIALECT = asyncpg_dialect()
 _EPOCH = "epoch"
+_TYPES: dict[BindKind, TypeEngine[Any]] = {
+    BindKind.TEXT: Text(),
+    BindKind.LIST: ARRAY(Text()),
+    BindKind.JSON: JSON(),
+}
 
 
 class Parameters:
     """Names the bound values of one plan while it is compiled."""
 
     def __init__(self, plan: Plan) -> None:
-        self._names = {id(bind): f"b{number}" for number, bind in enumerate(binds(plan))}
+        found = binds(plan)
+        self._names = {id(bind): f"b{number}" for number, bind in enumerate(found)}
+        if len(self._names) != len(found):
+            # Statements are shared by shape, and two places that share a value here may not do so elsewhere.
+            raise ValueError("a bind stands in two places of a plan")
 
     def __getitem__(self, bind: Bind) -> "BindParameter[object]":
-        return bindparam(self._names[id(bind)], type_=ARRAY(Text()) if bind.is_list else Text())
+        return bindparam(self._names[id(bind)], type_=_TYPES[bind.kind])
 
     @staticmethod
     def epoch() -> "BindParameter[str]":

@@ -11,10 +11,11 @@
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import CTE, JSON, ColumnElement, FromClause, Subquery, Text, true
+from sqlalchemy import CTE, ColumnElement, FromClause, Subquery, Text, true
 from sqlalchemy.dialects import postgresql
 
 from service.catalog.resource import Resource
+from service.core.states import MAX_AFFECTED, ROW_POLICY
 from service.query.compile.predicate import Conditions, SqlType
 from service.query.compile.projection import EMPTY_ARRAY, Projector
 from service.query.compile.statement import Parameters, Statement, finish
@@ -29,10 +30,6 @@ from service.query.plan import (
     WritePlan,
     Written,
 )
-
-# States that rowhouse.refuse() raises; `service.db.sqlstate` reads them.
-MAX_AFFECTED = "RH001"
-ROW_POLICY = "RH002"
 
 
 def compile_write(plan: WritePlan) -> Statement:
@@ -77,8 +74,7 @@ def _context(written: Written, parameters: Parameters) -> CTE:
 def _body(resource: Resource, columns: tuple[str, ...], body: Bind, context: CTE, parameters: Parameters) -> Subquery:
     """The rows of the body, typed as the table's columns are, behind the caller's identity."""
     typed = [sa.column(name, SqlType(resource.columns[name].sql_type)) for name in columns]
-    source = sa.cast(parameters[body], JSON)
-    records = sa.func.json_to_recordset(source).table_valued(*typed, name="j").render_derived(with_types=True)
+    records = sa.func.json_to_recordset(parameters[body]).table_valued(*typed, name="j").render_derived(with_types=True)
     return sa.select(*(records.c[name] for name in columns)).select_from(context.join(records, true())).subquery("b")
 
 

@@ -6,7 +6,7 @@ from service.catalog.catalog import unknown_column
 from service.catalog.resource import Resource
 from service.core.errors import InvalidQuery, LimitExceeded
 from service.query.parse.reader import Reader
-from service.query.plan import And, Bind, ColumnRef, Comparison, IsValue, Not, Operator, Or, Predicate
+from service.query.plan import And, Bind, BindKind, ColumnRef, Comparison, IsValue, Not, Operator, Or, Predicate
 
 _TEXT_TYPES = ("text", "varchar", "character", "char", "name", "citext", "bpchar")
 _PATTERNS = frozenset({Operator.LIKE, Operator.ILIKE})
@@ -82,7 +82,7 @@ def _comparison(
     if operator is Operator.IS:
         return Comparison(column, operator, constant=_constant(reader.item() if is_inside else reader.rest()))
     if operator is Operator.IN:
-        return Comparison(column, operator, Bind(reader.items(), is_list=True))
+        return Comparison(column, operator, Bind(reader.items(), BindKind.LIST))
     sql_type = resource.columns[column.name].sql_type
     if operator in _ON_TEXT and not sql_type.startswith(_TEXT_TYPES):
         raise InvalidQuery(f"{operator.value!r} compares text, and column {column.name!r} is {sql_type}.")

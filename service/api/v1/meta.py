@@ -1,0 +1,40 @@
+"""What the API serves."""
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from service.api.dependencies import Caller, Connected
+from service.api.responses import responses
+from service.core.errors import AuthenticationFailed
+from service.core.types import Action
+
+router = APIRouter(prefix="/api/v1", tags=["Tables"])
+
+
+class TableInfo(BaseModel):
+    """A table, and what the caller may do with it."""
+
+    name: str = Field(description="Name of the table, as in its path.", examples=["flights"])
+    comment: str | None = Field(description="What it holds.")
+    key: list[str] = Field(description="Columns of its key, in the order in which a path names them.")
+    actions: list[Action] = Field(description="What the caller may do.")
+
+
+@router.get(
+    "/-/tables",
+    summary="Tables",
+    description="The tables that the caller may do something with.",
+    responses=responses(AuthenticationFailed),
+)
+async def tables(principal: Caller, runtime: Connected) -> list[TableInfo]:
+    await runtime.policy.refresh()
+    infos = (
+        TableInfo(
+            name=resource.name,
+            comment=resource.comment,
+            key=list(resource.key),
+            actions=[action for action in Action if runtime.policy.may(principal, resource, action)],
+        )
+        for resource in runtime.catalog
+    )
+    return [info for info in infos if info.actions]

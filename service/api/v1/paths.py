@@ -1,0 +1,111 @@
+"""Paths of the table plane: `/api/v1/{table}` and `/api/v1/{table}/{key}`.
+
+Only `-` and `rpc` are reserved. Percent-encoding is undone after the path is cut, so a key may hold a slash (`%2F`), and
+a key that is `-` is written `%2D`.
+"""
+
+from dataclasses import dataclass
+from urllib.parse import quote, unquote_to_bytes
+
+from service.catalog.resource import Resource
+from service.core.errors import InvalidQuery
+from service.query.parse.reader import Reader
+from service.query.plan import Bind, ColumnRef, Comparison, Operator, Predicate, all_of
+
+PREFIX = "/api/v1/"
+_RAW_PREFIX = PREFIX.encode()
+_RESERVED = (b"-", b"rpc")
+_TABLES = b"-/tables/"
+
+
+@dataclass(frozen=True, slots=True)
+class TablePath:
+    """A table by name, and the text of a key where one row is meant."""
+
+    table: str
+    key: str | None
+
+    @property
+    def route(self) -> str:
+        """The template for metrics and logs. Tables are few; keys are not."""
+        return f"{PREFIX}{self.table}" + ("/{key}" if self.key is not None else "")
+
+
+def parse_path(raw_path: bytes) -> TablePath | None:
+    """The table path, or None where the path is not the table plane's.
+
+    Raises:
+        InvalidQuery: the path is not UTF-8 or has a NUL character.
+    """
+    if not raw_path.startswith(_RAW_PREFIX):
+        return None
+    rest = raw_path[len(_RAW_PREFIX) :]
+    is_long_form = rest.startswith(_TABLES)
+    segments = (rest[len(_TABLES) :] if is_long_form else rest).split(b"/")
+    if not segments[0] or (segments[0] in _RESERVED and not is_long_form):
+        return None
+    if len(segments) > 2 or segments[-1] in (b"", b"-"):
+        return None
+    return TablePath(_decode(segments[0]), _decode(segments[1]) if len(segments) == 2 else None)
+
+
+def _decode(segment: bytes) -> str:
+    try:
+        text = unquote_to_bytes(segment).decode()
+    except UnicodeDecodeError:
+        raise InvalidQuery("The path is not UTF-8.", hint="Percent-encode it as UTF-8.") from None
+    if "\x00" in text:
+        raise InvalidQuery("The path has a NUL character, which PostgreSQL cannot store.")
+    return text
+
+
+def key_values(resource: Resource, key: str) -> tuple[str, ...]:
+    """The values of a key, in key order: parted by commas, quoted as the query language quotes.
+
+    Raises:
+        InvalidQuery: it has another number of values than the table's key.
+    """
+    if len(resource.key) == 1 and not key.startswith('"'):
+        return (key,)
+    reader = Reader(key, "The key")
+    values = [_key_value(reader)]
+    while reader.skip(","):
+        values.append(_key_value(reader))
+    reader.expect_end()
+    if len(values) != len(resource.key):
+        raise InvalidQuery(
+            f"The key of {resource.name!r} has {len(resource.key)} values, not {len(values)}.",
+            hint=f"Write /{resource.name}/{','.join(resource.key)}, with values in place of the names.",
+        )
+    return tuple(values)
+
+
+def _key_value(reader: Reader) -> str:
+    return reader.quoted() if reader.next_is('"') else reader.until(",")
+
+
+def key_predicate(resource: Resource, values: tuple[str, ...]) -> Predicate:
+    """The row that has this key."""
+    terms = (
+        Comparison(ColumnRef(name), Operator.EQ, Bind(value)) for name, value in zip(resource.key, values, strict=True)
+    )
+    predicate = all_of(*terms)
+    assert predicate is not None
+    return predicate
+
+
+def item_url(prefix: str, resource: Resource, values: tuple[str, ...]) -> str:
+    """The path of a row."""
+    written = [_write_value(value, is_single=len(values) == 1) for value in values]
+    table = resource.name if resource.name.encode() not in _RESERVED else f"-/tables/{resource.name}"
+    key = ",".join(written)
+    return f"{prefix}{PREFIX}{quote(table)}/{'%2D' if key == '-' else quote(key, safe=',:')}"
+
+
+def _write_value(value: str, *, is_single: bool) -> str:
+    if is_single and not value.startswith('"'):
+        return value
+    if not value or any(character in value for character in ',"\\'):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    return value

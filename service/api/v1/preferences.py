@@ -1,0 +1,70 @@
+"""The `Prefer` header (RFC 7240), as far as it is honoured."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from service.core.errors import InvalidQuery
+
+
+class Return(StrEnum):
+    REPRESENTATION = "representation"
+    MINIMAL = "minimal"
+    HEADERS_ONLY = "headers-only"
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """What the caller prefers; None where nothing was said. `applied` is the answer's `Preference-Applied`."""
+
+    answer: Return | None = None
+    wants_count: bool = False
+    max_affected: int | None = None
+    applied: str = ""
+
+
+NONE = Preferences()
+
+
+def parse_preferences(header: str | None) -> Preferences:
+    """Read the header. What is unknown is passed over, unless `handling=strict` asks for an error.
+
+    Raises:
+        InvalidQuery: with `handling=strict`, a preference that is not honoured here.
+    """
+    if not header:
+        return NONE
+    given: dict[str, str] = {}
+    for part in header.split(","):
+        name, _, value = part.partition("=")
+        given.setdefault(name.strip().lower(), value.strip().strip('"'))
+    honoured: dict[str, str] = {}
+    answer = _return(given.get("return"), honoured)
+    wants_count = given.get("count") == "exact"
+    if wants_count:
+        honoured["count"] = "exact"
+    max_affected = _max_affected(given.get("max-affected"), honoured)
+    if given.get("handling") == "strict":
+        honoured["handling"] = "strict"
+        if unknown := [f"{name}={value}" for name, value in given.items() if name not in honoured]:
+            raise InvalidQuery(
+                f"Preferences that are not honoured here: {', '.join(unknown)}.",
+                hint="Known: return, count=exact, max-affected, handling.",
+                code="PGRST122",
+            )
+    return Preferences(
+        answer, wants_count, max_affected, ", ".join(f"{name}={text}" for name, text in honoured.items())
+    )
+
+
+def _return(value: str | None, honoured: dict[str, str]) -> Return | None:
+    answer = next((item for item in Return if item.value == value), None)
+    if answer is not None:
+        honoured["return"] = answer.value
+    return answer
+
+
+def _max_affected(value: str | None, honoured: dict[str, str]) -> int | None:
+    if value is None or not (value.isascii() and value.isdigit() and len(value) < 19):
+        return None
+    honoured["max-affected"] = value
+    return int(value)

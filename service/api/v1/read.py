@@ -1,0 +1,77 @@
+"""GET and HEAD of a table and of a row."""
+
+from urllib.parse import quote, urlencode
+
+from service.api.v1.conditional import entity_tag, matches
+from service.api.v1.exchange import Answer, Request
+from service.api.v1.paths import PREFIX, key_predicate, key_values
+from service.api.v1.preferences import parse_preferences
+from service.catalog.catalog import Catalog
+from service.catalog.resource import Resource
+from service.core.errors import RangeNotSatisfiable
+from service.crud.read import Page, Reader
+from service.query import cursor
+from service.query.parse.cache import QueryCache
+from service.query.parse.request import Query
+from service.query.plan import ReadPlan, all_of
+
+
+class ReadHandlers:
+    """Reads for HTTP: pages with their range and next link, rows with their entity tag."""
+
+    def __init__(self, catalog: Catalog, reader: Reader, queries: QueryCache) -> None:
+        self._catalog = catalog
+        self._reader = reader
+        self._queries = queries
+
+    async def page(self, request: Request, resource: Resource) -> Answer:
+        preferences = parse_preferences(request.header(b"prefer"))
+        query = self._queries.page(resource, request.query_string, wants_count=preferences.wants_count)
+        page = await self._reader.page(query.plan, request.principal)
+        answer = Answer(200, page.body)
+        if page.total is not None:
+            if query.position > page.total:
+                raise RangeNotSatisfiable(
+                    "The page begins behind the last row.", details=f"There are {page.total} rows."
+                )
+            answer.status = 206 if page.rows < page.total else 200
+        answer.add(b"content-range", _content_range(query.position, page))
+        if link := _next_link(request, resource, query, page):
+            answer.add(b"link", link)
+        if preferences.applied:
+            answer.add(b"preference-applied", preferences.applied)
+        return answer
+
+    async def item(self, request: Request, resource: Resource, key: str) -> Answer:
+        asked = self._queries.item(resource, request.query_string)
+        plan = item_plan(asked, resource, key)
+        item = await self._reader.item(plan, request.principal)
+        tag = entity_tag(item.version, item.body, is_whole_row=plan.is_whole_row)
+        answer = Answer(200, item.body)
+        answer.add(b"etag", tag)
+        none_match = request.header(b"if-none-match")
+        if none_match is not None and matches(none_match, tag):
+            answer.status, answer.body = 304, None
+        return answer
+
+
+def item_plan(asked: ReadPlan, resource: Resource, key: str) -> ReadPlan:
+    """What is asked of one row: the row that has the key, if it meets the filters besides."""
+    where = all_of(key_predicate(resource, key_values(resource, key)), asked.where)
+    return ReadPlan(resource, asked.select, where)
+
+
+def _content_range(position: int, page: Page) -> str:
+    rows = f"{position}-{position + page.rows - 1}" if page.rows else "*"
+    return f"{rows}/{'*' if page.total is None else page.total}"
+
+
+def _next_link(request: Request, resource: Resource, query: Query, page: Page) -> str | None:
+    """The next page (RFC 8288). Without a count, a full page may turn out to have been the last."""
+    end = query.position + page.rows
+    if page.rows < query.limit or not page.rows or page.last_key is None or end == page.total:
+        return None
+    kept = [(name, value) for name, value in query.parameters if name not in ("cursor", "offset", "limit")]
+    token = cursor.encode(query.bound_to, page.last_key, end)
+    parameters = urlencode([*kept, ("limit", str(query.limit)), ("cursor", token)])
+    return f'<{request.prefix}{PREFIX}{quote(resource.name)}?{parameters}>; rel="next"'

@@ -1,0 +1,149 @@
+"""PATCH, PUT and DELETE of a row."""
+
+from service.api.v1.body import as_array, read_row
+from service.api.v1.conditional import ANY
+from service.api.v1.exchange import Answer, Request
+from service.api.v1.paths import item_url, key_predicate, key_values
+from service.api.v1.preferences import Return
+from service.api.v1.writing import WriteRequest, WriteTools, row_answer, version_predicate
+from service.catalog.resource import Resource
+from service.core.errors import (
+    FieldError,
+    Forbidden,
+    InvalidBody,
+    InvalidQuery,
+    PreconditionFailed,
+    RowhouseError,
+    RowNotFound,
+)
+from service.core.types import Action
+from service.crud.write import Outcome
+from service.query.plan import (
+    Bind,
+    BindKind,
+    DeletePlan,
+    InsertPlan,
+    OnConflict,
+    Predicate,
+    ReadPlan,
+    UpdatePlan,
+    WritePlan,
+    all_of,
+)
+
+
+class ItemWriteHandlers:
+    """Writes of one row, under `If-Match` where the caller says what it has seen."""
+
+    def __init__(self, tools: WriteTools) -> None:
+        self._tools = tools
+
+    async def update(self, request: Request, resource: Resource, key: str) -> Answer:
+        """Set the columns that the body names."""
+        write = WriteRequest.read(request, resource, self._tools)
+        where = self._where(request, resource, key, write)
+        self._tools.policy.rows(request.principal, resource, Action.UPDATE)
+        row = await read_row(request, resource, self._tools.max_body_bytes)
+        if not row:
+            raise InvalidBody("The body names no column to change.")
+        plan = UpdatePlan(resource, tuple(row), Bind(as_array(row), BindKind.JSON), where, write.written)
+        return row_answer(await self._run(plan, request, key), write, 200)
+
+    async def delete(self, request: Request, resource: Resource, key: str) -> Answer:
+        """Delete the row."""
+        write = WriteRequest.read(request, resource, self._tools, default=Return.MINIMAL)
+        where = self._where(request, resource, key, write)
+        outcome = await self._run(DeletePlan(resource, where, write.written), request, key)
+        answer = row_answer(outcome, write, 200)
+        answer.headers = [(name, value) for name, value in answer.headers if name != b"etag"]
+        return answer
+
+    async def replace(self, request: Request, resource: Resource, key: str) -> Answer:
+        """Make the row what the body says, and what it does not name its default; insert it where it is not there.
+
+        With `If-Match` a row that is there in that version is replaced, and none inserted; with `If-None-Match: *`
+        the row is inserted, and none replaced.
+        """
+        write = WriteRequest.read(request, resource, self._tools)
+        if write.asked.where is not None:
+            raise InvalidQuery("A PUT takes no filter.")
+        values = key_values(resource, key)
+        self._tools.policy.rows(request.principal, resource, Action.UPDATE)
+        body = await read_row(request, resource, self._tools.max_body_bytes)
+        row = _with_key(body, resource, values)
+        if request.header(b"if-match") is not None:
+            return row_answer(
+                await self._run(self._replacement(request, resource, key, row, write), request, key), write, 200
+            )
+        is_new_only = (request.header(b"if-none-match") or "").strip() == ANY
+        conflict = OnConflict.IGNORE if is_new_only else OnConflict.REPLACE
+        plan = InsertPlan(resource, tuple(row), Bind(as_array(row), BindKind.JSON), write.written, conflict)
+        outcome = await self._tools.writer.run(plan, request.principal)
+        if not outcome.rows:
+            raise await self._taken(request, resource, key, is_new_only=is_new_only)
+        answer = row_answer(outcome, write, 201 if outcome.is_new else 200)
+        if outcome.is_new:
+            answer.add(b"location", item_url(request.prefix, resource, values))
+        return answer
+
+    def _replacement(
+        self, request: Request, resource: Resource, key: str, row: dict[str, object], write: WriteRequest
+    ) -> UpdatePlan:
+        left_out = tuple(
+            column.name
+            for column in resource.columns.values()
+            if column.is_writable and column.name not in row and column.name not in resource.key
+        )
+        where = self._where(request, resource, key, write)
+        body = Bind(as_array(row), BindKind.JSON)
+        return UpdatePlan(resource, tuple(row), body, where, write.written, left_out)
+
+    def _where(self, request: Request, resource: Resource, key: str, write: WriteRequest) -> Predicate | None:
+        by_key = key_predicate(resource, key_values(resource, key))
+        return all_of(by_key, write.asked.where, version_predicate(request, self._tools))
+
+    async def _run(self, plan: WritePlan, request: Request, key: str) -> Outcome:
+        outcome = await self._tools.writer.run(plan, request.principal)
+        if not outcome.rows:
+            raise await self._missed(request, plan.resource, key)
+        return outcome
+
+    async def _missed(self, request: Request, resource: Resource, key: str) -> RowhouseError:
+        """Why no row was written: there is none, it is in another version, or it is not the caller's to write."""
+        if not self._tools.policy.may(request.principal, resource, Action.READ):
+            return RowNotFound(f"There is no such row in {resource.name!r}, or not in that version.")
+        try:
+            current = await self._tools.reader.item(_whole(resource, key), request.principal)
+        except RowNotFound as error:
+            return error
+        if request.header(b"if-match") is None:
+            return Forbidden("This row is not one that you may write, or does not meet the filter.")
+        return PreconditionFailed(
+            "The row is no longer what it was when its ETag was read.", current=current.body, version=current.version
+        )
+
+    async def _taken(self, request: Request, resource: Resource, key: str, *, is_new_only: bool) -> RowhouseError:
+        if not is_new_only:
+            return Forbidden("This row is not one that you may replace.")
+        return PreconditionFailed("A row with this key is there already.")
+
+
+def _whole(resource: Resource, key: str) -> ReadPlan:
+    return ReadPlan(resource, where=key_predicate(resource, key_values(resource, key)))
+
+
+def _with_key(row: dict[str, object], resource: Resource, values: tuple[str, ...]) -> dict[str, object]:
+    """The row with the key of its URL.
+
+    Raises:
+        InvalidBody: the body names another key.
+    """
+    key = dict(zip(resource.key, values, strict=True))
+    if different := [name for name, value in key.items() if name in row and str(row[name]) != value]:
+        raise InvalidBody(
+            "The key in the body is not the key in the URL.",
+            hint="Leave the key out of the body, or write it as in the URL. PATCH can change a key.",
+            fields=[FieldError(name, "is not what the URL says") for name in different],
+            code="PGRST115",
+        )
+    return row | key

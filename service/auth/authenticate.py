@@ -1,0 +1,85 @@
+"""From a credential to a principal. A credential that is wrong is refused; it never makes an anonymous caller."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from time import monotonic
+
+from sqlalchemy import exists, select, update
+
+from service.auth.principal import Principal, PrincipalKind
+from service.core.errors import AuthenticationFailed
+from service.core.security import API_KEY_PREFIX, TokenSigner, hash_token
+from service.core.settings import SecuritySettings
+from service.core.types import Role
+from service.db.engine import UnitOfWork
+from service.models.system import ApiKey, RefreshToken, User
+
+_LAST_USE_STEP = timedelta(minutes=1)
+_MOST_CACHED = 10_000
+
+
+class Authenticator:
+    """Verifies API keys and access tokens, and believes a verified one for a moment.
+
+    The moment (`CREDENTIAL_CACHE_SECONDS`) bounds how long a revoked key or a changed role still holds.
+    """
+
+    def __init__(self, unit_of_work: UnitOfWork, signer: TokenSigner, settings: SecuritySettings) -> None:
+        self._unit_of_work = unit_of_work
+        self._signer = signer
+        self._believe_for = settings.credential_cache_seconds
+        self._anonymous = Principal(PrincipalKind.ANONYMOUS, "", "anonymous", settings.anonymous_role)
+        self._verified: dict[str, tuple[float, Principal]] = {}
+
+    async def authenticate(self, authorization: str | None, api_key: str | None) -> Principal:
+        """The caller of a request, by its `X-API-Key` or its `Authorization` header.
+
+        `X-API-Key` goes first: hosts such as Posit Connect use `Authorization` for themselves.
+
+        Raises:
+            AuthenticationFailed: a credential was given and does not hold.
+        """
+        if api_key is None and authorization is None:
+            return self._anonymous
+        credential = api_key if api_key is not None else _bearer(authorization or "")
+        known = self._verified.get(credential)
+        if known is not None and known[0] > monotonic():
+            return known[1]
+        verify = self._verify_key if credential.startswith(API_KEY_PREFIX) else self._verify_token
+        return await self._remember(credential, verify)
+
+    async def _remember(self, credential: str, verify: Callable[[str], Awaitable[Principal]]) -> Principal:
+        self._verified.pop(credential, None)
+        principal = await verify(credential)
+        if len(self._verified) >= _MOST_CACHED:
+            self._verified.clear()
+        self._verified[credential] = (monotonic() + self._believe_for, principal)
+        return principal
+
+    async def _verify_key(self, key: str) -> Principal:
+        now = datetime.now(UTC)
+        async with self._unit_of_work.begin() as session:
+            found = await session.scalar(select(ApiKey).where(ApiKey.key_hash == hash_token(key)))
+            if found is None or found.revoked_at is not None:
+                raise AuthenticationFailed("The API key is not valid.")
+            if found.expires_at is not None and found.expires_at <= now:
+                raise AuthenticationFailed("The API key has expired.")
+            if found.last_used_at is None or found.last_used_at < now - _LAST_USE_STEP:
+                await session.execute(update(ApiKey).where(ApiKey.id == found.id).values(last_used_at=now))
+        return Principal(PrincipalKind.API_KEY, str(found.id), found.name, Role(found.role))
+
+    async def _verify_token(self, token: str) -> Principal:
+        claims = self._signer.read(token)
+        is_revoked = exists().where(RefreshToken.family == claims.family, RefreshToken.revoked_at.is_not(None))
+        async with self._unit_of_work.begin() as session:
+            user = await session.scalar(select(User).where(User.id == claims.user_id, User.is_active, ~is_revoked))
+        if user is None:
+            raise AuthenticationFailed("The login of this access token has ended.", hint="Log in again.")
+        return Principal(PrincipalKind.USER, str(user.id), user.email, Role(user.role))
+
+
+def _bearer(authorization: str) -> str:
+    scheme, _, credential = authorization.partition(" ")
+    if scheme.lower() != "bearer" or not credential.strip():
+        raise AuthenticationFailed("Authorization must be `Bearer` and a token or an API key.")
+    return credential.strip()

@@ -1,0 +1,109 @@
+"""OAuth2 password flow with rotating refresh tokens (RFC 6749, sections 4.3 and 6; RFC 9700, section 4.14)."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from service.auth.limits import LoginThrottle
+from service.core.errors import AuthenticationFailed
+from service.core.security import TokenSigner, hash_token, make_token, verify_password
+from service.core.settings import SecuritySettings
+from service.db.engine import UnitOfWork
+from service.models.system import RefreshToken, User
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPair:
+    """What a login gives. `expires_in` is in seconds, of the access token."""
+
+    access_token: str
+    refresh_token: str
+    expires_in: int
+
+
+class Logins:
+    """Starts, continues and ends logins."""
+
+    def __init__(
+        self, unit_of_work: UnitOfWork, signer: TokenSigner, throttle: LoginThrottle, settings: SecuritySettings
+    ) -> None:
+        self._unit_of_work = unit_of_work
+        self._signer = signer
+        self._throttle = throttle
+        self._refresh_life = timedelta(seconds=settings.refresh_token_seconds)
+
+    async def log_in(self, email: str, password: str, address: str) -> TokenPair:
+        """A new login.
+
+        Raises:
+            AuthenticationFailed: name or password is wrong (which of them is not said), or the account is closed.
+            TooManyRequests: too many failures of this account or address.
+        """
+        self._throttle.check(email, address)
+        async with self._unit_of_work.begin() as session:
+            user = await session.scalar(select(User).where(func.lower(User.email) == email.lower()))
+        # Argon2 takes tens of milliseconds: not on the event loop, and not while a connection is held.
+        is_right = await asyncio.to_thread(verify_password, password, user.password_hash if user else None)
+        if user is None or not is_right or not user.is_active:
+            self._throttle.note_failure(email, address)
+            raise AuthenticationFailed("The name or the password is wrong.")
+        async with self._unit_of_work.begin() as session:
+            return self._issue(session, user.id, uuid4())
+
+    async def refresh(self, refresh_token: str) -> TokenPair:
+        """The next pair of a login. A token that was used before ends the whole login.
+
+        Raises:
+            AuthenticationFailed: the token is unknown, expired, used before, or its login has ended.
+        """
+        async with self._unit_of_work.begin() as session:
+            found = await session.scalar(
+                select(RefreshToken).where(RefreshToken.token_hash == hash_token(refresh_token)).with_for_update()
+            )
+            pair = await self._rotate(session, found) if found is not None else None
+        # Raised only now: a family that was revoked must stay revoked.
+        if pair is None:
+            raise AuthenticationFailed("The refresh token is not valid.", hint="Log in again.")
+        return pair
+
+    async def log_out(self, refresh_token: str) -> None:
+        """End the login that a refresh token belongs to. An unknown token has nothing to end (RFC 7009)."""
+        async with self._unit_of_work.begin() as session:
+            found = await session.get(RefreshToken, hash_token(refresh_token))
+            if found is not None:
+                await _revoke(session, found.family)
+
+    async def _rotate(self, session: AsyncSession, token: RefreshToken) -> TokenPair | None:
+        now = datetime.now(UTC)
+        if token.used_at is not None:
+            await _revoke(session, token.family)
+            return None
+        user = await session.get(User, token.user_id)
+        if token.revoked_at is not None or token.expires_at <= now or user is None or not user.is_active:
+            return None
+        token.used_at = now
+        return self._issue(session, token.user_id, token.family)
+
+    def _issue(self, session: AsyncSession, user_id: UUID, family: UUID) -> TokenPair:
+        refresh_token = make_token()
+        session.add(
+            RefreshToken(
+                token_hash=hash_token(refresh_token),
+                family=family,
+                user_id=user_id,
+                expires_at=datetime.now(UTC) + self._refresh_life,
+            )
+        )
+        return TokenPair(self._signer.sign(user_id, family), refresh_token, self._signer.lifetime_seconds)
+
+
+async def _revoke(session: AsyncSession, family: UUID) -> None:
+    await session.execute(
+        update(RefreshToken)
+        .where(RefreshToken.family == family, RefreshToken.revoked_at.is_(None))
+        .values(revoked_at=func.now())
+    )

@@ -1,0 +1,99 @@
+"""Who may do what, as predicates that are added to plans. One rule for every surface.
+
+A grant lets a role do an action on a table, on the rows that its filter selects. Nothing is granted by default;
+administrators may do everything.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from time import monotonic
+
+from sqlalchemy import select
+
+from service.auth.principal import Principal
+from service.catalog.catalog import Catalog
+from service.catalog.resource import Resource
+from service.core.errors import AuthenticationFailed, Forbidden, TableNotFound
+from service.core.types import Action, Role
+from service.db.engine import UnitOfWork
+from service.models.system import Grant
+from service.query.parse.request import parse_filter
+from service.query.plan import Embedded, Predicate, ReadPlan, all_of, fresh
+
+_MAX_DEPTH = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Grants:
+    """What is granted: for a role and table, each allowed action with the rows that it reaches (None: all)."""
+
+    by_role: Mapping[tuple[Role, str], Mapping[Action, Predicate | None]]
+
+    @classmethod
+    def build(cls, catalog: Catalog, grants: Iterable[Grant]) -> "Grants":
+        by_role: dict[tuple[Role, str], dict[Action, Predicate | None]] = {}
+        for grant in grants:
+            resource = catalog.find(grant.table_name)
+            if resource is not None:
+                rows = parse_filter(resource, grant.row_filter, _MAX_DEPTH) if grant.row_filter else None
+                by_role.setdefault((Role(grant.role), grant.table_name), {})[Action(grant.action)] = rows
+        return cls(by_role)
+
+
+class Policy:
+    """Reads the grants, believes them for a moment, and restricts plans by them."""
+
+    def __init__(self, unit_of_work: UnitOfWork, catalog: Catalog, believe_for: float) -> None:
+        self._unit_of_work = unit_of_work
+        self._catalog = catalog
+        self._believe_for = believe_for
+        self._grants = Grants({})
+        self._fresh_until = 0.0
+
+    async def refresh(self) -> None:
+        """Read the grants again if they are older than `CREDENTIAL_CACHE_SECONDS`."""
+        if monotonic() < self._fresh_until:
+            return
+        async with self._unit_of_work.begin() as session:
+            grants = (await session.scalars(select(Grant))).all()
+        self._grants = Grants.build(self._catalog, grants)
+        self._fresh_until = monotonic() + self._believe_for
+
+    def may(self, principal: Principal, resource: Resource, action: Action) -> bool:
+        return principal.role is Role.ADMIN or action in self._granted(principal, resource)
+
+    def rows(self, principal: Principal, resource: Resource, action: Action) -> Predicate | None:
+        """The rows of a table that the caller may do this to; None is all of them.
+
+        Raises:
+            AuthenticationFailed: nothing is granted to anonymous callers here.
+            TableNotFound: the caller may do nothing to this table, and so not know of it.
+            Forbidden: the caller may do something to this table, but not this.
+        """
+        if principal.role is Role.ADMIN:
+            return None
+        granted = self._granted(principal, resource)
+        if action in granted:
+            return fresh(granted[action])
+        if principal.is_anonymous:
+            raise AuthenticationFailed("This needs a credential.", hint="Send an API key or an access token.")
+        if not granted:
+            raise TableNotFound(f"There is no table {resource.name!r} that you may see.")
+        raise Forbidden(f"Your role may not {action.value} rows of {resource.name!r}.")
+
+    def restrict(self, plan: ReadPlan, principal: Principal) -> ReadPlan:
+        """The plan with the rows that the caller may not see left out, embedded tables included.
+
+        Raises: as `rows`.
+        """
+        rows = self.rows(principal, plan.resource, Action.READ)
+        if rows is None and not plan.embeds:
+            return plan
+        select = tuple(
+            replace(item, plan=self.restrict(item.plan, principal)) if isinstance(item, Embedded) else item
+            for item in plan.select
+        )
+        return replace(plan, select=select, where=all_of(plan.where, rows))
+
+    def _granted(self, principal: Principal, resource: Resource) -> Mapping[Action, Predicate | None]:
+        return self._grants.by_role.get((principal.role, resource.name), {}) if principal.role else {}

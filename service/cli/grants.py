@@ -1,0 +1,97 @@
+"""`rowhouse grant`, `rowhouse revoke`, `rowhouse grants`"""
+
+from typing import Annotated
+
+import asyncpg
+import typer
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import select
+
+from service.catalog.catalog import Catalog
+from service.catalog.declared import declared_resources
+from service.catalog.present import present_in
+from service.cli.session import command, database, messages, unit_of_work
+from service.core.settings import Settings
+from service.core.types import Action, Role
+from service.crud import accounts
+from service.models import TableBase
+from service.models.system import Grant
+from service.query.parse.request import parse_filter
+
+RoleArgument = Annotated[Role, typer.Argument(help="To whom.", show_default=False)]
+TableArgument = Annotated[str, typer.Argument(help="Name of the table, as in its path.", show_default=False)]
+ActionArguments = Annotated[
+    list[Action] | None, typer.Argument(help="What: read, create, update, delete.", show_default="all")
+]
+
+
+@command
+async def grant(
+    role: RoleArgument,
+    table: TableArgument,
+    actions: ActionArguments = None,
+    where: Annotated[
+        str | None, typer.Option(help="Only rows that meet this filter, such as 'origin=eq.JFK'.", show_default="all")
+    ] = None,
+) -> None:
+    """Let a role do something with the rows of a table.
+
+    Nothing is granted by default; administrators may do everything.
+    """
+    settings = Settings.load()
+    resource = (await load_catalog(settings)).get(table)
+    if where is not None:
+        parse_filter(resource, where, settings.api.api_max_depth)
+    chosen = actions or list(Action)
+    async with unit_of_work(settings) as work, work.begin() as session:
+        await accounts.grant(session, role, table, chosen, where)
+    rows = f"the rows where {where}" if where else "all rows"
+    messages.print(f"{role.value} may {_words(chosen)} {rows} of {table}.", highlight=False)
+
+
+@command
+async def revoke(role: RoleArgument, table: TableArgument, actions: ActionArguments = None) -> None:
+    """Take grants back."""
+    chosen = actions or list(Action)
+    async with unit_of_work(Settings.load()) as work, work.begin() as session:
+        count = await accounts.revoke_grant(session, role, table, chosen)
+    messages.print(f"Took {count} grants on {table} back from {role.value}.", highlight=False)
+
+
+@command
+async def listing() -> None:
+    """List what is granted."""
+    async with unit_of_work(Settings.load()) as work, work.begin() as session:
+        grants = (await session.scalars(select(Grant).order_by(Grant.role, Grant.table_name, Grant.action))).all()
+    table = Table("Role", "Table", "Action", "Rows")
+    for item in grants:
+        table.add_row(item.role, item.table_name, item.action, item.row_filter or "all")
+    Console().print(table)
+
+
+@command
+async def tables() -> None:
+    """List the tables that are served."""
+    table = Table("Table", "Key", "Columns", "Embeds", "What it holds")
+    for resource in await load_catalog(Settings.load()):
+        embeds = ", ".join(way.name for way in resource.relations if not way.is_many)
+        table.add_row(
+            resource.name, ", ".join(resource.key), str(len(resource.columns)), embeds, resource.comment or ""
+        )
+    Console().print(table)
+
+
+async def load_catalog(settings: Settings) -> Catalog:
+    """What the service serves from the configured database."""
+    async with database(settings) as urls:
+        connection = await asyncpg.connect(urls.service, timeout=settings.database.connect_timeout)
+        try:
+            return Catalog(await present_in(connection, declared_resources(TableBase)))
+        finally:
+            await connection.close()
+
+
+def _words(actions: list[Action]) -> str:
+    words = [action.value for action in actions]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -1,0 +1,44 @@
+"""Gathers the commands."""
+
+from typing import Annotated
+
+import typer
+
+from service import __version__
+from service.cli import demo, grants, keys, serve, users
+
+app = typer.Typer(
+    help="Puts a PostgreSQL database behind a REST API that people can trust.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.add_typer(users.app, name="users")
+app.add_typer(keys.app, name="keys")
+app.command("demo")(demo.demo)
+app.command("serve")(serve.serve)
+app.command("migrate")(serve.migrate)
+app.command("tables")(grants.tables)
+app.command("grant")(grants.grant)
+app.command("revoke")(grants.revoke)
+app.command("grants")(grants.listing)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def run() -> None:
+    """The console script."""
+    app()

@@ -1,0 +1,67 @@
+"""`rowhouse serve`, `rowhouse migrate`"""
+
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from service.cli.session import command, database, messages, told
+from service.core.settings import Settings
+from service.db import migrations
+from service.db.migrations import Branch
+from service.main import create_app
+
+# So long may a request that is running go on after the service was told to stop.
+_DRAIN_SECONDS = 20
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on. Default: HOST, or 127.0.0.1.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on. Default: PORT, or 8000.")] = None,
+) -> None:
+    """Serve the database in one process. Without DATABASE_URL an embedded PostgreSQL is started."""
+    told(lambda: run_server(Settings.load(), host, port))
+
+
+def run_server(settings: Settings, host: str | None = None, port: int | None = None) -> None:
+    """Run until a signal comes.
+
+    Raises:
+        ConfigurationError: the settings cannot be used.
+    """
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(settings),
+            host=host or settings.server.host,
+            port=port or settings.server.port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=_DRAIN_SECONDS,
+        )
+    )
+    try:
+        server.run()
+    except KeyboardInterrupt:  # uvicorn raises the signal again when it has shut down
+        pass
+    if not server.started:
+        raise typer.Exit(1)
+
+
+@command
+async def migrate(
+    tables: Annotated[bool, typer.Option("--tables", help="Also create the declared tables.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only compare the models with the database.")] = False,
+) -> None:
+    """Bring the database to this release, as its owner (MIGRATION_DATABASE_URL).
+
+    Changes the schema `rowhouse` alone, unless --tables is given.
+    """
+    branches = (Branch.ROWHOUSE, Branch.TABLES) if tables else (Branch.ROWHOUSE,)
+    async with database(Settings.load()) as urls:
+        if check:
+            await migrations.check(urls.owner)
+            messages.print("The models and the database agree.")
+            return
+        await migrations.migrate(urls.owner, branches)
+    messages.print(f"Up to date: {', '.join(branches)}.", highlight=False)

@@ -1,0 +1,75 @@
+"""Names the fields at fault where PostgreSQL refused what the caller sent."""
+
+from collections.abc import Iterator
+
+import orjson
+from sqlalchemy import CheckConstraint
+
+from service.catalog.resource import Resource
+from service.core.errors import Conflict, FieldError, InvalidBody, InvalidQuery, RowhouseError
+from service.query.plan import (
+    And,
+    Bind,
+    Comparison,
+    DeletePlan,
+    Embedded,
+    InsertPlan,
+    Not,
+    Or,
+    Plan,
+    ReadPlan,
+    UpdatePlan,
+)
+from service.schemas.fields import explain_rows, explain_values
+
+
+def explain(error: RowhouseError, plan: Plan) -> RowhouseError:
+    """The same error with the fields that it is about, or the error itself where there is nothing to add."""
+    if error.constraint is not None and isinstance(error, (Conflict, InvalidBody)):
+        error.fields = tuple(_constrained(plan.resource, error.constraint))
+    elif type(error) is InvalidBody and not error.fields:
+        return _explain_values(error, plan)
+    return error
+
+
+def _explain_values(error: InvalidBody, plan: Plan) -> RowhouseError:
+    if isinstance(plan, (InsertPlan, UpdatePlan)) and isinstance(plan.body.value, bytes):
+        error.fields = tuple(explain_rows(plan.resource, orjson.loads(plan.body.value)))
+        if error.fields:
+            return error
+    filters = [item for resource, pairs in _compared(plan) for item in explain_values(resource, pairs)]
+    if filters or isinstance(plan, ReadPlan):
+        return InvalidQuery(error.message, details=error.details, fields=filters, code=error.stable_code)
+    return error
+
+
+def _constrained(resource: Resource, name: str) -> Iterator[FieldError]:
+    for constraint in resource.table.constraints:
+        if constraint.name == name and not isinstance(constraint, CheckConstraint):
+            for column in constraint.columns:
+                yield FieldError(column.name, "stands in the way")
+
+
+def _compared(plan: object) -> Iterator[tuple[Resource, list[tuple[str, str]]]]:
+    """The columns and values that a plan compares, table by table."""
+    match plan:
+        case ReadPlan():
+            yield plan.resource, list(_values(plan.where))
+            for item in plan.embeds:
+                yield from _compared(item)
+        case Embedded(plan=embedded):
+            yield from _compared(embedded)
+        case UpdatePlan() | DeletePlan():
+            yield plan.resource, list(_values(plan.where))
+
+
+def _values(predicate: object) -> Iterator[tuple[str, str]]:
+    match predicate:
+        case Comparison(column=column, operand=Bind(value=value)):
+            for one in value if isinstance(value, list) else [value]:
+                yield column.name, str(one)
+        case Not(term=term):
+            yield from _values(term)
+        case And(terms=terms) | Or(terms=terms):
+            for term in terms:
+                yield from _values(term)

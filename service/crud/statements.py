@@ -1,0 +1,29 @@
+"""Compiled statements by the shape of their plan."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TypeVar
+
+from service.query.compile.statement import Statement
+from service.query.plan import Plan
+
+_MOST_KEPT = 2_000
+_Plan = TypeVar("_Plan", bound=Plan)
+
+
+class StatementCache:
+    """Compiles a plan once a shape; the shapes least recently used are dropped first."""
+
+    def __init__(self) -> None:
+        self._statements: OrderedDict[tuple[object, Plan], Statement] = OrderedDict()
+
+    def get(self, compile_plan: Callable[[_Plan], Statement], plan: _Plan) -> Statement:
+        key = (compile_plan, plan)
+        statement = self._statements.get(key)
+        if statement is None:
+            statement = self._statements[key] = compile_plan(plan)
+            if len(self._statements) > _MOST_KEPT:
+                self._statements.popitem(last=False)
+        else:
+            self._statements.move_to_end(key)
+        return statement

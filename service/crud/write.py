@@ -1,0 +1,96 @@
+"""Writes: policy, compile, execute. One statement each; all of it or none."""
+
+from dataclasses import dataclass, replace
+
+import orjson
+
+from service.auth.policy import Policy
+from service.auth.principal import Principal
+from service.core.errors import RowhouseError
+from service.core.types import Action
+from service.crud.explain import explain
+from service.crud.statements import StatementCache
+from service.db.pool import TablePool
+from service.query.compile.write import compile_write
+from service.query.plan import (
+    DeletePlan,
+    InsertPlan,
+    OnConflict,
+    ReadPlan,
+    UpdatePlan,
+    WritePlan,
+    Written,
+    all_of,
+    fresh,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a write did: the rows as a JSON array (None if not asked for) and their number.
+
+    Of a single row also its version and its key; `is_new` says that it was not there before.
+    """
+
+    body: bytes | None
+    rows: int
+    version: str | None
+    key: tuple[str, ...] | None
+    is_new: bool
+
+
+class Writer:
+    """Runs write plans, as far as the caller may write."""
+
+    def __init__(self, pool: TablePool, policy: Policy, statements: StatementCache) -> None:
+        self._pool = pool
+        self._policy = policy
+        self._statements = statements
+
+    async def run(self, plan: WritePlan, principal: Principal) -> Outcome:
+        """Do it.
+
+        Raises: as `Policy.rows`; Conflict, InvalidBody and others for what PostgreSQL refuses; Forbidden where a row
+            would end up out of the caller's reach; UnfilteredWrite over `max_affected`; DatabaseUnavailable.
+        """
+        plan = self._restrict(plan, principal)
+        statement = self._statements.get(compile_write, plan)
+        try:
+            row = await self._pool.write(statement.sql, statement.arguments(plan, self._pool.epoch))
+        except RowhouseError as error:
+            raise explain(error, plan) from error
+        assert row is not None
+        body, rows, version, key, is_new = row[0], row[1], row[2], row[3], row[4]
+        if rows != 1:
+            return Outcome(body, rows, None, None, bool(is_new))
+        return Outcome(body, 1, f"{self._pool.epoch}.{version}", tuple(orjson.loads(key)), bool(is_new))
+
+    def _restrict(self, plan: WritePlan, principal: Principal) -> WritePlan:
+        match plan:
+            case InsertPlan(on_conflict=OnConflict.REPLACE):
+                created = self._policy.rows(principal, plan.resource, Action.CREATE)
+                replaceable = self._policy.rows(principal, plan.resource, Action.UPDATE)
+                written = replace(plan.written, check=all_of(created, fresh(replaceable)))
+                return replace(
+                    plan,
+                    written=self._answer(written, principal),
+                    replaceable=all_of(plan.replaceable, replaceable),
+                )
+            case InsertPlan():
+                check = self._policy.rows(principal, plan.resource, Action.CREATE)
+                return replace(plan, written=self._answer(replace(plan.written, check=check), principal))
+            case UpdatePlan():
+                rows = self._policy.rows(principal, plan.resource, Action.UPDATE)
+                written = self._answer(replace(plan.written, check=fresh(rows)), principal)
+                return replace(plan, where=all_of(plan.where, rows), written=written)
+            case DeletePlan():
+                rows = self._policy.rows(principal, plan.resource, Action.DELETE)
+                written = self._answer(plan.written, principal)
+                return replace(plan, where=all_of(plan.where, rows), written=written)
+
+    def _answer(self, written: Written, principal: Principal) -> Written:
+        """What was written is shown only as far as the caller may read."""
+        if written.answer is None:
+            return written
+        answer: ReadPlan = self._policy.restrict(written.answer, principal)
+        return replace(written, answer=answer)

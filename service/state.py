@@ -1,0 +1,164 @@
+"""What one running application holds, made in its lifespan."""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+
+import asyncpg
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from service.auth.authenticate import Authenticator
+from service.auth.limits import LoginThrottle, RequestLimiter
+from service.auth.login import Logins
+from service.auth.policy import Policy
+from service.catalog.catalog import Catalog
+from service.catalog.declared import declared_resources
+from service.catalog.present import present_in
+from service.core.errors import ConfigurationError, DatabaseUnavailable
+from service.core.security import TokenSigner, development_secret
+from service.core.settings import Settings
+from service.crud.read import Reader
+from service.crud.statements import StatementCache
+from service.crud.write import Writer
+from service.db import migrations
+from service.db.embedded import EmbeddedPostgres, start_embedded
+from service.db.engine import UnitOfWork, make_engine
+from service.db.pool import TablePool
+from service.db.role import role_to_assume
+from service.models import TableBase
+from service.observability.metrics import Metrics
+
+_log = structlog.get_logger()
+_RETRY_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What needs the database: there once it has been reached."""
+
+    pool: TablePool
+    engine: AsyncEngine
+    catalog: Catalog
+    policy: Policy
+    authenticator: Authenticator
+    logins: Logins
+    reader: Reader
+    writer: Writer
+
+
+@dataclass(slots=True)
+class ServiceState:
+    """Settings and everything made from them. `runtime` is None until the database has been reached."""
+
+    settings: Settings
+    metrics: Metrics
+    limiter: RequestLimiter
+    runtime: Runtime | None = None
+    embedded: EmbeddedPostgres | None = None
+    is_draining: bool = False
+    waiting_for: str = "The service has not reached its database yet."
+    _connecting: "asyncio.Task[None] | None" = field(default=None)
+
+    @classmethod
+    def build(cls, settings: Settings, metrics: Metrics) -> "ServiceState":
+        """The state before its start: nothing is read or connected yet."""
+        return cls(settings, metrics, RequestLimiter(settings.security))
+
+    def connected(self) -> Runtime:
+        """The runtime.
+
+        Raises:
+            DatabaseUnavailable: the database has not been reached yet.
+        """
+        if self.runtime is None:
+            raise DatabaseUnavailable(self.waiting_for)
+        return self.runtime
+
+    async def start(self) -> None:
+        """Reach the database, or go on trying in the background: a database that is down must not stop a start.
+
+        Raises:
+            ConfigurationError: no amount of waiting would help.
+        """
+        if self.settings.database.database_url is None:
+            self.embedded = await start_embedded(self.settings.database.data_dir)
+            await migrations.migrate(self.embedded.owner_url, (migrations.Branch.ROWHOUSE,))
+        if not await self._try_to_connect():
+            self._connecting = asyncio.create_task(self._keep_trying())
+
+    async def stop(self) -> None:
+        """Let go of everything, the embedded server last."""
+        if self._connecting is not None:
+            self._connecting.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._connecting
+        if self.runtime is not None:
+            await self.runtime.pool.close()
+            await self.runtime.engine.dispose()
+        if self.embedded is not None:
+            await asyncio.to_thread(self.embedded.release)
+
+    async def _keep_trying(self) -> None:
+        is_connected = False
+        while not is_connected:
+            await asyncio.sleep(_RETRY_SECONDS)
+            try:
+                is_connected = await self._try_to_connect()
+            except ConfigurationError as error:
+                self.waiting_for = error.message
+                _log.error("configuration", message=error.message)
+
+    async def _try_to_connect(self) -> bool:
+        try:
+            await self._connect()
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DatabaseUnavailable) as error:
+            _log.warning("database_not_reached", reason=type(error).__name__, message=self.waiting_for)
+            return False
+        return True
+
+    async def _connect(self) -> None:
+        settings = self.settings.database
+        url = self.service_url()
+        role = await role_to_assume(url, settings.connect_timeout, is_production=self.settings.is_production)
+        catalog = await self._read_database(url)
+        pool = await TablePool.open(url, settings, role=role)
+        engine = make_engine(url, settings, role=role)
+        unit_of_work = UnitOfWork(engine)
+        security = self.settings.security
+        policy = Policy(unit_of_work, catalog, security.credential_cache_seconds)
+        signer = TokenSigner(self._secret(), security.access_token_seconds)
+        statements = StatementCache()
+        self.metrics.watch_pool(pool.sizes)
+        self.runtime = Runtime(
+            pool=pool,
+            engine=engine,
+            catalog=catalog,
+            policy=policy,
+            authenticator=Authenticator(unit_of_work, signer, security),
+            logins=Logins(unit_of_work, signer, LoginThrottle(security), security),
+            reader=Reader(pool, policy, statements),
+            writer=Writer(pool, policy, statements),
+        )
+
+    def _secret(self) -> str:
+        secret = self.settings.security.jwt_secret
+        return secret.get_secret_value() if secret else development_secret(self.settings.database.data_dir)
+
+    def service_url(self) -> str:
+        if self.embedded is not None:
+            return self.embedded.service_url
+        url = self.settings.database.database_url
+        assert url is not None
+        return url.get_secret_value()
+
+    async def _read_database(self, url: str) -> Catalog:
+        connection = await asyncpg.connect(url, timeout=self.settings.database.connect_timeout)
+        try:
+            state = await migrations.pending(connection)
+            if not state.is_current:
+                self.waiting_for = f"Migrations are pending ({', '.join(state.pending)}): run `rowhouse migrate`."
+                raise DatabaseUnavailable(self.waiting_for)
+            return Catalog(await present_in(connection, declared_resources(TableBase)))
+        finally:
+            await connection.close()
