@@ -1,4 +1,5 @@
 from fastapi import FastAPI
+
 from service.state import ServiceState
 
 

@@ -1,4 +1,4 @@
-"""Probes: `/livez` (the process turns), `/readyz` (it can serve), `/health` (it can serve, and the database answers)."""
+"""Probes: `/livez` (the process turns), `/readyz` (it can serve), `/health` (it serves, and the database answers)."""
 
 from enum import StrEnum
 from time import perf_counter

@@ -1,13 +1,13 @@
 """Resources from the declared models."""
 
-from sqlalchemy import ForeignKeyConstraint, Table
 from sqlalchemy import Column as SqlColumn
+from sqlalchemy import Dialect, ForeignKeyConstraint, Table
 from sqlalchemy.dialects.postgresql import dialect as postgresql
 from sqlalchemy.orm import DeclarativeBase, RelationshipProperty, configure_mappers
 
 from service.catalog.resource import Column, Relation, Resource
 
-_DIALECT = postgresql()
+_DIALECT: Dialect = postgresql()  # type: ignore[no-untyped-call]
 
 
 def declared_resources(base: type[DeclarativeBase]) -> tuple[Resource, ...]:

@@ -56,4 +56,4 @@ async def revoke(
 
 
 def _day(time: datetime | None) -> str:
-    return f"{time:%Y-%m-%d %H:%M}" if time else "–"
+    return f"{time:%Y-%m-%d %H:%M}" if time else "-"

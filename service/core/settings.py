@@ -53,7 +53,6 @@ class DatabaseSettings(_Section):
         None, description="PostgreSQL URL of the owner, for migrations. By default `DATABASE_URL`."
     )
     data_dir: Path = Field(Path("data"), description="Folder of the embedded PostgreSQL and of generated secrets.")
-    pool_min_size: int = Field(2, ge=0, description="Connections of the table plane that are kept open.")
     pool_max_size: int = Field(16, ge=1, description="Most connections of the table plane, per process.")
     pool_timeout: float = Field(5.0, gt=0, description="Seconds to wait for a free connection before a 503.")
     connect_timeout: float = Field(5.0, gt=0, description="Seconds to wait for PostgreSQL to accept a connection.")

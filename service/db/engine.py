@@ -28,7 +28,7 @@ def make_engine(url: str, settings: DatabaseSettings, *, role: str | None) -> As
         pool_timeout=settings.pool_timeout,
         connect_args={
             "timeout": settings.connect_timeout,
-            "server_settings": dict(session_settings(settings, role)),
+            "server_settings": session_settings(settings, role),
         },
         hide_parameters=True,
     )

@@ -6,7 +6,7 @@ with the statement's own transaction. So the pool needs no reset round trip.
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import asyncpg
@@ -114,9 +114,8 @@ class TablePool:
     async def _once(self, sql: str, arguments: Sequence[object], *, is_read: bool) -> Row | None:
         connection = await self._acquire()
         try:
-            return await connection.fetchrow(sql, *arguments)
-        except asyncpg.InvalidCachedStatementError:  # the table changed under a prepared statement: prepare it again
-            return await connection.fetchrow(sql, *arguments)
+            row: Row | None = await connection.fetchrow(sql, *arguments)
+            return row
         except (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError) as error:
             raise _ConnectionLost(may_repeat=is_read) from error
         except TimeoutError as error:
@@ -139,7 +138,7 @@ class _ConnectionLost(Exception):
         self.may_repeat = may_repeat
 
 
-def session_settings(settings: DatabaseSettings, role: str | None) -> Mapping[str, str]:
+def session_settings(settings: DatabaseSettings, role: str | None) -> dict[str, str]:
     """What every connection of the service starts with, so that no request needs to set it."""
     milliseconds = str(int(settings.statement_timeout * 1000))
     fixed = {

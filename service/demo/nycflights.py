@@ -18,7 +18,7 @@ Report = Callable[[str, int, int], None]
 
 async def is_loaded(connection: "asyncpg.Connection[asyncpg.Record]") -> bool:
     """Whether every table has rows. A load is one transaction, so it is there whole or not at all."""
-    query = " and ".join(f"exists (select from {table.name})" for table in _tables())  # noqa: S608 (our own names)
+    query = " and ".join(f"exists (select from {table.name})" for table in _tables())
     return bool(await connection.fetchval(f"select {query}"))
 
 

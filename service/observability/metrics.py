@@ -5,6 +5,7 @@ Its middleware matches every route again on each request; ours is told the route
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.platform_collector import PlatformCollector
@@ -60,7 +61,7 @@ class Metrics:
                 f"Database connections of the table plane that are {state}.",
                 registry=self.registry,
             )
-            gauge.set_function(lambda position=position: sizes()[position])
+            gauge.set_function(partial(_size, sizes, position))
 
     def begin(self) -> None:
         self._in_progress.inc()
@@ -78,3 +79,7 @@ class Metrics:
     def _new_series(self, method: str, route: str) -> _Series:
         series = self._series[method, route] = _Series(self._duration.labels(method, route), {})
         return series
+
+
+def _size(sizes: Callable[[], tuple[int, int]], position: int) -> int:
+    return sizes()[position]

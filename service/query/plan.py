@@ -275,38 +275,38 @@ def binds(plan: Plan) -> list[Bind]:
 
 
 def _binds(node: object) -> Iterator[Bind]:
+    if isinstance(node, Bind):
+        yield node
+        return
+    for part in _parts(node):
+        yield from _binds(part)
+
+
+def _parts(node: object) -> tuple[object, ...]:
+    """The parts of a node that may hold binds, in a fixed order."""
     match node:
         case None | AllColumns() | Selected() | OrderTerm():
-            return
-        case Bind():
-            yield node
+            return ()
         case Comparison(operand=operand):
-            yield from _binds(operand)
+            return (operand,)
         case Not(term=term):
-            yield from _binds(term)
-        case And(terms=terms) | Or(terms=terms) | AfterKey(values=terms):
-            for term in terms:
-                yield from _binds(term)
+            return (term,)
+        case And(terms=terms) | Or(terms=terms):
+            return terms
+        case AfterKey(values=values):
+            return values
         case HasVersion(versions=versions):
-            yield versions
+            return (versions,)
         case Embedded(plan=plan):
-            yield from _binds(plan)
+            return (plan,)
         case ReadPlan():
-            for item in node.select:
-                yield from _binds(item)
-            for part in (node.where, node.after, node.limit, node.offset):
-                yield from _binds(part)
+            return (*node.select, node.where, node.after, node.limit, node.offset)
         case Written():
-            for part in (node.actor, node.request, node.check, node.max_affected, node.answer):
-                yield from _binds(part)
+            return (node.actor, node.request, node.check, node.max_affected, node.answer)
         case InsertPlan():
-            for part in (node.body, node.written, node.replaceable):
-                yield from _binds(part)
+            return (node.body, node.written, node.replaceable)
         case UpdatePlan():
-            for part in (node.body, node.where, node.written):
-                yield from _binds(part)
+            return (node.body, node.where, node.written)
         case DeletePlan():
-            for part in (node.where, node.written):
-                yield from _binds(part)
-        case _:
-            raise TypeError(f"{type(node).__name__} is no part of a plan")
+            return (node.where, node.written)
+    raise TypeError(f"{type(node).__name__} is no part of a plan")

@@ -1,7 +1,7 @@
 """Paths of the table plane: `/api/v1/{table}` and `/api/v1/{table}/{key}`.
 
-Only `-` and `rpc` are reserved. Percent-encoding is undone after the path is cut, so a key may hold a slash (`%2F`), and
-a key that is `-` is written `%2D`.
+Only `-` and `rpc` are reserved. Percent-encoding is undone after the path is cut, so a key may hold a slash (`%2F`),
+and a key that is `-` is written `%2D`.
 """
 
 from dataclasses import dataclass

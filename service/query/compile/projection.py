@@ -100,7 +100,7 @@ class Projector:
 
     def _is_present(self, item: Embedded, parent: FromClause) -> ColumnElement[bool]:
         rows = self.rows(item.plan)
-        query = sa.select(sa.literal_column("1")).select_from(rows.table)
+        query: Select[Any] = sa.select(sa.literal_column("1")).select_from(rows.table)
         query = query.where(_joined(item, rows.table, parent), *self.condition(item.plan, rows))
         return sa.exists(query.correlate(parent))
 

@@ -3,15 +3,16 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ARRAY, JSON, Executable, Text, bindparam
+from sqlalchemy import ARRAY, JSON, Dialect, Text, bindparam
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 from sqlalchemy.sql import ClauseElement
+from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import BindParameter
 from sqlalchemy.types import TypeEngine
 
 from service.query.plan import Bind, BindKind, Plan, binds
 
-_DIALECT = asyncpg_dialect()
+_DIALECT: Dialect = asyncpg_dialect()  # type: ignore[no-untyped-call]
 _EPOCH = "epoch"
 _TYPES: dict[BindKind, TypeEngine[Any]] = {
     BindKind.TEXT: Text(),
@@ -51,8 +52,9 @@ class Statement:
         return [epoch if source is None else values[source].value for source in self.sources]
 
 
-def finish(element: ClauseElement | Executable) -> Statement:
+def finish(element: ClauseElement) -> Statement:
     """Compile for asyncpg. Every value must have come through `Parameters`: nothing is written into the SQL."""
-    compiled = element.compile(dialect=_DIALECT)  # type: ignore[union-attr]
+    compiled = element.compile(dialect=_DIALECT)
+    assert isinstance(compiled, SQLCompiler)
     names = compiled.positiontup or []
     return Statement(str(compiled), tuple(None if name == _EPOCH else int(name.removeprefix("b")) for name in names))

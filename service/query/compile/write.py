@@ -8,10 +8,10 @@
 `current_setting('rowhouse.actor')`. The setting ends with the statement's transaction.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
-from sqlalchemy import CTE, ColumnElement, FromClause, Subquery, Text, true
+from sqlalchemy import CTE, Alias, ColumnElement, FromClause, Subquery, Text, true
 from sqlalchemy.dialects import postgresql
 
 from service.catalog.resource import Resource
@@ -86,11 +86,10 @@ def _insert(plan: InsertPlan, context: CTE, parameters: Parameters) -> CTE:
     )
     if plan.on_conflict is OnConflict.REPLACE:
         replaced = [column.name for column in plan.resource.columns.values() if column.is_writable]
-        condition = plan.replaceable and Conditions(plan.resource, table, parameters).where(plan.replaceable)
         insert = insert.on_conflict_do_update(
             index_elements=list(plan.resource.key),
             set_={name: insert.excluded[name] for name in replaced},
-            where=condition,
+            where=sa.and_(sa.true(), *_where(plan.resource, table, plan.replaceable, parameters)),
         )
     elif plan.on_conflict is OnConflict.IGNORE:
         insert = insert.on_conflict_do_nothing(index_elements=list(plan.resource.key))
@@ -98,7 +97,7 @@ def _insert(plan: InsertPlan, context: CTE, parameters: Parameters) -> CTE:
 
 
 def _update(plan: UpdatePlan, context: CTE, parameters: Parameters) -> CTE:
-    table = plan.resource.table.alias("t")
+    table = _target(plan.resource)
     body = _body(plan.resource, plan.columns, plan.body, context, parameters)
     values: dict[str, Any] = {name: body.c[name] for name in plan.columns}
     values |= {name: sa.text("default") for name in plan.defaults}
@@ -107,11 +106,15 @@ def _update(plan: UpdatePlan, context: CTE, parameters: Parameters) -> CTE:
 
 
 def _delete(plan: DeletePlan, context: CTE, parameters: Parameters) -> CTE:
-    table = plan.resource.table.alias("t")
+    table = _target(plan.resource)
     delete = sa.delete(table).where(
         sa.exists(sa.select(context.c.actor)), *_where(plan.resource, table, plan.where, parameters)
     )
     return delete.returning(*_returned(table), sa.false().label("is_new")).cte("written")
+
+
+def _target(resource: Resource) -> Alias:
+    return cast("Alias", resource.table.alias("t"))
 
 
 def _returned(table: FromClause) -> list[ColumnElement[Any]]:

@@ -9,7 +9,7 @@ from service.query.plan import ColumnRef, OrderTerm
 def parse_order(resource: Resource, text: str) -> tuple[OrderTerm, ...]:
     """`a.desc.nullslast,b`; a column that comes again says nothing new and is left out."""
     reader = Reader(text, "'order'")
-    terms = {}
+    terms: dict[str, OrderTerm] = {}
     while True:
         term = _term(resource, reader)
         terms.setdefault(term.column.name, term)

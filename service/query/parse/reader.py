@@ -53,7 +53,7 @@ class Reader:
     def quoted(self) -> str:
         """A text in double quotes; a backslash keeps the next character as it is."""
         self.expect('"')
-        characters = []
+        characters: list[str] = []
         while not self.is_done:
             character = self._text[self._at]
             self._at += 1

@@ -1,0 +1,110 @@
+"""A PostgreSQL of the tests' own with the real data, and the production application on top of it.
+
+The embedded server is started once for all workers; the data are loaded once; each worker works in a copy
+(`CREATE DATABASE … TEMPLATE`).
+"""
+
+import asyncio
+import fcntl
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from service.core.types import Role
+from service.db import migrations
+from service.db.embedded import DATABASE, EmbeddedPostgres, start_embedded
+from service.db.migrations import Branch
+from service.demo import nycflights
+from tests.service_under_test import Service, make_keys, run_service
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A database with the real data, by each of its roles."""
+
+    name: str
+    server: EmbeddedPostgres
+
+    @property
+    def owner_url(self) -> str:
+        return self.server.url("rowhouse_owner", self.name)
+
+    @property
+    def service_url(self) -> str:
+        return self.server.url("rowhouse_service", self.name)
+
+    @property
+    def superuser_url(self) -> str:
+        return self.server.url("postgres", self.name)
+
+    def execute(self, sql: str, *arguments: object) -> list[asyncpg.Record]:
+        """Run a statement as the owner, apart from the service."""
+        return asyncio.run(_fetch(self.owner_url, sql, *arguments))
+
+
+async def _fetch(url: str, sql: str, *arguments: object) -> list[asyncpg.Record]:
+    connection = await asyncpg.connect(url)
+    try:
+        return await connection.fetch(sql, *arguments)
+    finally:
+        await connection.close()
+
+
+async def _prepare(server: EmbeddedPostgres) -> None:
+    connection = await asyncpg.connect(server.owner_url)
+    try:
+        if await connection.fetchval("select to_regclass('public.flights')") is None:
+            await migrations.migrate(server.owner_url, (Branch.ROWHOUSE, Branch.TABLES))
+            await nycflights.load(connection, lambda table, done, total: None)
+    finally:
+        await connection.close()
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder that all workers of a run share."""
+    base = tmp_path_factory.getbasetemp()
+    return base if worker_id == "master" else base.parent
+
+
+@pytest.fixture(scope="session")
+def postgres(shared_folder: Path) -> Iterator[EmbeddedPostgres]:
+    """The server, with the real data in its first database."""
+    with (shared_folder / "postgres.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        server = asyncio.run(start_embedded(shared_folder / "data"))
+        asyncio.run(_prepare(server))
+    yield server
+    server.release()
+
+
+@pytest.fixture(scope="session")
+def database(postgres: EmbeddedPostgres, worker_id: str, shared_folder: Path) -> Database:
+    """This worker's copy of the data."""
+    name = f"test_{worker_id}"
+    with (shared_folder / "postgres.lock").open("w") as lock:  # a template may have no other user
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        asyncio.run(_fetch(postgres.superuser_url, f"create database {name} template {DATABASE} owner rowhouse_owner"))
+    return Database(name, postgres)
+
+
+@pytest.fixture(scope="session")
+def keys(database: Database) -> dict[Role, str]:
+    return make_keys(database.service_url)
+
+
+@pytest.fixture(scope="session")
+def service(database: Database, keys: dict[Role, str], shared_folder: Path) -> Iterator[Service]:
+    """The application over this worker's database. Anonymous callers have no role."""
+    environment = {
+        "DATABASE_URL": database.service_url,
+        "DATA_DIR": str(shared_folder / "data"),
+        "CREDENTIAL_CACHE_SECONDS": "0",
+        "RATE_LIMIT": "1000000",
+        "ALLOWED_ORIGINS": "https://shiny.example.org",
+    }
+    with run_service(environment, keys) as running:
+        yield running

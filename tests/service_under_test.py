@@ -1,0 +1,94 @@
+"""Runs the production application on a loopback port, as uvicorn runs it, and calls it."""
+
+import asyncio
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from unittest import mock
+
+import httpx2
+import uvicorn
+
+from service.core.settings import Settings
+from service.core.types import Action, Role
+from service.crud import accounts
+from service.db.engine import UnitOfWork, make_engine
+from service.main import create_app
+from service.state import ServiceState
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A running application, and a key for each role."""
+
+    url: str
+    state: ServiceState
+    keys: Mapping[Role, str]
+
+    def client(self, role: Role | None = Role.EDITOR, **headers: str) -> httpx2.Client:
+        """A client with the key of a role; None is anonymous."""
+        credential = {"X-API-Key": self.keys[role]} if role else {}
+        return httpx2.Client(base_url=self.url, headers=credential | headers, timeout=30)
+
+
+def settings_from(environment: Mapping[str, str]) -> Settings:
+    """Settings of this environment alone: neither the caller's nor a `.env` file's."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    with mock.patch.dict(os.environ, kept | dict(environment), clear=True):
+        return Settings.load(env_file=None)
+
+
+@contextmanager
+def run_service(environment: Mapping[str, str], keys: Mapping[Role, str] | None = None) -> Iterator[Service]:
+    """Serve until the block ends."""
+    settings = settings_from({"LOG_LEVEL": "WARNING", **environment})
+    app = create_app(settings)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        deadline = time.monotonic() + 30
+        while not server.started:
+            assert thread.is_alive(), "the service did not start"
+            assert time.monotonic() < deadline, "the service takes too long to start"
+            time.sleep(0.01)
+        try:
+            yield Service(f"http://127.0.0.1:{port}", app.state.service, keys or {})
+        finally:
+            server.should_exit = True
+            thread.join(timeout=20)
+            assert not thread.is_alive(), "the service did not stop"
+
+
+def make_keys(url: str) -> dict[Role, str]:
+    """Grant viewers to read and editors to do everything with each table, and make a key of each role."""
+
+    async def make() -> dict[Role, str]:
+        engine = make_engine(url, settings_from({"DATABASE_URL": url}).database, role=None)
+        async with UnitOfWork(engine).begin() as session:
+            for table in ("airlines", "airports", "planes", "weather", "flights"):
+                await accounts.grant(session, Role.VIEWER, table, [Action.READ], None)
+                await accounts.grant(session, Role.EDITOR, table, list(Action), None)
+            keys = {role: (await accounts.create_key(session, f"test {role}", role, None)).key for role in Role}
+        await engine.dispose()
+        return keys
+
+    return asyncio.run(make())
+
+
+def problem_of(answer: httpx2.Response) -> dict[str, Any]:
+    """The problem document of an answer, checked for the members that each has."""
+    assert answer.headers["content-type"] == "application/problem+json", answer.text
+    document: dict[str, Any] = answer.json()
+    assert document["status"] == answer.status_code
+    assert document["request_id"] == answer.headers["x-request-id"]
+    assert document["type"] == f"urn:rowhouse:problem:{document['code']}"
+    assert document["message"] == document["detail"]
+    return document
