@@ -5,14 +5,15 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from unittest import mock
 
 import httpx2
 import uvicorn
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.core.settings import Settings
 from service.core.types import Action, Role
@@ -20,6 +21,8 @@ from service.crud import accounts
 from service.db.engine import UnitOfWork, make_engine
 from service.main import create_app
 from service.state import ServiceState
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,20 @@ class Service:
         """A client with the key of a role; None is anonymous."""
         credential = {"X-API-Key": self.keys[role]} if role else {}
         return httpx2.Client(base_url=self.url, headers=credential | headers, timeout=30)
+
+
+def in_session(url: str, action: Callable[[AsyncSession], Awaitable[T]]) -> T:
+    """Run the action in a transaction of its own, apart from the application."""
+
+    async def run() -> T:
+        engine = make_engine(url, settings_from({"DATABASE_URL": url}).database, role=None)
+        try:
+            async with UnitOfWork(engine).begin() as session:
+                return await action(session)
+        finally:
+            await engine.dispose()
+
+    return asyncio.run(run())
 
 
 def settings_from(environment: Mapping[str, str]) -> Settings:
@@ -70,17 +87,13 @@ def run_service(environment: Mapping[str, str], keys: Mapping[Role, str] | None 
 def make_keys(url: str) -> dict[Role, str]:
     """Grant viewers to read and editors to do everything with each table, and make a key of each role."""
 
-    async def make() -> dict[Role, str]:
-        engine = make_engine(url, settings_from({"DATABASE_URL": url}).database, role=None)
-        async with UnitOfWork(engine).begin() as session:
-            for table in ("airlines", "airports", "planes", "weather", "flights"):
-                await accounts.grant(session, Role.VIEWER, table, [Action.READ], None)
-                await accounts.grant(session, Role.EDITOR, table, list(Action), None)
-            keys = {role: (await accounts.create_key(session, f"test {role}", role, None)).key for role in Role}
-        await engine.dispose()
-        return keys
+    async def make(session: AsyncSession) -> dict[Role, str]:
+        for table in ("airlines", "airports", "planes", "weather", "flights"):
+            await accounts.grant(session, Role.VIEWER, table, [Action.READ], None)
+            await accounts.grant(session, Role.EDITOR, table, list(Action), None)
+        return {role: (await accounts.create_key(session, f"test {role}", role, None)).key for role in Role}
 
-    return asyncio.run(make())
+    return in_session(url, make)
 
 
 def problem_of(answer: httpx2.Response) -> dict[str, Any]:

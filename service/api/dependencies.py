@@ -35,11 +35,13 @@ async def _caller(
     state: State,
     runtime: Connected,
     _token: Annotated[str | None, Security(oauth2)] = None,
-    api_key: Annotated[str | None, Security(api_key_header)] = None,
+    _key: Annotated[str | None, Security(api_key_header)] = None,
 ) -> Principal:
     address = client_address(request)
     try:
-        principal = await runtime.authenticator.authenticate(request.headers.get("authorization"), api_key)
+        # The headers themselves: FastAPI's schemes, here for OpenAPI, take an empty one for none.
+        headers = request.headers
+        principal = await runtime.authenticator.authenticate(headers.get("authorization"), headers.get("x-api-key"))
     except AuthenticationFailed:
         state.limiter.count("refused", address)
         raise
