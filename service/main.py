@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -50,7 +51,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="Rowhouse",
         version=__version__,
         lifespan=lifespan,
-        root_path=settings.server.root_path,
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
@@ -87,15 +87,17 @@ def _add_middleware(app: FastAPI, state: ServiceState) -> None:
             allow_headers=["Authorization", "Content-Type", "If-Match", "If-None-Match", "Prefer", "X-API-Key"],
             expose_headers=_EXPOSED_HEADERS,
         )
-    app.add_middleware(Frame, metrics=state.metrics, access_log=settings.log.access_log)
+    app.add_middleware(
+        Frame, metrics=state.metrics, access_log=settings.log.access_log, root_path=settings.server.root_path
+    )
 
 
 def _add_errors(app: FastAPI) -> None:
     """The control plane's errors, as problem documents like all others."""
 
-    def answer(request: Request, error: RowhouseError, status: int | None = None) -> Response:
-        default, headers, body = problem(error, request.scope["rowhouse.request_id"])
-        return Response(body, status or default.value, headers)
+    def answer(request: Request, error: RowhouseError, status: HTTPStatus | None = None) -> Response:
+        status, headers, body = problem(error, request.scope["rowhouse.request_id"], status)
+        return Response(body, status.value, headers)
 
     @app.exception_handler(RowhouseError)
     async def on_domain_error(request: Request, error: RowhouseError) -> Response:
@@ -111,7 +113,7 @@ def _add_errors(app: FastAPI) -> None:
         allow = (error.headers or {}).get("Allow")
         if allow is not None:
             return answer(request, MethodNotAllowed(f"This does not take {request.method}.", allow=allow))
-        return answer(request, _Http(str(error.detail), code=f"http_{error.status_code}"), error.status_code)
+        return answer(request, _Http(str(error.detail), code=f"http_{error.status_code}"), HTTPStatus(error.status_code))
 
 
 class _Http(RowhouseError):

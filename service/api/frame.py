@@ -38,10 +38,14 @@ class InternalError(RowhouseError):
 
 
 class Frame:
-    """Wraps the application; also the only place where an unforeseen error is caught."""
+    """Wraps the application; also the only place where an unforeseen error is caught.
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, *, access_log: bool) -> None:
+    `root_path` is the prefix under which a proxy publishes the service; a server that knows it sets it itself.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, *, access_log: bool, root_path: str) -> None:
         self._app = app
+        self._root_path = root_path.rstrip("/")
         self._metrics = metrics
         self._logs_access = access_log
 
@@ -49,12 +53,12 @@ class Frame:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if self._root_path:
+            scope["root_path"] = self._root_path
         exchange = _Exchange(scope, send)
         self._metrics.begin()
         try:
             await self._app(scope, receive, exchange.send)
-        except RowhouseError as error:
-            await exchange.fail(error)
         except Exception as error:
             _error_log.exception("unforeseen_error", request_id=exchange.request_id, error=type(error).__name__)
             await exchange.fail(InternalError("Something went wrong here. The request id finds it in the log."))

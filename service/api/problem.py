@@ -51,9 +51,11 @@ def status_of(error: errors.RowhouseError) -> HTTPStatus:
     )
 
 
-def problem(error: errors.RowhouseError, request_id: str) -> tuple[HTTPStatus, dict[str, str], bytes]:
-    """Status, headers and body of the answer to an error."""
-    status = status_of(error)
+def problem(
+    error: errors.RowhouseError, request_id: str, status: HTTPStatus | None = None
+) -> tuple[HTTPStatus, dict[str, str], bytes]:
+    """Status, headers and body of the answer to an error. The status is that of its code unless another is given."""
+    status = status or status_of(error)
     document: dict[str, object] = {
         "type": f"urn:rowhouse:problem:{error.stable_code}",
         "title": status.phrase,

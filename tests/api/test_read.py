@@ -129,7 +129,8 @@ def test_an_exact_count_is_of_all_that_the_filter_selects(service: Service) -> N
     "order", ["", "order=arr_delay.desc.nullslast,dest", "order=dep_delay.asc.nullsfirst", "order=tailnum.desc,id.desc"]
 )
 def test_following_the_next_links_visits_every_row_once(service: Service, database: Database, order: str) -> None:
-    seen, url = [], f"/api/v1/flights?select=id&carrier=eq.HA&limit=50&{order}"
+    seen: list[int] = []
+    url = f"/api/v1/flights?select=id&carrier=eq.HA&limit=50&{order}"
     with service.client(Role.VIEWER) as client:
         while url:
             answer = client.get(url)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.api.problem import problem
 from service.api.v1.exchange import Answer, Request
 from service.api.v1.paths import PREFIX, TablePath, parse_path
 from service.api.v1.read import ReadHandlers
@@ -16,7 +17,7 @@ from service.api.v1.write_item import ItemWriteHandlers
 from service.api.v1.write_table import TableWriteHandlers
 from service.api.v1.writing import WriteTools
 from service.catalog.resource import Resource
-from service.core.errors import AuthenticationFailed, LimitExceeded, MethodNotAllowed, NotAcceptable
+from service.core.errors import AuthenticationFailed, LimitExceeded, MethodNotAllowed, NotAcceptable, RowhouseError
 from service.core.settings import ApiSettings
 from service.query.parse.cache import QueryCache
 from service.query.parse.request import Bounds
@@ -69,18 +70,27 @@ class TablePlane:
         self._handlers: Handlers | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        raw_path = _raw_path(scope) if scope["type"] == "http" else b""
-        if len(raw_path) + len(scope.get("query_string", b"")) > self._state.settings.api.api_max_url_bytes:
-            raise LimitExceeded("Path and query string are too long.", code="url_too_long")
-        path = parse_path(raw_path)
-        if path is None:
+        try:
+            path = self._path(scope)
+            answer = None if path is None else await self._serve(path, scope, receive)
+        except RowhouseError as error:
+            answer = _refusal(error, scope)
+        if answer is None:
             await self._app(scope, receive, send)
-            return
-        scope["rowhouse.route"] = PREFIX + "{table}"
-        answer = await self._serve(path, scope, receive)
-        await answer.send(send, is_head=scope["method"] == "HEAD")
+        else:
+            await answer.send(send, is_head=scope["method"] == "HEAD")
+
+    def _path(self, scope: Scope) -> TablePath | None:
+        """The table's path, or None for the control plane's."""
+        if scope["type"] != "http":
+            return None
+        raw_path = _raw_path(scope)
+        if len(raw_path) + len(scope["query_string"]) > self._state.settings.api.api_max_url_bytes:
+            raise LimitExceeded("Path and query string are too long.", code="url_too_long")
+        return parse_path(raw_path)
 
     async def _serve(self, path: TablePath, scope: Scope, receive: Receive) -> Answer:
+        scope["rowhouse.route"] = PREFIX + "{table}"
         runtime = self._state.connected()
         request = await self._admit(runtime, scope, receive)
         await runtime.policy.refresh()
@@ -118,6 +128,15 @@ class TablePlane:
         if self._handlers is None or self._made_for is not runtime:
             self._handlers, self._made_for = Handlers.build(runtime, self._state.settings.api), runtime
         return self._handlers
+
+
+def _refusal(error: RowhouseError, scope: Scope) -> Answer:
+    """An error as an answer, which the middleware around us treats like any other."""
+    status, headers, body = problem(error, scope["rowhouse.request_id"])
+    answer = Answer(status.value, body, content_type=headers.pop("content-type").encode())
+    for name, value in headers.items():
+        answer.add(name.encode(), value)
+    return answer
 
 
 def _raw_path(scope: Scope) -> bytes:

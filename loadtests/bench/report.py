@@ -1,0 +1,96 @@
+"""The results, for people and for programs."""
+
+from collections.abc import Sequence
+from statistics import median
+
+from rich.console import Console
+from rich.table import Table
+
+from loadtests.bench.apps import APPS, BARE, ORM, ROWHOUSE, App
+from loadtests.bench.cases import Case
+from loadtests.bench.generators import Generator, Load
+from loadtests.bench.machine import Machine
+from loadtests.bench.run import Options, Results
+
+_MEGABYTE = 2**20
+_LOCUST = (
+    "wrk is not installed, so Locust made the load. On the same machine it is slower than what it measures: take the "
+    "rates as its own, and install wrk (Debian package wrk) for those of the applications."
+)
+
+
+def show(console: Console, results: Results, options: Options, machine: Machine) -> None:
+    """The table, and what it was measured on."""
+    console.print(_table(results, options))
+    memory = ", ".join(f"{app.title} {results.memory[app] / _MEGABYTE:.0f} MB" for app in APPS)
+    rounds = (
+        f"{options.rounds} rounds of {options.seconds} s" if options.rounds > 1 else f"1 round of {options.seconds} s"
+    )
+    for line in (
+        f"Medians of {rounds}, {options.connections} connections, one worker each.",
+        f"Resident memory afterwards: {memory}.",
+        *machine.lines(),
+    ):
+        console.print(line, highlight=False)
+    if options.generator is Generator.LOCUST:
+        console.print(_LOCUST, style="yellow", highlight=False)
+
+
+def as_json(results: Results, options: Options, machine: Machine) -> dict[str, object]:
+    """Everything, round by round."""
+    return {
+        "machine": machine.as_json(),
+        "rounds": options.rounds,
+        "seconds": options.seconds,
+        "connections": options.connections,
+        "cases": {case.value: _case_as_json(results, case) for case in options.cases},
+        "memory_bytes": {app.name: results.memory[app] for app in APPS},
+    }
+
+
+def _table(results: Results, options: Options) -> Table:
+    table = Table(title="Requests per second, and 99th percentile of latency in ms", title_justify="left")
+    table.add_column("")
+    for app in APPS:
+        table.add_column(app.title, justify="right")
+    for peer in (BARE, ORM):
+        table.add_column(f"÷ {peer.title}", justify="right", style="bold")
+    for app in APPS:
+        table.add_column(f"p99 {app.title}", justify="right")
+    for case in options.cases:
+        table.add_row(
+            case.label,
+            *(f"{_rate(results, case, app):,.0f}" for app in APPS),
+            *(f"{_ratio(results, case, peer):.2f}" for peer in (BARE, ORM)),
+            *(f"{_p99(results, case, app):.1f}" for app in APPS),
+        )
+    return table
+
+
+def _rate(results: Results, case: Case, app: App) -> float:
+    return median(load.rate for load in results.loads[case, app])
+
+
+def _p99(results: Results, case: Case, app: App) -> float:
+    return median(load.p99_ms for load in results.loads[case, app])
+
+
+def _ratio(results: Results, case: Case, peer: App) -> float:
+    return _rate(results, case, ROWHOUSE) / _rate(results, case, peer)
+
+
+def _case_as_json(results: Results, case: Case) -> dict[str, object]:
+    apps = {
+        app.name: {
+            "rate": _rate(results, case, app),
+            "p99_ms": _p99(results, case, app),
+            "rounds": _rounds_as_json(results.loads[case, app]),
+        }
+        for app in APPS
+    }
+    ratios = {f"rowhouse_to_{peer.name}": _ratio(results, case, peer) for peer in (BARE, ORM)}
+    return {**apps, **ratios}
+
+
+def _rounds_as_json(loads: Sequence[Load]) -> list[dict[str, float]]:
+    return [{"rate": load.rate, "p50_ms": load.p50_ms, "p99_ms": load.p99_ms} for load in loads]
