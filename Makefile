@@ -5,7 +5,7 @@ UV_VERSION := 0.13.8
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --quiet --custom-compile-command "make lock"
 
-.PHONY: help setup demo serve test check bench lock manifest format
+.PHONY: help setup demo serve test check bench lock generated format
 
 help:  ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  \1	\2/' | expand -t 14
@@ -38,7 +38,8 @@ check: setup  ## Lint, types, import directions, migrations, documents
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m tests.check
+	@$(BIN)/python -m tests.db.check_migrations
+	@$(BIN)/python -m deploy.generated --check
 
 bench: setup  ## Measure against bare asyncpg and an ordinary FastAPI application
 	@$(BIN)/python -m loadtests.bench
@@ -47,8 +48,8 @@ lock: .venv/bin/uv  ## Lock the dependencies anew
 	@$(LOCK) --output-file requirements.txt
 	@$(LOCK) --extra embedded --extra demo --extra dev --output-file requirements-dev.txt
 
-manifest: setup  ## Write manifest.json for Posit Connect anew
-	@$(BIN)/python -m deploy.manifest
+generated: setup  ## Write manifest.json, .env.example and the table of settings anew
+	@$(BIN)/python -m deploy.generated
 
 format: setup  ## Format the code
 	@$(BIN)/ruff check --fix --quiet .

@@ -9,6 +9,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
+from service.core.errors import ConfigurationError
+from service.core.settings import Settings
 from service.db.migrations import LOCK_KEY, LOCK_TIMEOUT
 from service.models import SystemBase, TableBase
 from service.models.base import SYSTEM_SCHEMA
@@ -48,10 +50,19 @@ def _migrate(connection: Connection) -> None:
         context.run_migrations()
 
 
+def _url() -> str:
+    """The database that we were called for; with Alembic's own command the owner's, from the settings."""
+    if given := context.config.attributes.get("url"):
+        return str(given)
+    settings = Settings.load().database
+    configured = settings.migration_database_url or settings.database_url
+    if configured is None:
+        raise ConfigurationError("Set MIGRATION_DATABASE_URL, or use `rowhouse migrate` for the embedded database.")
+    return configured.get_secret_value()
+
+
 async def _run() -> None:
-    engine = create_async_engine(
-        make_url(context.config.attributes["url"]).set(drivername="postgresql+asyncpg"), poolclass=NullPool
-    )
+    engine = create_async_engine(make_url(_url()).set(drivername="postgresql+asyncpg"), poolclass=NullPool)
     try:
         async with engine.connect() as connection:
             await connection.run_sync(_migrate)

@@ -113,7 +113,9 @@ def _add_errors(app: FastAPI) -> None:
         allow = (error.headers or {}).get("Allow")
         if allow is not None:
             return answer(request, MethodNotAllowed(f"This does not take {request.method}.", allow=allow))
-        return answer(request, _Http(str(error.detail), code=f"http_{error.status_code}"), HTTPStatus(error.status_code))
+        return answer(
+            request, _Http(str(error.detail), code=f"http_{error.status_code}"), HTTPStatus(error.status_code)
+        )
 
 
 class _Http(RowhouseError):

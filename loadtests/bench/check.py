@@ -1,5 +1,6 @@
 """Before the load: does each application do what it is about to be measured at?"""
 
+import asyncio
 import itertools
 from collections.abc import Sequence
 from datetime import datetime
@@ -77,17 +78,24 @@ async def _check_whole(server: Running) -> None:
     if refused.status != 401:
         raise BenchError(f"Rowhouse answers {refused.status}, not 401, without a key.")
     reply = await ask(server.base, "GET", path, headers=server.headers)
-    request_id = reply.headers.get("x-request-id", "")
-    if not request_id or not _has_logged(server, request_id):
-        raise BenchError("Rowhouse wrote no line of its access log.")
+    await _wait_for_log(server, reply.headers.get("x-request-id", ""))
     metrics = await ask(server.base, "GET", "/metrics", headers=server.headers)
     if not _counts(metrics):
         raise BenchError("Rowhouse counts no requests.")
 
 
+async def _wait_for_log(server: Running, request_id: str) -> None:
+    """The line is written behind the answer."""
+    for _ in range(20):
+        if _has_logged(server, request_id):
+            return
+        await asyncio.sleep(0.1)
+    raise BenchError("Rowhouse wrote no line of its access log.")
+
+
 def _has_logged(server: Running, request_id: str) -> bool:
     lines = (line for line in server.log.read_bytes().splitlines() if line.startswith(b"{"))
-    return any(orjson.loads(line).get("request_id") == request_id for line in lines)
+    return bool(request_id) and any(orjson.loads(line).get("request_id") == request_id for line in lines)
 
 
 def _counts(metrics: Reply) -> bool:

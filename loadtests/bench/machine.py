@@ -3,6 +3,7 @@
 import asyncio
 import os
 import platform
+import re
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -62,4 +63,5 @@ async def _generator(generator: Generator) -> str:
         "wrk", "--version", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
     )
     output, _ = await process.communicate()
-    return " ".join(output.decode().split()[:2])
+    number = re.search(r"\d+(\.\d+)+", output.decode())
+    return f"wrk {number[0]}" if number else "wrk"

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from statistics import median
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -27,7 +28,7 @@ def show(console: Console, results: Results, options: Options, machine: Machine)
         f"{options.rounds} rounds of {options.seconds} s" if options.rounds > 1 else f"1 round of {options.seconds} s"
     )
     for line in (
-        f"Medians of {rounds}, {options.connections} connections, one worker each.",
+        f"Medians of {rounds}, {options.connections} connections, one worker each. ÷ is Rowhouse to the other.",
         f"Resident memory afterwards: {memory}.",
         *machine.lines(),
     ):
@@ -49,14 +50,14 @@ def as_json(results: Results, options: Options, machine: Machine) -> dict[str, o
 
 
 def _table(results: Results, options: Options) -> Table:
-    table = Table(title="Requests per second, and 99th percentile of latency in ms", title_justify="left")
-    table.add_column("")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.add_column("", no_wrap=True)
     for app in APPS:
-        table.add_column(app.title, justify="right")
+        table.add_column(f"req/s\n{app.title}", justify="right", no_wrap=True)
     for peer in (BARE, ORM):
-        table.add_column(f"÷ {peer.title}", justify="right", style="bold")
+        table.add_column(f"\n÷ {peer.title}", justify="right", no_wrap=True, style="bold")
     for app in APPS:
-        table.add_column(f"p99 {app.title}", justify="right")
+        table.add_column(f"p99 ms\n{app.title}", justify="right", no_wrap=True)
     for case in options.cases:
         table.add_row(
             case.label,

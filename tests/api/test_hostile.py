@@ -19,15 +19,17 @@ from tests.service_under_test import Service
 _INJECTIONS = (
     "'", "''", '"', "\\", ";", "--", "/*", "' or '1'='1", "1; drop table flights", "1) or (1=1", "$1", "$$", ":x", "%s",
     "%(x)s", "{0}", "${jndi:ldap://x}", "'; select pg_sleep(9); --", "1 union select password_hash from rowhouse.users",
-    "(select 1)", "pg_sleep(9)", "\r\nX-Evil: 1", "<script>alert(1)</script>", "../../etc/passwd", "𝕏", "\u202e", "\ufeff",
+    "(select 1)", "pg_sleep(9)", "\r\nX-Evil: 1", "<script>alert(1)</script>", "../../etc/passwd", "\u202e",
+    "\ufeff",
     "\U0010ffff", "a" * 3000, "0xZZ", "1e999", "-", "", " ", "NaN", "infinity", "null", "[]", "{}", "true",
     "99999999999999999999", "-99999999999999999999", "1.5", "١٢",
 )  # fmt: skip
-_OPERATORS = ("", "eq", "eq.", ".eq", "eqq.1", "eq(any).{1}", "not", "not.not.eq.1", "in.1", "in.(", "in.(1", "in.)", "is.",
-              "is.maybe", "fts.x", "cs.{1}", "adj.[1,2]", "like", "match.(", "imatch.[", "match.a{99999}")  # fmt: skip
-_SELECTS = ("(", ")", "*,", ",*", "a(b", "a(b)c", "a!b!c(d)", "id::regclass", "id::", "::text", "id:", ":id", "id:id:id",
-            "...airline(name)", "id->a", "id.sum()", "count()", "*,*,id::text", "airline(*),airline(*)", "airports(*)",
-            "airline(airline(*))", '"', '"id', "pg_sleep(9)", "password_hash", "xmin", "ctid", "tableoid", "id;id")  # fmt: skip
+_OPERATORS = ("", "eq", "eq.", ".eq", "eqq.1", "eq(any).{1}", "not", "not.not.eq.1", "in.1", "in.(", "in.(1", "in.)",
+              "is.", "is.maybe", "fts.x", "cs.{1}", "adj.[1,2]", "like", "match.(", "imatch.[", "match.a{99999}")  # fmt: skip
+_SELECTS = ("(", ")", "*,", ",*", "a(b", "a(b)c", "a!b!c(d)", "id::regclass", "id::", "::text", "id:", ":id",
+            "id:id:id", "...airline(name)", "id->a", "id.sum()", "count()", "*,*,id::text", "airline(*),airline(*)", "airports(*)",
+            "airline(airline(*))", '"', '"id', "pg_sleep(9)", "password_hash", "xmin", "ctid",
+            "tableoid", "id;id")  # fmt: skip
 _ORDERS = (
     "id.",
     "id.up",

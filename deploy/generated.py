@@ -1,0 +1,100 @@
+"""What is generated from the code and must stay in step with it.
+
+    python -m deploy.generated            write it anew
+    python -m deploy.generated --check    fail if something is out of step
+
+`manifest.json` (Posit Connect), `.env.example` and the table of settings in `README.md`.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+
+from service.core.settings import SECTIONS
+
+ROOT = Path(__file__).parents[1]
+_TABLE = re.compile(r"(<!-- settings: generated -->\n).*?(<!-- /settings -->)", re.DOTALL)
+# What the service needs to run on Posit Connect, and nothing else.
+_PUBLISHED = ("service", "migrations", "pyproject.toml", "requirements.txt")
+
+
+def env_example() -> str:
+    """`.env.example`: every setting, its description and default, commented out."""
+    lines = ["# Copy to .env and set what differs. Never commit .env.", ""]
+    for section in SECTIONS:
+        lines += [f"# {section.__doc__}", ""]
+        for name, field in section.model_fields.items():
+            lines += [f"# {field.description}", f"#{name.upper()}={_default(field)}", ""]
+    return "\n".join(lines)
+
+
+def readme() -> str:
+    """`README.md` with the table of settings as the code has it."""
+    text = (ROOT / "README.md").read_text()
+    rows = ["| setting | default | what it does |", "|---|---|---|", *_rows()]
+    return _TABLE.sub(lambda match: match[1] + "\n".join(rows) + "\n" + match[2], text)
+
+
+def manifest() -> str:
+    """`manifest.json` as the vendor's own tool writes it, without what depends on this machine."""
+    with tempfile.TemporaryDirectory() as folder:
+        for path in _tracked():
+            (Path(folder) / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / path, Path(folder) / path)
+        command = ["write-manifest", "fastapi", "--overwrite", "--entrypoint", "service.main:app", folder]
+        subprocess.run(  # noqa: S603 (our own arguments)
+            [Path(sys.executable).with_name("rsconnect"), *command], check=True, capture_output=True
+        )
+        written = json.loads((Path(folder) / "manifest.json").read_text())
+    written["locale"] = "en_US.UTF-8"
+    written["python"]["version"] = "3.11.0"
+    written["python"]["package_manager"].pop("version")
+    return json.dumps(written, indent=2) + "\n"
+
+
+def _tracked() -> list[str]:
+    listed = subprocess.run(  # noqa: S603 (our own arguments)
+        ["git", "ls-files", "--", *_PUBLISHED],  # noqa: S607
+        cwd=ROOT, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    return [path for path in listed.stdout.splitlines() if (ROOT / path).exists()]
+
+
+def _rows() -> Iterator[str]:
+    for section in SECTIONS:
+        for name, field in section.model_fields.items():
+            yield f"| `{name.upper()}` | {f'`{_default(field)}`' if _default(field) else '-'} | {field.description} |"
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.default
+    if value is None or value == () or isinstance(value, SecretStr):
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def main() -> None:
+    """Write, or with `--check` compare."""
+    wanted = {".env.example": env_example, "README.md": readme, "manifest.json": manifest}
+    stale = []
+    for name, make in wanted.items():
+        path, text = ROOT / name, make()
+        if not path.exists() or path.read_text() != text:
+            stale.append(name)
+            if "--check" not in sys.argv:
+                path.write_text(text)
+    if stale and "--check" in sys.argv:
+        sys.exit(f"Out of step with the code: {', '.join(stale)}. Run `make generated` and commit.")
+    print("Written: " + ", ".join(stale) if stale else "Everything generated is in step.")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
