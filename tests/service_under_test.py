@@ -15,11 +15,11 @@ import httpx2
 import uvicorn
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from service.application import create_app
 from service.core.settings import Settings
 from service.core.types import Action, Role
 from service.crud import accounts
 from service.db.engine import UnitOfWork, make_engine
-from service.main import create_app
 from service.state import ServiceState
 
 T = TypeVar("T")

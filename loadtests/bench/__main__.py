@@ -44,14 +44,13 @@ def main(
     An answer with an error ends the run. By default it takes about 7 minutes.
     """
     options = Options(_chosen(cases), rounds, seconds, connections, generator or Generator.installed())
-    signal.signal(signal.SIGTERM, _interrupt)
     try:
         results, machine = asyncio.run(_bench(options, data_dir))
     except (BenchError, RowhouseError) as error:
         raise _failed(str(error)) from None
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise _failed(f"{type(error).__name__}: {error}") from None
-    except KeyboardInterrupt:
+    except asyncio.CancelledError:
         _messages.print("Interrupted; everything is stopped.")
         raise typer.Exit(_INTERRUPTED) from None
     report.show(Console(), results, options, machine)
@@ -60,6 +59,7 @@ def main(
 
 
 async def _bench(options: Options, data_dir: Path) -> tuple[Results, Machine]:
+    _cancel_on_signals()
     with Progress(
         SpinnerColumn(),
         TextColumn("{task.description:<34}"),
@@ -92,9 +92,12 @@ def _failed(message: str) -> typer.Exit:
     return typer.Exit(1)
 
 
-def _interrupt(*_: object) -> None:
-    """A request to end is like Ctrl-C: what was started is stopped."""
-    signal.raise_signal(signal.SIGINT)
+def _cancel_on_signals() -> None:
+    """Ctrl-C, or a request to end, unwinds the run: what it started is stopped."""
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
 
 
 if __name__ == "__main__":

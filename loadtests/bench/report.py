@@ -15,8 +15,8 @@ from loadtests.bench.run import Options, Results
 
 _MEGABYTE = 2**20
 _LOCUST = (
-    "wrk is not installed, so Locust made the load. On the same machine it is slower than what it measures: take the "
-    "rates as its own, and install wrk (Debian package wrk) for those of the applications."
+    "wrk is not there, or was not asked for: Locust made the load, and is itself slower than what it measures. "
+    "For the rates of the applications install wrk (Debian package wrk)."
 )
 
 
@@ -28,7 +28,7 @@ def show(console: Console, results: Results, options: Options, machine: Machine)
         f"{options.rounds} rounds of {options.seconds} s" if options.rounds > 1 else f"1 round of {options.seconds} s"
     )
     for line in (
-        f"Medians of {rounds}, {options.connections} connections, one worker each. ÷ is Rowhouse to the other.",
+        f"Medians of {rounds}, {options.connections} connections, one worker each.",
         f"Resident memory afterwards: {memory}.",
         *machine.lines(),
     ):
@@ -55,7 +55,7 @@ def _table(results: Results, options: Options) -> Table:
     for app in APPS:
         table.add_column(f"req/s\n{app.title}", justify="right", no_wrap=True)
     for peer in (BARE, ORM):
-        table.add_column(f"\n÷ {peer.title}", justify="right", no_wrap=True, style="bold")
+        table.add_column(f"Rowhouse\n÷ {peer.title}", justify="right", no_wrap=True, style="bold")
     for app in APPS:
         table.add_column(f"p99 ms\n{app.title}", justify="right", no_wrap=True)
     for case in options.cases:

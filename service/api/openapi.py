@@ -1,7 +1,154 @@
-from fastapi import FastAPI
+"""`/openapi.json`: one document of both planes.
 
+FastAPI describes the control plane. The table plane is described from the catalog, once the database has been reached.
+"""
+
+import re
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+
+from service.api.dependencies import TOKEN_PATH
+from service.api.problem import PROBLEM_TYPE
+from service.api.responses import Problem, header_components, headers, problem_components, problems
+from service.api.table_parameters import shared_parameters
+from service.api.table_paths import TableDescription
+from service.catalog.catalog import Catalog
+from service.core.settings import ApiSettings
 from service.state import ServiceState
+
+JsonObject = dict[str, Any]
+
+_DESCRIPTION = """\
+Every table is a list at `/api/v1/{table}` and a row at `/api/v1/{table}/{key}`. Lists take PostgREST's query language:
+
+| query string | means |
+|---|---|
+| `column=gte.10` | a filter: `eq`, `neq`, `gt`, `gte`, `lt`, `lte`, `like`, `ilike`, `match`, `in`, `is` |
+| `column=not.in.(a,b)` | the opposite of one |
+| `column=gte.10&column=lt.20` | several: all of them hold |
+| `or=(a.lt.5,b.is.null)` | one of several; `and` likewise, and both nest |
+| `select=a,b,relation(c)` | which columns, and which related rows inside each row |
+| `order=a.desc.nullslast,b` | the order |
+| `limit=100` | the size of the page; the header `Link` leads to the next |
+
+`Prefer: count=exact` counts the rows. A row's `ETag` in `If-Match` keeps a write from undoing another one. Another
+method than those listed is answered 405, and every error is a problem document (RFC 9457) with a stable `code`.
+Numbers that JSON lacks (`NaN`, `Infinity`) come as texts.
+"""
+_TAGS = (
+    ("Login", "Access tokens for users. Services send an API key in `X-API-Key` instead."),
+    ("Tables", "What is served."),
+    ("Probes", "For those who run the service."),
+)
+# The caller may be anonymous, as far as the settings and the grants let it.
+_SECURITY: tuple[JsonObject, ...] = ({}, {"login": []}, {"apiKey": []})
+_OF_CALLERS = (401, 429)
 
 
 def describe_api(app: FastAPI, state: ServiceState) -> None:
-    pass
+    """Serve the document at `/openapi.json`, and let `app.openapi()` return it."""
+    document = ApiDocument(app, state)
+
+    def openapi() -> JsonObject:
+        return document.at(app.root_path)
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def openapi_json(request: Request) -> Response:
+        body = orjson.dumps(document.at(request.scope.get("root_path", "")))
+        return Response(body, media_type="application/json", headers={"cache-control": "no-cache"})
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+class ApiDocument:
+    """The document, made once for each catalog."""
+
+    def __init__(self, app: FastAPI, state: ServiceState) -> None:
+        self._app = app
+        self._state = state
+        self._made_for: Catalog | None = None
+        self._made: JsonObject | None = None
+
+    def at(self, root_path: str) -> JsonObject:
+        """The document of a service that is published under this prefix."""
+        made = self._current()
+        components = made["components"] | {"securitySchemes": _security_schemes(root_path)}
+        return made | {"servers": [{"url": root_path or "/"}], "components": components}
+
+    def _current(self) -> JsonObject:
+        catalog = self._state.runtime.catalog if self._state.runtime else None
+        if self._made is None or self._made_for is not catalog:
+            self._made = build_document(control_plane(self._app), catalog, self._state.settings.api)
+            self._made_for = catalog
+        return self._made
+
+
+def build_document(control: JsonObject, catalog: Catalog | None, settings: ApiSettings) -> JsonObject:
+    """The control plane's document with the tables of the catalog in it."""
+    tables = [TableDescription(resource) for resource in catalog or ()]
+    tags: dict[str, JsonObject] = {}
+    paths: JsonObject = {}
+    schemas: JsonObject = {}
+    taken = shared_parameters(settings) if tables else {}
+    for table in tables:
+        paths |= table.paths
+        schemas |= table.schemas
+        taken |= table.filters
+        tags[table.tag["name"]] = table.tag
+    tags |= {name: {"name": name, "description": text} for name, text in _TAGS}
+    return control | {
+        "paths": paths | control["paths"],
+        "tags": list(tags.values()),
+        "security": list(_SECURITY),
+        "components": {
+            "schemas": schemas | control["components"]["schemas"] | _problem_schemas(),
+            "parameters": taken,
+            "headers": header_components(),
+            "responses": problem_components(),
+        },
+    }
+
+
+def control_plane(app: FastAPI) -> JsonObject:
+    """What FastAPI says of its routes, with errors as they are answered here."""
+    document = get_openapi(title=app.title, version=app.version, description=_DESCRIPTION, routes=app.routes)
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            _amend(operation, path, method)
+    for name in ("HTTPValidationError", "ValidationError"):
+        document["components"]["schemas"].pop(name, None)
+    return document
+
+
+def _amend(operation: JsonObject, path: str, method: str) -> None:
+    operation["operationId"] = operation["operationId"].removesuffix(re.sub(r"\W", "_", path) + f"_{method}")
+    answers: JsonObject = operation["responses"]
+    # FastAPI's own validation errors are answered as problems, with 400.
+    answers.pop("422", None)
+    failed = {int(status) for status, answer in answers.items() if PROBLEM_TYPE in answer.get("content", {})}
+    if "security" in operation:
+        operation["security"] = list(_SECURITY)
+        failed.update(_OF_CALLERS)
+    else:
+        operation["security"] = []
+    for answer in answers.values():
+        answer["headers"] = headers()
+    operation["responses"] = answers | problems(*failed)
+
+
+def _problem_schemas() -> JsonObject:
+    _, schemas = models_json_schema([(Problem, "validation")], ref_template="#/components/schemas/{model}")
+    found: JsonObject = schemas["$defs"]
+    return found
+
+
+def _security_schemes(root_path: str) -> JsonObject:
+    flow = {"tokenUrl": root_path + TOKEN_PATH, "scopes": {}}
+    return {
+        "login": {"type": "oauth2", "description": "Log in as a user.", "flows": {"password": flow}},
+        "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The key of a service."},
+    }

@@ -1,12 +1,16 @@
-"""Problem documents as OpenAPI describes them."""
+"""Answers as OpenAPI describes them: problem documents with an example of each, and the headers of all."""
 
 from http import HTTPStatus
 from typing import Any
 
+import orjson
 from pydantic import BaseModel, Field
 
-from service.api.problem import PROBLEM_TYPE, STATUS_OF
-from service.core.errors import DatabaseUnavailable, InvalidQuery, RowhouseError
+from service.api.problem import PROBLEM_TYPE, STATUS_OF, problem, status_of
+from service.core import errors
+from service.core.errors import DatabaseUnavailable, FieldError, InvalidQuery, RowhouseError
+
+JsonObject = dict[str, Any]
 
 
 class ProblemField(BaseModel):
@@ -23,25 +27,148 @@ class Problem(BaseModel):
     type: str = Field(description="A URN that ends in the code.", examples=["urn:rowhouse:problem:42703"])
     title: str = Field(description="The status in words.", examples=["Bad Request"])
     status: int = Field(description="The HTTP status.", examples=[400])
-    detail: str = Field(description="What went wrong.", examples=["Table 'flights' has no column 'dset'."])
+    detail: str = Field(description="What went wrong.", examples=["There is no operator 'equals'."])
     code: str = Field(description="Stable code: PostgREST's, PostgreSQL's SQLSTATE, or our own.", examples=["42703"])
-    message: str = Field(description="The same as `detail`.", examples=["Table 'flights' has no column 'dset'."])
+    message: str = Field(description="The same as `detail`.", examples=["There is no operator 'equals'."])
     details: str | None = Field(description="More about the cause.", examples=[None])
-    hint: str | None = Field(description="What to do about it.", examples=["Perhaps you meant 'dest'."])
+    hint: str | None = Field(description="What to do about it.", examples=["Perhaps you meant 'eq'."])
     request_id: str = Field(description="Finds the request in the log.", examples=["6d5c6a0f4c1f4b0f9d6a"])
     errors: list[ProblemField] | None = Field(None, description="The fields at fault.")
     current: dict[str, Any] | None = Field(None, description="With 412: the row as it now stands.")
 
 
-def describe(status: HTTPStatus) -> dict[str, Any]:
-    """The answer of an error status, for OpenAPI."""
+# What each error status means here, and one error that has it.
+_MEANINGS: tuple[tuple[str, RowhouseError], ...] = (
+    (
+        "More than one relationship leads to a table that is to be embedded. The details list them.",
+        errors.AmbiguousRelation(
+            "More than one relationship leads there.",
+            details="billing (billing_id); shipping (shipping_id)",
+            hint="Name one of them: addresses!billing(…), addresses!shipping(…).",
+        ),
+    ),
+    (
+        "The request cannot be understood, or a value is none that its column can have.",
+        InvalidQuery("There is no operator 'equals'.", hint="Perhaps you meant 'eq'."),
+    ),
+    (
+        "A credential is missing, wrong, expired or revoked.",
+        errors.AuthenticationFailed("The API key is not valid."),
+    ),
+    ("The caller is known, and may not do this.", errors.Forbidden("Your role may not update rows of this table.")),
+    (
+        "There is no such table or row, or none that the caller may see.",
+        errors.RowNotFound("There is no such row."),
+    ),
+    (
+        "`Accept` leaves out what is served.",
+        errors.NotAcceptable("Rows are served as application/json.", hint="Send Accept: application/json."),
+    ),
+    (
+        "A unique or foreign key stands in the way.",
+        errors.Conflict(
+            "A row with this key is there already.",
+            details="Key (id)=(1) already exists.",
+            code="23505",
+            fields=[FieldError("id", "stands in the way")],
+        ),
+    ),
+    (
+        "The row is not in the version that `If-Match` names. `current` is the row as it now stands.",
+        errors.PreconditionFailed(
+            "The row is no longer what it was when its ETag was read.", current=b'{"id":1}', version="bce36e78.758"
+        ),
+    ),
+    ("The body is too large.", errors.LimitExceeded("The body is larger than 10485760 bytes.", code="body_too_large")),
+    (
+        "Path and query string are too long.",
+        errors.LimitExceeded("Path and query string are too long.", code="url_too_long"),
+    ),
+    (
+        "The body is not said to be JSON.",
+        errors.UnsupportedMediaType("The body must be JSON.", hint="Send Content-Type: application/json."),
+    ),
+    (
+        "The page begins behind the last row. Told only where the rows are counted.",
+        errors.RangeNotSatisfiable("The page begins behind the last row.", details="There are 42 rows."),
+    ),
+    (
+        "The row violates a check of the table, or the statement took too long.",
+        errors.LimitExceeded("The statement took longer than the service allows and was stopped.", code="57014"),
+    ),
+    (
+        "Too many requests in a minute.",
+        errors.TooManyRequests(
+            "More than 6000 requests a minute.",
+            retry_after=12,
+            headers={"RateLimit-Policy": '"default";q=6000;w=60', "RateLimit": '"default";r=0;t=12'},
+        ),
+    ),
+    (
+        "The database cannot serve now. Nothing was written, unless the code is `outcome_unknown`.",
+        DatabaseUnavailable("The database cannot be reached."),
+    ),
+)
+_EXAMPLE_ID = "6d5c6a0f4c1f4b0f9d6a3a52c7b8e1d0"
+
+HEADERS: JsonObject = {
+    "X-Request-ID": "Finds the request in the log. As the caller sent it, or made up here.",
+    "ETag": "Version of the row, for `If-Match` and `If-None-Match`.",
+    "Content-Range": "`first-last/total` of the rows; `*` where there are none or they were not counted.",
+    "Link": '`rel="next"`: the next page (RFC 8288).',
+    "Location": "Path of the new row.",
+    "Preference-Applied": "Which of the preferences in `Prefer` were honoured.",
+    "Retry-After": "Seconds to wait before the next try.",
+    "WWW-Authenticate": "How to authenticate.",
+    "RateLimit": "What is left of the limit, and the seconds until it is whole again.",
+    "RateLimit-Policy": "The limit: requests, and the seconds in which they are counted.",
+}
+_ALWAYS = ("X-Request-ID",)
+
+
+def header_components() -> JsonObject:
+    """All headers of answers, by name."""
     return {
-        "description": status.description or status.phrase,
+        name: {"description": text, "schema": {"type": "string"}, "required": name in _ALWAYS}
+        for name, text in HEADERS.items()
+    }
+
+
+def headers(*names: str) -> JsonObject:
+    """Those headers, and the ones that every answer has."""
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in (*names, *_ALWAYS)}
+
+
+def problem_components() -> JsonObject:
+    """The answer to each error status, by the status."""
+    return {str(status_of(error).value): _answer(text, error) for text, error in _MEANINGS}
+
+
+def _answer(text: str, error: RowhouseError) -> JsonObject:
+    _, sent, body = problem(error, _EXAMPLE_ID)
+    known = {name.lower(): name for name in HEADERS}
+    content = {"schema": {"$ref": f"#/components/schemas/{Problem.__name__}"}, "example": orjson.loads(body)}
+    return {
+        "description": text,
+        "headers": headers(*(known[name.lower()] for name in sent if name.lower() in known)),
+        "content": {PROBLEM_TYPE: content},
+    }
+
+
+def problems(*statuses: int) -> JsonObject:
+    """Those error answers, by reference."""
+    return {str(status): {"$ref": f"#/components/responses/{status}"} for status in sorted(statuses)}
+
+
+def describe(status: HTTPStatus) -> JsonObject:
+    """The answer of an error status, for a handler of the control plane."""
+    return {
+        "description": status.phrase,
         "content": {PROBLEM_TYPE: {"schema": {"$ref": f"#/components/schemas/{Problem.__name__}"}}},
     }
 
 
-def responses(*errors: type[RowhouseError]) -> dict[int | str, dict[str, Any]]:
+def responses(*kinds: type[RowhouseError]) -> dict[int | str, dict[str, Any]]:
     """The error answers of a handler. Each may also find the input wrong or the database gone."""
-    statuses = {STATUS_OF[error] for error in (*errors, InvalidQuery, DatabaseUnavailable)}
+    statuses = {STATUS_OF[kind] for kind in (*kinds, InvalidQuery, DatabaseUnavailable)}
     return {status.value: describe(status) for status in sorted(statuses)}

@@ -5,11 +5,11 @@ from typing import Annotated
 import typer
 import uvicorn
 
+from service.application import create_app
 from service.cli.session import command, database, messages, told
 from service.core.settings import Settings
 from service.db import migrations
 from service.db.migrations import Branch
-from service.main import create_app
 
 # So long may a request that is running go on after the service was told to stop.
 _DRAIN_SECONDS = 20

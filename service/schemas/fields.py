@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, WithJsonSchema, create_model
 from sqlalchemy.types import TypeEngine
 
 from service.catalog.resource import Column, Resource
@@ -23,15 +23,20 @@ _BITS: tuple[tuple[type[TypeEngine[Any]], int], ...] = (
     (sa.BigInteger, 64),
     (sa.Integer, 32),
 )
+# PostgreSQL renders numeric as a JSON number; Pydantic would describe Decimal as a text.
 _PLAIN: tuple[tuple[type[TypeEngine[Any]], Any], ...] = (
     (sa.Boolean, bool),
-    (sa.Float, float),
-    (sa.Numeric, Decimal),
-    (sa.DateTime, datetime),
+    (sa.Float, Annotated[float, WithJsonSchema({"type": "number", "format": "double"})]),
+    (sa.Numeric, Annotated[Decimal, WithJsonSchema({"type": "number", "format": "decimal"})]),
     (sa.Date, date),
-    (sa.Time, time),
     (sa.Uuid, UUID),
     (sa.String, str),
+    (sa.ARRAY, Annotated[Any, WithJsonSchema({"type": "array"})]),
+)
+# Without a zone a time is not of RFC 3339, which the formats `date-time` and `time` mean.
+_TIMES: tuple[tuple[type[TypeEngine[Any]], Any, Any], ...] = (
+    (sa.DateTime, datetime, Annotated[datetime, WithJsonSchema({"type": "string", "format": "date-time-local"})]),
+    (sa.Time, time, Annotated[time, WithJsonSchema({"type": "string", "format": "time-local"})]),
 )
 _MOST_ERRORS = 20
 
@@ -40,7 +45,13 @@ def python_type(column: Column) -> Any:
     """The type that a JSON value of this column has, with its bounds; Any where Pydantic knows no better."""
     for kind, bits in _BITS:
         if isinstance(column.type, kind):
-            return Annotated[int, Field(ge=-(2 ** (bits - 1)), le=2 ** (bits - 1) - 1)]
+            bounds = Field(ge=-(2 ** (bits - 1)), le=2 ** (bits - 1) - 1, json_schema_extra={"format": f"int{bits}"})
+            return Annotated[int, bounds]
+    for kind, with_zone, without_zone in _TIMES:
+        if isinstance(column.type, kind):
+            return with_zone if getattr(column.type, "timezone", False) else without_zone
+    if isinstance(column.type, sa.Enum):
+        return Literal[tuple(column.type.enums)]
     if isinstance(column.type, sa.String) and column.type.length:
         return Annotated[str, Field(max_length=column.type.length)]
     return next((plain for kind, plain in _PLAIN if isinstance(column.type, kind)), Any)

@@ -25,10 +25,11 @@ _INJECTIONS = (
     "99999999999999999999", "-99999999999999999999", "1.5", "١٢",
 )  # fmt: skip
 _OPERATORS = ("", "eq", "eq.", ".eq", "eqq.1", "eq(any).{1}", "not", "not.not.eq.1", "in.1", "in.(", "in.(1", "in.)",
-              "is.", "is.maybe", "fts.x", "cs.{1}", "adj.[1,2]", "like", "match.(", "imatch.[", "match.a{99999}")  # fmt: skip
+              "is.", "is.maybe", "fts.x", "cs.{1}", "adj.[1,2]", "like", "match.(", "imatch.[",
+              "match.a{99999}")  # fmt: skip
 _SELECTS = ("(", ")", "*,", ",*", "a(b", "a(b)c", "a!b!c(d)", "id::regclass", "id::", "::text", "id:", ":id",
-            "id:id:id", "...airline(name)", "id->a", "id.sum()", "count()", "*,*,id::text", "airline(*),airline(*)", "airports(*)",
-            "airline(airline(*))", '"', '"id', "pg_sleep(9)", "password_hash", "xmin", "ctid",
+            "id:id:id", "...airline(name)", "id->a", "id.sum()", "count()", "*,*,id::text", "airline(*),airline(*)",
+            "airports(*)", "airline(airline(*))", '"', '"id', "pg_sleep(9)", "password_hash", "xmin", "ctid",
             "tableoid", "id;id")  # fmt: skip
 _ORDERS = (
     "id.",

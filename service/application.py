@@ -1,0 +1,122 @@
+"""Composition: the application from its settings."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from prometheus_fastapi_instrumentator import Instrumentator
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import RedirectResponse, Response
+
+from service import __version__
+from service.api import probes
+from service.api.docs import add_docs
+from service.api.frame import Frame
+from service.api.openapi import describe_api
+from service.api.problem import problem
+from service.api.v1 import auth, meta
+from service.api.v1.table_plane import TablePlane
+from service.core.errors import FieldError, InvalidBody, MethodNotAllowed, RowhouseError
+from service.core.settings import Settings
+from service.observability.logging import configure_logging
+from service.observability.metrics import Metrics
+from service.state import ServiceState
+
+_EXPOSED_HEADERS = ("Content-Range", "ETag", "Link", "Location", "Preference-Applied", "Retry-After", "X-Request-ID")
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The application. Nothing is connected, read or started before its lifespan begins.
+
+    Raises:
+        ConfigurationError: the settings cannot be used.
+    """
+    settings = settings or Settings.load()
+    configure_logging(settings.log)
+    state = ServiceState.build(settings, Metrics(__version__))
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await state.start()
+        try:
+            yield
+        finally:
+            state.is_draining = True
+            await state.stop()
+
+    app = FastAPI(
+        title="Rowhouse",
+        version=__version__,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+    )
+    app.state.service = state
+    _add_errors(app)
+    _add_routes(app, state)
+    _add_middleware(app, state)
+    return app
+
+
+def _add_routes(app: FastAPI, state: ServiceState) -> None:
+    for router in (auth.router, meta.router, probes.router):
+        app.include_router(router)
+    Instrumentator(registry=state.metrics.registry).expose(app, include_in_schema=False)
+    add_docs(app)
+    describe_api(app, state)
+
+    @app.get("/", include_in_schema=False)
+    async def home(request: Request) -> Response:
+        return RedirectResponse(f"{request.scope.get('root_path', '')}/docs")
+
+
+def _add_middleware(app: FastAPI, state: ServiceState) -> None:
+    """Innermost first."""
+    settings = state.settings
+    app.add_middleware(TablePlane, state=state)
+    if settings.security.allowed_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.security.allowed_origins,
+            allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "If-Match", "If-None-Match", "Prefer", "X-API-Key"],
+            expose_headers=_EXPOSED_HEADERS,
+        )
+    app.add_middleware(
+        Frame, metrics=state.metrics, access_log=settings.log.access_log, root_path=settings.server.root_path
+    )
+
+
+def _add_errors(app: FastAPI) -> None:
+    """The control plane's errors, as problem documents like all others."""
+
+    def answer(request: Request, error: RowhouseError, status: HTTPStatus | None = None) -> Response:
+        status, headers, body = problem(error, request.scope["rowhouse.request_id"], status)
+        return Response(body, status.value, headers)
+
+    @app.exception_handler(RowhouseError)
+    async def on_domain_error(request: Request, error: RowhouseError) -> Response:
+        return answer(request, error)
+
+    @app.exception_handler(RequestValidationError)
+    async def on_invalid(request: Request, error: RequestValidationError) -> Response:
+        fields = [FieldError(str(item["loc"][-1]), item["msg"]) for item in error.errors()]
+        return answer(request, InvalidBody("The request is not valid.", fields=fields, code="invalid_request"))
+
+    @app.exception_handler(HTTPException)
+    async def on_http_error(request: Request, error: HTTPException) -> Response:
+        allow = (error.headers or {}).get("Allow")
+        if allow is not None:
+            return answer(request, MethodNotAllowed(f"This does not take {request.method}.", allow=allow))
+        return answer(
+            request, _Http(str(error.detail), code=f"http_{error.status_code}"), HTTPStatus(error.status_code)
+        )
+
+
+class _Http(RowhouseError):
+    """An error of the framework's own: no such path, or a body that it cannot read."""

@@ -1,0 +1,148 @@
+"""The `rowhouse` command, as a process of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx2
+import psutil
+import pytest
+
+from tests.api.test_operations import free_port, is_up, wait_until
+from tests.conftest import Database
+
+ROWHOUSE = [str(Path(sys.executable).with_name("rowhouse"))]
+
+
+def rowhouse(
+    database: Database, *arguments: str, stdin: str = "", **environment: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*ROWHOUSE, *arguments],
+        env={"PATH": os.environ["PATH"], "DATABASE_URL": database.service_url, "COLUMNS": "100"} | environment,
+        input=stdin, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+def test_a_key_is_printed_alone_and_serves_until_revoked(database: Database) -> None:
+    created = rowhouse(database, "keys", "create", "nightly job", "--role", "editor", "--days", "2")
+    prefix = created.stdout[:11]
+    listed = rowhouse(database, "keys", "list")
+    revoked = rowhouse(database, "keys", "revoke", prefix)
+    again = rowhouse(database, "keys", "revoke", prefix)
+    assert created.returncode == 0
+    assert created.stdout.count("\n") == 1
+    assert created.stdout.startswith("rh_")
+    assert "nightly job" in created.stderr
+    assert prefix in listed.stdout
+    assert created.stdout.strip() not in listed.stdout
+    assert revoked.returncode == 0
+    assert again.returncode == 1
+    assert "not revoked" in again.stderr
+
+
+def test_users_are_made_listed_and_changed(database: Database) -> None:
+    made = rowhouse(database, "users", "create", "grace@example.com", "--role", "editor")
+    given = rowhouse(
+        database, "users", "password", "grace@example.com", "--password-stdin", stdin="a long pass phrase\n"
+    )
+    closed = rowhouse(database, "users", "set", "grace@example.com", "--role", "viewer", "--inactive")
+    listed = rowhouse(database, "users", "list")
+    assert len(made.stdout.strip()) == 16
+    assert given.stdout == ""
+    assert "viewer and inactive" in closed.stderr
+    assert "grace@example.com" in listed.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "said"),
+    [
+        (["users", "create", "no-address"], "", "no e-mail address"),
+        (["users", "create", "x@example.com", "--password-stdin"], "short\n", "at least 12 characters"),
+        (["users", "password", "nobody@example.com"], "", "no user"),
+        (["grant", "viewer", "flihgts"], "", "'flights'"),
+        (["grant", "viewer", "flights", "read", "--where", "orgin=eq.JFK"], "", "'origin'"),
+    ],
+)
+def test_errors_are_a_sentence(database: Database, arguments: list[str], stdin: str, said: str) -> None:
+    failed = rowhouse(database, *arguments, stdin=stdin)
+    assert failed.returncode == 1
+    assert failed.stdout == ""
+    assert said in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert len(failed.stderr.splitlines()) <= 2
+
+
+def test_a_database_that_is_not_there_is_a_sentence(database: Database) -> None:
+    failed = rowhouse(database, "tables", DATABASE_URL="postgresql://x:secret@127.0.0.1:1/x")
+    assert failed.returncode == 1
+    assert "cannot be used" in failed.stderr
+    assert "secret" not in failed.stderr
+
+
+def test_bad_settings_are_a_sentence(database: Database) -> None:
+    for command in ("serve", "demo", "tables"):
+        failed = rowhouse(database, command, ENVIRONMENT="production", JWT_SECRET="short")
+        assert failed.returncode == 1
+        assert "JWT_SECRET is shorter" in failed.stderr
+        assert "Traceback" not in failed.stderr
+
+
+def test_grants_are_given_and_taken(database: Database) -> None:
+    given = rowhouse(database, "grant", "viewer", "planes", "read", "update", "--where", "year=gt.2000")
+    listed = rowhouse(database, "grants")
+    taken = rowhouse(database, "revoke", "viewer", "planes", "update")
+    rowhouse(database, "grant", "viewer", "planes", "read")
+    assert "viewer may read and update the rows where year=gt.2000 of planes" in given.stderr
+    assert "year=gt.2000" in listed.stdout
+    assert "Took 1 grants" in taken.stderr
+
+
+def test_tables_are_listed(database: Database) -> None:
+    listed = rowhouse(database, "tables")
+    assert "time_hour" in listed.stdout
+    assert "dest_airport" in listed.stdout
+    assert max(map(len, listed.stdout.splitlines())) <= 100
+
+
+def test_help_teaches(database: Database) -> None:
+    helped = rowhouse(database, "--help")
+    for command in ("demo", "serve", "migrate", "users", "keys", "grant", "tables"):
+        assert command in helped.stdout
+    assert "origin=eq.JFK" in rowhouse(database, "grant", "--help").stdout
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_the_demo_loads_serves_and_leaves_nothing_running(tmp_path: Path, stop: signal.Signals) -> None:
+    """With an embedded PostgreSQL of its own, twice on the same data."""
+    environment = {
+        "PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path / "data"), "PORT": str(free_port()), "COLUMNS": "100",
+        "ADMIN_EMAIL": "me@example.com", "HOME": str(tmp_path),
+    }  # fmt: skip
+    outputs = []
+    for _ in range(2):
+        process = subprocess.Popen(
+            [*ROWHOUSE, "demo"], env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        url = f"http://127.0.0.1:{environment['PORT']}"
+        try:
+            with httpx2.Client(base_url=url, timeout=10) as client:
+                wait_until(lambda: is_up(client), 60)
+                assert client.get("/api/v1/flights?limit=1").status_code == 200
+                assert client.post("/api/v1/airlines", json={}).status_code == 401
+        finally:
+            process.send_signal(stop)
+            outputs.append(process.communicate(timeout=30)[1])
+    leftover = [
+        running
+        for running in psutil.process_iter(["cmdline"])
+        if str(tmp_path) in " ".join(running.info["cmdline"] or [])
+    ]
+    assert not leftover
+    assert "336,776" in outputs[0]
+    assert "Loading" not in outputs[1]
+    assert "me@example.com" in outputs[0]
+    password = outputs[0].partition("Password")[2].split()[0]
+    assert password not in outputs[1]
