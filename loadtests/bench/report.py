@@ -55,7 +55,7 @@ def _table(results: Results, options: Options) -> Table:
     for app in APPS:
         table.add_column(f"req/s\n{app.title}", justify="right", no_wrap=True)
     for peer in (BARE, ORM):
-        table.add_column(f"Rowhouse\n÷ {peer.title}", justify="right", no_wrap=True, style="bold")
+        table.add_column(f"ratio\n÷ {peer.title}", justify="right", no_wrap=True, style="bold")
     for app in APPS:
         table.add_column(f"p99 ms\n{app.title}", justify="right", no_wrap=True)
     for case in options.cases:

@@ -25,19 +25,17 @@ JsonObject = dict[str, Any]
 _DESCRIPTION = """\
 Every table is a list at `/api/v1/{table}` and a row at `/api/v1/{table}/{key}`. Lists take PostgREST's query language:
 
-| query string | means |
-|---|---|
-| `column=gte.10` | a filter: `eq`, `neq`, `gt`, `gte`, `lt`, `lte`, `like`, `ilike`, `match`, `in`, `is` |
-| `column=not.in.(a,b)` | the opposite of one |
-| `column=gte.10&column=lt.20` | several: all of them hold |
-| `or=(a.lt.5,b.is.null)` | one of several; `and` likewise, and both nest |
-| `select=a,b,relation(c)` | which columns, and which related rows inside each row |
-| `order=a.desc.nullslast,b` | the order |
-| `limit=100` | the size of the page; the header `Link` leads to the next |
+- `column=gte.10` filters, by `eq`, `neq`, `gt`, `gte`, `lt`, `lte`, `like`, `ilike`, `match`, `imatch`, `in` or `is`.
+- `column=not.in.(a,b)` is the opposite of a filter. A column may come more than once; all filters must hold.
+- `or=(a.lt.5,b.is.null)` holds where one of them does; `and` and `or` nest.
+- `select=a,b,relation(c)` chooses columns, and embeds related rows.
+- `order=a.desc.nullslast,b` sorts.
+- `limit=100` sets the size of the page; the header `Link` leads to the next one.
 
-`Prefer: count=exact` counts the rows. A row's `ETag` in `If-Match` keeps a write from undoing another one. Another
-method than those listed is answered 405, and every error is a problem document (RFC 9457) with a stable `code`.
-Numbers that JSON lacks (`NaN`, `Infinity`) come as texts.
+`Prefer: count=exact` counts the rows. A row's `ETag`, sent in `If-Match`, keeps a write from undoing another one.
+
+Every error is a problem document (RFC 9457) with a stable `code`. A method that is not listed here is answered 405.
+Numbers that JSON lacks, such as `NaN`, come as texts.
 """
 _TAGS = (
     ("Login", "Access tokens for users. Services send an API key in `X-API-Key` instead."),
