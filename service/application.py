@@ -13,6 +13,7 @@ from starlette.responses import RedirectResponse, Response
 
 from service import __version__
 from service.api import probes
+from service.api.body_limit import BodyLimit
 from service.api.docs import add_docs
 from service.api.frame import Frame
 from service.api.openapi import describe_api
@@ -78,6 +79,7 @@ def _add_routes(app: FastAPI, state: ServiceState) -> None:
 def _add_middleware(app: FastAPI, state: ServiceState) -> None:
     """Innermost first."""
     settings = state.settings
+    app.add_middleware(BodyLimit, limit=settings.api.api_max_body_bytes)
     app.add_middleware(TablePlane, state=state)
     if settings.security.allowed_origins:
         app.add_middleware(

@@ -11,7 +11,7 @@ from uuid import uuid4
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.problem import problem
+from service.api.problem import send_problem
 from service.core.errors import RowhouseError
 from service.observability.metrics import Metrics
 
@@ -86,13 +86,14 @@ class Frame:
 class _Exchange:
     """One request and its answer, as far as the frame cares."""
 
-    __slots__ = ("_extra", "_has_begun", "_send", "request_id", "started", "status")
+    __slots__ = ("_extra", "_has_begun", "_scope", "_send", "request_id", "started", "status")
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self.started = perf_counter()
         self.status = int(HTTPStatus.INTERNAL_SERVER_ERROR)
         self.request_id = _request_id(scope)
         scope["rowhouse.request_id"] = self.request_id
+        self._scope = scope
         self._send = send
         self._has_begun = False
         self._extra = [*SECURITY_HEADERS, (b"x-request-id", self.request_id.encode())]
@@ -111,11 +112,7 @@ class _Exchange:
     async def fail(self, error: RowhouseError) -> None:
         if self._has_begun:  # too late for another answer: the server cuts the connection, and the client sees it
             raise error
-        status, headers, body = problem(error, self.request_id)
-        fields = [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
-        fields.append((b"content-length", str(len(body)).encode()))
-        await self.send({"type": "http.response.start", "status": status.value, "headers": fields})
-        await self.send({"type": "http.response.body", "body": body})
+        await send_problem(error, self._scope, self.send)
 
 
 def _request_id(scope: Scope) -> str:

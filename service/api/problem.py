@@ -6,6 +6,7 @@ This is the one table of codes to statuses.
 from http import HTTPStatus
 
 import orjson
+from starlette.types import Scope, Send
 
 from service.core import errors
 
@@ -75,6 +76,15 @@ def problem(
     if isinstance(error, errors.PreconditionFailed):
         document["current"] = None if error.current is None else orjson.Fragment(error.current)
     return status, _headers(error), orjson.dumps(document)
+
+
+async def send_problem(error: errors.RowhouseError, scope: Scope, send: Send) -> None:
+    """Answer an ASGI request with the error. A HEAD gets no body."""
+    status, headers, body = problem(error, scope["rowhouse.request_id"])
+    fields = [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
+    fields.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": status.value, "headers": fields})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
 
 def _headers(error: errors.RowhouseError) -> dict[str, str]:

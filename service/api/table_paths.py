@@ -74,7 +74,7 @@ class TableDescription:
         example = insert_example(self._resource)
         schema = self._ref("insert")
         body = _body(
-            {"anyOf": [schema, {"type": "array", "items": schema}]},
+            {"anyOf": [schema, {"type": "array", "items": schema, "title": "an array of them"}]},
             {"one": {"summary": "One row", "value": example}, "many": {"summary": "Several rows", "value": [example]}},
         )
         return self._operation(
@@ -240,7 +240,7 @@ class TableDescription:
 
 
 def _embed(way: Relation) -> str:
-    return f"`{way.name}(…)`: " + (f"the {way.target} of the row, an array" if way.is_many else f"one of {way.target}")
+    return f"`{way.name}(…)`: " + (f"an array of rows of `{way.target}`" if way.is_many else f"a row of `{way.target}`")
 
 
 def _body(schema: JsonObject, examples: JsonObject) -> JsonObject:

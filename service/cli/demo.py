@@ -3,9 +3,8 @@
 import asyncio
 
 import asyncpg
-from rich.panel import Panel
+from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.text import Text
 
 from service.cli.serve import run_server
 from service.cli.session import Urls, database, messages, told, unit_of_work
@@ -34,7 +33,7 @@ def _demo() -> None:
     if settings.is_production:
         raise ConfigurationError("The demo is for development: it lets everyone read.")
     password = asyncio.run(_prepare(settings))
-    messages.print(_welcome(settings, password))
+    _welcome(settings, password)
     run_server(settings)
 
 
@@ -88,7 +87,7 @@ async def _load(urls: Urls) -> None:
         await connection.close()
 
 
-def _welcome(settings: Settings, password: str | None) -> Panel:
+def _welcome(settings: Settings, password: str | None) -> None:
     base = f"http://{settings.server.host}:{settings.server.port}"
     known = "as you set it" if settings.demo.admin_password else "as shown at the first start"
     lines = {
@@ -100,5 +99,7 @@ def _welcome(settings: Settings, password: str | None) -> Panel:
         "A key": ".venv/bin/rowhouse keys create notebook --role editor",
         "Try": f"curl '{base}/api/v1/flights?select=flight,arr_delay,airline(name)&dest=eq.SFO&limit=3'",
     }
-    text = Text("\n".join(f"{name:<9} {value}" for name, value in lines.items()), overflow="fold")
-    return Panel(text, title="Rowhouse", subtitle="Ctrl-C stops it", expand=False)
+    messages.rule("Rowhouse serves; Ctrl-C stops it")
+    for name, value in lines.items():  # never wrapped: the lines are there to be copied
+        messages.print(f"[bold]{name:<9}[/] {escape(value)}", soft_wrap=True, highlight=False)
+    messages.rule()

@@ -153,6 +153,17 @@ def test_a_row_is_deleted(client: httpx2.Client) -> None:
     assert client.get(f"{AIRLINES}/_1").status_code == 404
 
 
+def test_numbers_reach_postgresql_with_all_their_digits(client: httpx2.Client) -> None:
+    """They are not parsed on the way: what is too large is refused, not rounded to fit."""
+    exact = '{"lat": 0.1000000000000000055511151231257827}'
+    rounded = client.patch("/api/v1/airports/04G", content=exact, headers={"Content-Type": "application/json"})
+    restored = client.patch("/api/v1/airports/04G", json={"lat": 41.1304722})
+    too_large = client.patch("/api/v1/flights/1", json={"flight": 2**64 + 1})
+    assert (rounded.json()["lat"], restored.json()["lat"]) == (0.1, 41.1304722)
+    assert too_large.status_code == 400
+    assert str(2**64 + 1) in problem_of(too_large)["detail"]
+
+
 def test_a_filtered_collection_is_changed_and_deleted(client: httpx2.Client) -> None:
     client.post(AIRLINES, json=[{"carrier": f"_{number}", "name": "x"} for number in range(5)])
     changed = client.patch(f"{AIRLINES}?carrier=in.(_1,_2)", json={"name": "y"})

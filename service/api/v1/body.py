@@ -10,16 +10,18 @@ from service.catalog.resource import Resource
 from service.core.errors import FieldError, InvalidBody
 
 
-async def read_row(request: Request, resource: Resource, limit: int) -> dict[str, object]:
-    """One object.
+async def read_row(request: Request, resource: Resource, limit: int) -> tuple[bytes, dict[str, object]]:
+    """One object, also as the bytes of an array.
+
+    The bytes go to PostgreSQL as they came: parsed numbers may have lost digits.
 
     Raises: as `Request.json`; InvalidBody where it is none, or names what is no column.
     """
-    _, value = await request.json(limit)
+    body, value = await request.json(limit)
     if not isinstance(value, dict):
         raise InvalidBody("The body must be one JSON object whose names are columns.")
     _check_names(resource, [value])
-    return value
+    return b"[%b]" % body, value
 
 
 async def read_rows(request: Request, resource: Resource, limit: int) -> tuple[bytes, list[dict[str, object]]]:
@@ -41,9 +43,11 @@ async def read_rows(request: Request, resource: Resource, limit: int) -> tuple[b
     return body, value
 
 
-def as_array(row: Mapping[str, object]) -> bytes:
-    """The one row as a JSON array."""
-    return orjson.dumps([row])
+def add_members(body: bytes, members: Mapping[str, str]) -> bytes:
+    """The array of one object with these members in front; for a name that comes twice PostgreSQL takes the later."""
+    rest = body.partition(b"{")[2]
+    separator = b"" if rest.lstrip().startswith(b"}") else b","
+    return b"[" + orjson.dumps(members)[:-1] + separator + rest
 
 
 def _check_names(resource: Resource, rows: Sequence[Mapping[str, object]]) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.api.problem import problem
+from service.api.problem import send_problem
 from service.api.v1.exchange import Answer, Request
 from service.api.v1.paths import PREFIX, TablePath, parse_path
 from service.api.v1.read import ReadHandlers
@@ -74,7 +74,9 @@ class TablePlane:
             path = self._path(scope)
             answer = None if path is None else await self._serve(path, scope, receive)
         except RowhouseError as error:
-            answer = _refusal(error, scope)
+            # Answered here and not raised: the middleware around us treats it like any other answer.
+            await send_problem(error, scope, send)
+            return
         if answer is None:
             await self._app(scope, receive, send)
         else:
@@ -128,15 +130,6 @@ class TablePlane:
         if self._handlers is None or self._made_for is not runtime:
             self._handlers, self._made_for = Handlers.build(runtime, self._state.settings.api), runtime
         return self._handlers
-
-
-def _refusal(error: RowhouseError, scope: Scope) -> Answer:
-    """An error as an answer, which the middleware around us treats like any other."""
-    status, headers, body = problem(error, scope["rowhouse.request_id"])
-    answer = Answer(status.value, body, content_type=headers.pop("content-type").encode())
-    for name, value in headers.items():
-        answer.add(name.encode(), value)
-    return answer
 
 
 def _raw_path(scope: Scope) -> bytes:

@@ -1,6 +1,6 @@
 """PATCH, PUT and DELETE of a row."""
 
-from service.api.v1.body import as_array, read_row
+from service.api.v1.body import add_members, read_row
 from service.api.v1.conditional import ANY
 from service.api.v1.exchange import Answer, Request
 from service.api.v1.paths import item_url, key_predicate, key_values
@@ -43,10 +43,10 @@ class ItemWriteHandlers:
         write = WriteRequest.read(request, resource, self._tools)
         where = self._where(request, resource, key, write)
         self._tools.policy.rows(request.principal, resource, Action.UPDATE)
-        row = await read_row(request, resource, self._tools.max_body_bytes)
+        body, row = await read_row(request, resource, self._tools.max_body_bytes)
         if not row:
             raise InvalidBody("The body names no column to change.")
-        plan = UpdatePlan(resource, tuple(row), Bind(as_array(row), BindKind.JSON), where, write.written)
+        plan = UpdatePlan(resource, tuple(row), Bind(body, BindKind.JSON), where, write.written)
         return row_answer(await self._run(plan, request, key), write, 200)
 
     async def delete(self, request: Request, resource: Resource, key: str) -> Answer:
@@ -69,34 +69,26 @@ class ItemWriteHandlers:
             raise InvalidQuery("A PUT takes no filter.")
         values = key_values(resource, key)
         self._tools.policy.rows(request.principal, resource, Action.UPDATE)
-        body = await read_row(request, resource, self._tools.max_body_bytes)
-        row = _with_key(body, resource, values)
+        body, row = await read_row(request, resource, self._tools.max_body_bytes)
+        key_columns = _same_key(row, resource, values)
+        columns = tuple(key_columns | row)
+        bound = Bind(add_members(body, key_columns), BindKind.JSON)
         if request.header(b"if-match") is not None:
-            return row_answer(
-                await self._run(self._replacement(request, resource, key, row, write), request, key), write, 200
-            )
+            where = self._where(request, resource, key, write)
+            plan = UpdatePlan(resource, columns, bound, where, write.written, _left_out(resource, columns))
+            return row_answer(await self._run(plan, request, key), write, 200)
         is_new_only = (request.header(b"if-none-match") or "").strip() == ANY
         conflict = OnConflict.IGNORE if is_new_only else OnConflict.REPLACE
-        plan = InsertPlan(resource, tuple(row), Bind(as_array(row), BindKind.JSON), write.written, conflict)
-        outcome = await self._tools.writer.run(plan, request.principal)
+        insert = InsertPlan(resource, columns, bound, write.written, conflict)
+        outcome = await self._tools.writer.run(insert, request.principal)
+        if not outcome.rows and is_new_only:
+            raise PreconditionFailed("A row with this key is there already.")
         if not outcome.rows:
-            raise await self._taken(request, resource, key, is_new_only=is_new_only)
+            raise Forbidden("This row is not one that you may replace.")
         answer = row_answer(outcome, write, 201 if outcome.is_new else 200)
         if outcome.is_new:
             answer.add(b"location", item_url(request.prefix, resource, values))
         return answer
-
-    def _replacement(
-        self, request: Request, resource: Resource, key: str, row: dict[str, object], write: WriteRequest
-    ) -> UpdatePlan:
-        left_out = tuple(
-            column.name
-            for column in resource.columns.values()
-            if column.is_writable and column.name not in row and column.name not in resource.key
-        )
-        where = self._where(request, resource, key, write)
-        body = Bind(as_array(row), BindKind.JSON)
-        return UpdatePlan(resource, tuple(row), body, where, write.written, left_out)
 
     def _where(self, request: Request, resource: Resource, key: str, write: WriteRequest) -> Predicate | None:
         by_key = key_predicate(resource, key_values(resource, key))
@@ -122,18 +114,18 @@ class ItemWriteHandlers:
             "The row is no longer what it was when its ETag was read.", current=current.body, version=current.version
         )
 
-    async def _taken(self, request: Request, resource: Resource, key: str, *, is_new_only: bool) -> RowhouseError:
-        if not is_new_only:
-            return Forbidden("This row is not one that you may replace.")
-        return PreconditionFailed("A row with this key is there already.")
-
 
 def _whole(resource: Resource, key: str) -> ReadPlan:
     return ReadPlan(resource, where=key_predicate(resource, key_values(resource, key)))
 
 
-def _with_key(row: dict[str, object], resource: Resource, values: tuple[str, ...]) -> dict[str, object]:
-    """The row with the key of its URL.
+def _left_out(resource: Resource, columns: tuple[str, ...]) -> tuple[str, ...]:
+    """What a replacement returns to its default."""
+    return tuple(item.name for item in resource.columns.values() if item.is_writable and item.name not in columns)
+
+
+def _same_key(row: dict[str, object], resource: Resource, values: tuple[str, ...]) -> dict[str, str]:
+    """The key columns with the values of the URL.
 
     Raises:
         InvalidBody: the body names another key.
@@ -146,4 +138,4 @@ def _with_key(row: dict[str, object], resource: Resource, values: tuple[str, ...
             fields=[FieldError(name, "is not what the URL says") for name in different],
             code="PGRST115",
         )
-    return row | key
+    return key

@@ -1,6 +1,6 @@
 """POST, PATCH and DELETE of a table."""
 
-from service.api.v1.body import as_array, read_row, read_rows
+from service.api.v1.body import read_row, read_rows
 from service.api.v1.exchange import Answer, Request
 from service.api.v1.paths import item_url
 from service.api.v1.preferences import Return
@@ -42,11 +42,11 @@ class TableWriteHandlers:
         write = WriteRequest.read(request, resource, self._tools)
         _refuse_unfiltered(write, "PATCH")
         self._tools.policy.rows(request.principal, resource, Action.UPDATE)
-        row = await read_row(request, resource, self._tools.max_body_bytes)
+        body, row = await read_row(request, resource, self._tools.max_body_bytes)
         if not row:
             raise InvalidBody("The body names no column to change.")
         where = all_of(write.asked.where, version_predicate(request, self._tools))
-        plan = UpdatePlan(resource, tuple(row), Bind(as_array(row), BindKind.JSON), where, write.written)
+        plan = UpdatePlan(resource, tuple(row), Bind(body, BindKind.JSON), where, write.written)
         return await self._run(plan, request, write)
 
     async def delete(self, request: Request, resource: Resource) -> Answer:
