@@ -15,6 +15,7 @@ JsonObject = dict[str, Any]
 _WORDS = frozenset({"select", "order", "limit", "offset", "cursor", "and", "or"})
 _NUMBERS = (sa.Integer, sa.Float, sa.Numeric)
 _ETAG = '(W/)?"[^"]*"'
+_TERM = r'("[^"]+"|[^.,:()!=&<>{}" ]+)(\.(asc|desc))?(\.nulls(first|last))?'
 _TEXT: JsonObject = {"type": "string"}
 
 
@@ -32,7 +33,7 @@ def shared_parameters(settings: ApiSettings) -> JsonObject:
             "order",
             "Columns to sort by, parted by commas: `column`, `column.desc`, `column.desc.nullslast`. The key comes "
             "last by itself, so that the order is always total.",
-            _TEXT | {"pattern": r"^(\"[^\"]+\"|[^.,\"]+)(\.(asc|desc))?(\.nulls(first|last))?(,|$)"},
+            _TEXT | {"pattern": rf"^({_TERM}(,{_TERM})*)?$"},
         ),
         "limit": _query(
             "limit",
@@ -63,12 +64,12 @@ def shared_parameters(settings: ApiSettings) -> JsonObject:
         "If-Match": _header(
             "If-Match",
             "Write only if the row is still in this version: an `ETag` as it was read, or several. `*`: in any.",
-            _TEXT | {"pattern": rf"^\s*(\*|{_ETAG}(\s*,\s*{_ETAG})*)\s*$", "examples": ["*"]},
+            _TEXT | {"pattern": rf"^(\*|{_ETAG}(, *{_ETAG})*)$", "examples": ["*"]},
         ),
         "If-None-Match": _header(
             "If-None-Match",
             "Answer 304 without a body if the row is still as this `ETag` says.",
-            _TEXT | {"pattern": rf"^\s*(\*|{_ETAG}(\s*,\s*{_ETAG})*)\s*$", "examples": ['"bce36e78.758"']},
+            _TEXT | {"pattern": rf"^(\*|{_ETAG}(, *{_ETAG})*)$", "examples": ['"bce36e78.758"']},
         ),
         "If-None-Match-Any": _header(
             "If-None-Match", "`*`: insert the row, and replace none that is there.", _TEXT | {"examples": ["*"]}

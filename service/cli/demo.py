@@ -1,6 +1,7 @@
 """`rowhouse demo`: real data, served, from one command."""
 
 import asyncio
+import sys
 
 import asyncpg
 from rich.markup import escape
@@ -10,7 +11,7 @@ from service.cli.serve import run_server
 from service.cli.session import Urls, database, messages, told, unit_of_work
 from service.core.errors import ConfigurationError
 from service.core.security import make_password
-from service.core.settings import Settings
+from service.core.settings import LogFormat, Settings
 from service.core.types import Action, Role
 from service.crud import accounts
 from service.db import migrations
@@ -29,7 +30,7 @@ def demo() -> None:
 
 
 def _demo() -> None:
-    settings = _open_to_readers(Settings.load())
+    settings = _for_a_demo(Settings.load())
     if settings.is_production:
         raise ConfigurationError("The demo is for development: it lets everyone read.")
     password = asyncio.run(_prepare(settings))
@@ -37,11 +38,14 @@ def _demo() -> None:
     run_server(settings)
 
 
-def _open_to_readers(settings: Settings) -> Settings:
-    if settings.security.anonymous_role is not None:
-        return settings
-    security = settings.security.model_copy(update={"anonymous_role": Role.VIEWER})
-    return settings.model_copy(update={"security": security})
+def _for_a_demo(settings: Settings) -> Settings:
+    """Everyone may read, and logs at a terminal are for people, unless the settings say otherwise."""
+    security, log = settings.security, settings.log
+    if security.anonymous_role is None:
+        security = security.model_copy(update={"anonymous_role": Role.VIEWER})
+    if "log_format" not in log.model_fields_set and sys.stdout.isatty():
+        log = log.model_copy(update={"log_format": LogFormat.TEXT})
+    return settings.model_copy(update={"security": security, "log": log})
 
 
 async def _prepare(settings: Settings) -> str | None:
@@ -89,13 +93,12 @@ async def _load(urls: Urls) -> None:
 
 def _welcome(settings: Settings, password: str | None) -> None:
     base = f"http://{settings.server.host}:{settings.server.port}"
-    known = "as you set it" if settings.demo.admin_password else "as shown at the first start"
     lines = {
         "API": f"{base}/api/v1/flights?limit=5",
         "Docs": f"{base}/docs",
         "Metrics": f"{base}/metrics",
         "Admin": settings.demo.admin_email,
-        "Password": f"{password}  (shown this once)" if password else known,
+        "Password": f"{password}  (shown this once)" if password else "as given or shown at the first start",
         "A key": ".venv/bin/rowhouse keys create notebook --role editor",
         "Try": f"curl '{base}/api/v1/flights?select=flight,arr_delay,airline(name)&dest=eq.SFO&limit=3'",
     }
