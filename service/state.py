@@ -13,7 +13,7 @@ from service.auth.limits import LoginThrottle, RequestLimiter
 from service.auth.login import Logins
 from service.auth.policy import Policy
 from service.catalog.catalog import Catalog
-from service.catalog.declared import declared_resources
+from service.catalog.declared import declared_catalog
 from service.catalog.present import present_in
 from service.core.errors import ConfigurationError, DatabaseUnavailable
 from service.core.security import TokenSigner, development_secret
@@ -159,6 +159,6 @@ class ServiceState:
             if not state.is_current:
                 self.waiting_for = f"Migrations are pending ({', '.join(state.pending)}): run `rowhouse migrate`."
                 raise DatabaseUnavailable(self.waiting_for)
-            return Catalog(await present_in(connection, declared_resources(TableBase)))
+            return await present_in(connection, declared_catalog(TableBase))
         finally:
             await connection.close()

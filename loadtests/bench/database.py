@@ -24,6 +24,8 @@ from service.models import TableBase
 Connection = asyncpg.Connection  # the stubs' class is generic, asyncpg's own is not
 FLIGHTS = 336_776
 _KEY_NAME = "bench"
+# Two runs at once would delete each other's rows; any number will do.
+_LOCK_KEY = 2_013
 _POSTED = datetime.fromisoformat(POSTED_HOUR)
 # What PATCH changes, as it was loaded. It is kept in the database, so that a run that was killed is undone by the next.
 # Vacuum at a time of its own choosing would hit one application and spare another.
@@ -85,6 +87,8 @@ async def prepared(data_dir: Path, say: Callable[[str], None]) -> AsyncIterator[
         await migrations.migrate(embedded.owner_url, (Branch.ROWHOUSE, Branch.TABLES))
         connection = await asyncpg.connect(embedded.url("postgres"))
         try:
+            if not await connection.fetchval("select pg_try_advisory_lock($1)", _LOCK_KEY):
+                raise BenchError("Another run uses this data folder. Wait for it, or name another folder.")
             await _load(connection, say)
             database = Database(embedded.service_url, await _make_key(embedded), connection)
             try:

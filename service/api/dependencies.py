@@ -30,13 +30,13 @@ def _runtime(state: State) -> Runtime:
 Connected = Annotated[Runtime, Depends(_runtime)]
 
 
-async def _caller(
-    request: Request,
-    state: State,
-    runtime: Connected,
-    _token: Annotated[str | None, Security(oauth2)] = None,
-    _key: Annotated[str | None, Security(api_key_header)] = None,
-) -> Principal:
+async def identify(request: Request, state: ServiceState, runtime: Runtime) -> Principal:
+    """Who is calling, and not too often.
+
+    Raises:
+        AuthenticationFailed: a credential was given and does not hold.
+        TooManyRequests: the caller is over the limit.
+    """
     address = client_address(request)
     try:
         # The headers themselves: FastAPI's schemes, here for OpenAPI, take an empty one for none.
@@ -48,6 +48,16 @@ async def _caller(
     request.scope["rowhouse.principal"] = principal.actor
     state.limiter.count(principal.actor, address)
     return principal
+
+
+async def _caller(
+    request: Request,
+    state: State,
+    runtime: Connected,
+    _token: Annotated[str | None, Security(oauth2)] = None,
+    _key: Annotated[str | None, Security(api_key_header)] = None,
+) -> Principal:
+    return await identify(request, state, runtime)
 
 
 Caller = Annotated[Principal, Depends(_caller)]

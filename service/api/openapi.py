@@ -1,6 +1,6 @@
 """`/openapi.json`: one document of both planes.
 
-FastAPI describes the control plane. The table plane is described from the catalog, once the database has been reached.
+FastAPI describes the control plane. The table plane is described from the catalog, as far as the caller may know of it.
 """
 
 import re
@@ -11,11 +11,12 @@ from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
-from service.api.dependencies import TOKEN_PATH
+from service.api.dependencies import TOKEN_PATH, identify
 from service.api.problem import PROBLEM_TYPE
 from service.api.responses import Problem, header_components, headers, problem_components, problems
 from service.api.table_parameters import shared_parameters
 from service.api.table_paths import TableDescription
+from service.api.v1.paths import PREFIX
 from service.catalog.catalog import Catalog
 from service.core.settings import ApiSettings
 from service.state import ServiceState
@@ -45,49 +46,53 @@ _TAGS = (
 # The caller may be anonymous, as far as the settings and the grants let it.
 _SECURITY: tuple[JsonObject, ...] = ({}, {"login": []}, {"apiKey": []})
 _OF_CALLERS = (401, 429)
+_MOST_KEPT = 16
 
 
 def describe_api(app: FastAPI, state: ServiceState) -> None:
     """Serve the document at `/openapi.json`, and let `app.openapi()` return it."""
-    document = ApiDocument(app, state)
-
-    def openapi() -> JsonObject:
-        return document.at(app.root_path)
+    documents = ApiDocuments(app, state.settings.api)
 
     @app.get("/openapi.json", include_in_schema=False)
     async def openapi_json(request: Request) -> Response:
-        body = orjson.dumps(document.at(request.scope.get("root_path", "")))
-        return Response(body, media_type="application/json", headers={"cache-control": "no-cache"})
+        catalog = await _visible_catalog(request, state)
+        body = orjson.dumps(documents.of(catalog, request.scope.get("root_path", "")))
+        return Response(body, media_type="application/json", headers={"cache-control": "private, no-cache"})
 
-    app.openapi = openapi  # type: ignore[method-assign]
+
+async def _visible_catalog(request: Request, state: ServiceState) -> Catalog:
+    """What the caller may do something with; nothing while the database is not reached."""
+    runtime = state.runtime
+    if runtime is None:
+        return Catalog(())
+    principal = await identify(request, state, runtime)
+    await runtime.policy.refresh()
+    return runtime.catalog.only({item.name for item in runtime.catalog if runtime.policy.may_see(principal, item)})
 
 
-class ApiDocument:
-    """The document, made once for each catalog."""
+class ApiDocuments:
+    """The documents, each made once for a set of tables: roles are few."""
 
-    def __init__(self, app: FastAPI, state: ServiceState) -> None:
+    def __init__(self, app: FastAPI, settings: ApiSettings) -> None:
         self._app = app
-        self._state = state
-        self._made_for: Catalog | None = None
-        self._made: JsonObject | None = None
+        self._settings = settings
+        self._made: dict[frozenset[tuple[str, int]], JsonObject] = {}
 
-    def at(self, root_path: str) -> JsonObject:
-        """The document of a service that is published under this prefix."""
-        made = self._current()
+    def of(self, catalog: Catalog, root_path: str) -> JsonObject:
+        """The document of these tables, for a service that is published under this prefix."""
+        key = frozenset((item.name, id(item.table)) for item in catalog)
+        if key not in self._made:
+            if len(self._made) == _MOST_KEPT:
+                self._made.clear()
+            self._made[key] = build_document(control_plane(self._app), catalog, self._settings)
+        made = self._made[key]
         components = made["components"] | {"securitySchemes": _security_schemes(root_path)}
         return made | {"servers": [{"url": root_path or "/"}], "components": components}
 
-    def _current(self) -> JsonObject:
-        catalog = self._state.runtime.catalog if self._state.runtime else None
-        if self._made is None or self._made_for is not catalog:
-            self._made = build_document(control_plane(self._app), catalog, self._state.settings.api)
-            self._made_for = catalog
-        return self._made
 
-
-def build_document(control: JsonObject, catalog: Catalog | None, settings: ApiSettings) -> JsonObject:
+def build_document(control: JsonObject, catalog: Catalog, settings: ApiSettings) -> JsonObject:
     """The control plane's document with the tables of the catalog in it."""
-    tables = [TableDescription(resource) for resource in catalog or ()]
+    tables = [TableDescription(resource) for resource in catalog]
     tags: dict[str, JsonObject] = {}
     paths: JsonObject = {}
     schemas: JsonObject = {}
@@ -128,6 +133,10 @@ def _amend(operation: JsonObject, path: str, method: str) -> None:
     # FastAPI's own validation errors are answered as problems, with 400.
     answers.pop("422", None)
     failed = {int(status) for status, answer in answers.items() if PROBLEM_TYPE in answer.get("content", {})}
+    if path.startswith(PREFIX):
+        failed.add(414)
+    if "requestBody" in operation:
+        failed.add(413)
     if "security" in operation:
         operation["security"] = list(_SECURITY)
         failed.update(_OF_CALLERS)

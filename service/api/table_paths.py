@@ -17,7 +17,6 @@ JSON = "application/json"
 _OF_ALL = (400, 401, 403, 404, 406, 414, 422, 429, 503)
 _OF_WRITES = (409,)
 _OF_BODIES = (413, 415)
-_VERSION = "bce36e78.758"
 # So many columns stand in an example of `select`.
 _SHOWN = 3
 

@@ -62,6 +62,10 @@ class Policy:
     def may(self, principal: Principal, resource: Resource, action: Action) -> bool:
         return principal.role is Role.ADMIN or action in self._granted(principal, resource)
 
+    def may_see(self, principal: Principal, resource: Resource) -> bool:
+        """Whether the caller may know of the table, being able to do something with it."""
+        return principal.role is Role.ADMIN or bool(self._granted(principal, resource))
+
     def rows(self, principal: Principal, resource: Resource, action: Action) -> Predicate | None:
         """The rows of a table that the caller may do this to; None is all of them.
 

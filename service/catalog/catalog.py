@@ -1,7 +1,8 @@
 """The registry of everything that is served."""
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from service.catalog.resource import Relation, Resource
@@ -33,6 +34,14 @@ class Catalog:
         if resource is None:
             raise TableNotFound(f"There is no table {name!r} here.", hint=suggest(name, self._resources))
         return resource
+
+    def only(self, names: Collection[str]) -> "Catalog":
+        """The catalog of those resources alone, with the ways between them."""
+        return Catalog(
+            replace(item, relations=tuple(way for way in item.relations if way.target in names))
+            for item in self
+            if item.name in names
+        )
 
     def relation(self, resource: Resource, target: str, hint: str | None) -> Relation:
         """The one way from `resource` that `target` (a table or the name of a way) and `hint` pick.

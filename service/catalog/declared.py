@@ -5,16 +5,17 @@ from sqlalchemy import Dialect, ForeignKeyConstraint, Table
 from sqlalchemy.dialects.postgresql import dialect as postgresql
 from sqlalchemy.orm import DeclarativeBase, RelationshipProperty, configure_mappers
 
+from service.catalog.catalog import Catalog
 from service.catalog.resource import Column, Relation, Resource
 
 _DIALECT: Dialect = postgresql()  # type: ignore[no-untyped-call]
 
 
-def declared_resources(base: type[DeclarativeBase]) -> tuple[Resource, ...]:
+def declared_catalog(base: type[DeclarativeBase]) -> Catalog:
     """A resource for each mapped class, related both ways, in the order in which the tables depend on each other."""
     configure_mappers()
     ways = [_relation(relationship) for mapper in base.registry.mappers for relationship in mapper.relationships]
-    return tuple(
+    return Catalog(
         Resource.build(
             table.name,
             table,

@@ -1,10 +1,8 @@
 """Which of the declared tables a database has. One that it lacks, or has with other columns, is not served."""
 
-from collections.abc import Iterable
-
 import asyncpg
 
-from service.catalog.resource import Relation, Resource
+from service.catalog.catalog import Catalog
 
 _PRESENT = """
 select n.nspname, c.relname, array_agg(a.attname::text)
@@ -15,24 +13,13 @@ group by 1, 2
 DEFAULT_SCHEMA = "public"
 
 
-async def present_in(
-    connection: "asyncpg.Connection[asyncpg.Record]", resources: Iterable[Resource]
-) -> tuple[Resource, ...]:
-    """Those of the resources whose tables are there, with the ways between them."""
+async def present_in(connection: "asyncpg.Connection[asyncpg.Record]", declared: Catalog) -> Catalog:
+    """Those of the declared resources whose tables are there, with the ways between them."""
     found = {(row[0], row[1]): set(row[2]) for row in await connection.fetch(_PRESENT)}
-    present = [
-        item
-        for item in resources
-        if set(item.columns) <= found.get((item.table.schema or DEFAULT_SCHEMA, item.table.name), set())
-    ]
-    names = {item.name for item in present}
-
-    def leads_somewhere(relation: Relation) -> bool:
-        return relation.target in names
-
-    return tuple(
-        Resource.build(
-            item.name, item.table, tuple(item.columns.values()), tuple(filter(leads_somewhere, item.relations))
-        )
-        for item in present
+    return declared.only(
+        {
+            item.name
+            for item in declared
+            if set(item.columns) <= found.get((item.table.schema or DEFAULT_SCHEMA, item.table.name), set())
+        }
     )

@@ -9,7 +9,7 @@ from rich.table import Table
 from sqlalchemy import select
 
 from service.catalog.catalog import Catalog
-from service.catalog.declared import declared_resources
+from service.catalog.declared import declared_catalog
 from service.catalog.present import present_in
 from service.cli.session import command, database, messages, unit_of_work
 from service.core.settings import Settings
@@ -87,7 +87,7 @@ async def load_catalog(settings: Settings) -> Catalog:
     async with database(settings) as urls:
         connection = await asyncpg.connect(urls.service, timeout=settings.database.connect_timeout)
         try:
-            return Catalog(await present_in(connection, declared_resources(TableBase)))
+            return await present_in(connection, declared_catalog(TableBase))
         finally:
             await connection.close()
 

@@ -32,6 +32,17 @@ def explain(error: RowhouseError, plan: Plan) -> RowhouseError:
     return error
 
 
+def refuse_unfit(plan: UpdatePlan) -> None:
+    """Where no row was there to change, PostgreSQL has not looked at the values.
+
+    Raises:
+        InvalidBody: they would not have fitted.
+    """
+    assert isinstance(plan.body.value, bytes)
+    if unfit := explain_rows(plan.resource, orjson.loads(plan.body.value)):
+        raise InvalidBody("The body has values that do not fit their columns.", fields=unfit, code="22P02")
+
+
 def _explain_values(error: InvalidBody, plan: Plan) -> RowhouseError:
     if isinstance(plan, (InsertPlan, UpdatePlan)) and isinstance(plan.body.value, bytes):
         error.fields = tuple(explain_rows(plan.resource, orjson.loads(plan.body.value)))

@@ -8,7 +8,7 @@ from service.auth.policy import Policy
 from service.auth.principal import Principal
 from service.core.errors import RowhouseError
 from service.core.types import Action
-from service.crud.explain import explain
+from service.crud.explain import explain, refuse_unfit
 from service.crud.statements import StatementCache
 from service.db.pool import TablePool
 from service.query.compile.write import compile_write
@@ -60,6 +60,8 @@ class Writer:
         except RowhouseError as error:
             raise explain(error, plan) from error
         assert row is not None
+        if not row[1] and isinstance(plan, UpdatePlan):
+            refuse_unfit(plan)
         body, rows, version, key, is_new = row[0], row[1], row[2], row[3], row[4]
         if rows != 1:
             return Outcome(body, rows, None, None, bool(is_new))

@@ -117,6 +117,8 @@ def explain_values(resource: Resource, values: Iterable[tuple[str, str]]) -> lis
 def _problem(column: Column, value: object) -> str | None:
     if value is None:
         return None if column.is_nullable else "must have a value"
+    if isinstance(value, str) and "\x00" in value:
+        return "has a NUL character, which PostgreSQL cannot store"
     try:
         _adapter(column).validate_python(value)
     except ValidationError as error:

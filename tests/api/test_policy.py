@@ -101,3 +101,16 @@ def test_administrators_may_do_everything(restricted: Service) -> None:
         assert client.get("/api/v1/airports?limit=1").status_code == 200
     assert all(table["actions"] == ["read", "create", "update", "delete"] for table in tables)
     assert len(tables) == 5
+
+
+def test_the_document_shows_what_the_caller_may_know_of(restricted: Service) -> None:
+    with restricted.client(None) as client:
+        closed = client.get("/openapi.json").json()
+    with restricted.client(Role.VIEWER) as client:
+        seen = client.get("/openapi.json")
+        refused = client.get("/openapi.json", headers={"X-API-Key": "rh_wrong"})
+    assert not any(path.startswith("/api/v1/flights") for path in closed["paths"])
+    assert "/api/v1/flights" in seen.json()["paths"]
+    named = seen.json()
+    assert not any("airports" in name for name in (*named["paths"], *named["components"]["schemas"]))
+    assert refused.status_code == 401

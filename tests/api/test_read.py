@@ -1,5 +1,6 @@
 """GET of tables and rows, against the real data."""
 
+import httpx2
 import pytest
 
 from service.core.types import Role
@@ -210,3 +211,17 @@ def test_a_value_that_does_not_fit_its_column_is_named(service: Service) -> None
         document = problem_of(client.get("/api/v1/flights?year=eq.soon&carrier=eq.UA"))
     assert document["code"] == "22P02"
     assert [error["field"] for error in document["errors"]] == ["year"]
+
+
+def test_a_row_that_is_asked_for_in_another_version_is_refused(service: Service) -> None:
+    with service.client(Role.VIEWER) as client:
+        tag = client.get("/api/v1/airlines/UA").headers["etag"]
+        assert client.get("/api/v1/airlines/UA", headers={"If-Match": f'"1.1", {tag}'}).status_code == 200
+        assert client.get("/api/v1/airlines/UA", headers={"If-Match": '"1.1"'}).status_code == 412
+        assert client.get("/api/v1/airlines/UA?limit=1").status_code == 400
+
+
+def test_headers_that_come_twice_count_both(service: Service) -> None:
+    headers = [("X-API-Key", service.keys[Role.VIEWER]), ("Prefer", "count=exact"), ("Prefer", "handling=strict")]
+    answer = httpx2.get(f"{service.url}/api/v1/airlines", headers=headers)
+    assert answer.headers["preference-applied"] == "count=exact, handling=strict"

@@ -277,3 +277,30 @@ def test_triggers_find_the_caller(client: httpx2.Client, database: Database) -> 
         database.execute("drop function note()")
         database.execute("drop table seen")
     assert seen == [("key:test editor", request.headers["x-request-id"]) for request in requests]
+
+
+def test_values_are_looked_at_also_where_no_row_is_there(client: httpx2.Client) -> None:
+    answer = client.patch("/api/v1/planes?tailnum=eq.nope", json={"year": "abc"})
+    assert answer.status_code == 400
+    assert [error["field"] for error in problem_of(answer)["errors"]] == ["year"]
+
+
+@pytest.mark.parametrize("carrier", ["_,", '_"', "_/x", "_%", "_ ", "_é", '"_', "_\\", "_?#"])
+def test_a_key_of_any_letters_leads_back_to_its_row(client: httpx2.Client, database: Database, carrier: str) -> None:
+    made = client.post(AIRLINES, json={"carrier": carrier, "name": "Odd"})
+    try:
+        assert client.get(made.headers["location"]).json() == {"carrier": carrier, "name": "Odd"}
+        assert client.delete(made.headers["location"]).status_code == 204
+    finally:
+        database.execute("delete from airlines where name = 'Odd'")
+
+
+@pytest.mark.parametrize("carrier", ["", ".", "..", "-"])
+def test_a_key_that_looks_like_a_path_leads_back_to_its_row(
+    client: httpx2.Client, database: Database, carrier: str
+) -> None:
+    made = client.post(AIRLINES, json={"carrier": carrier, "name": "Odd"})
+    try:
+        assert client.get(made.headers["location"]).json()["carrier"] == carrier
+    finally:
+        database.execute("delete from airlines where name = 'Odd'")

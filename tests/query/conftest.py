@@ -3,10 +3,10 @@
 import pytest
 
 from service.catalog.catalog import Catalog
-from service.catalog.declared import declared_resources
+from service.catalog.declared import declared_catalog
 from service.models import TableBase
 
 
 @pytest.fixture(scope="session")
 def catalog() -> Catalog:
-    return Catalog(declared_resources(TableBase))
+    return declared_catalog(TableBase)

@@ -13,7 +13,9 @@ from service.core.errors import AuthenticationFailed, TooManyRequests
 from service.core.types import Role
 
 router = APIRouter(prefix="/api/v1/-/auth", tags=["Login"])
-RefreshTokenField = Annotated[str, Form(description="The refresh token, as it was given.", max_length=512)]
+RefreshTokenField = Annotated[
+    str, Form(description="The refresh token, as it was given.", min_length=1, max_length=512)
+]
 
 
 class Tokens(BaseModel):

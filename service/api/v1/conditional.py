@@ -41,6 +41,12 @@ def matches(header: str, tag: str) -> bool:
     return tags == [ANY] or tag.strip('"') in tags
 
 
+def is_version(header: str, version: str) -> bool:
+    """Whether `If-Match` names this version of a row that is there."""
+    tags = parse_tags(header, "If-Match")
+    return tags == [ANY] or version in (tag.partition("-")[0] for tag in tags)
+
+
 def versions_of(tags: list[str], epoch: str) -> list[str]:
     """The transaction ids in the tags of this epoch. Another epoch's never match, nor does what is no version."""
     found = []

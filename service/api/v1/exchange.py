@@ -7,15 +7,28 @@ import orjson
 from starlette.types import Receive, Scope, Send
 
 from service.auth.principal import Principal
-from service.core.errors import InvalidBody, LimitExceeded, UnsupportedMediaType
+from service.core.errors import InvalidBody, InvalidQuery, LimitExceeded, UnsupportedMediaType
+from service.query.parse.request import decode_parameters
 
 JSON = b"application/json"
 _WITHOUT_BODY = (204, 304)
+_OF_PAGES = frozenset({"order", "limit", "offset", "cursor"})
+
+
+def headers_of(scope: Scope) -> dict[bytes, bytes]:
+    """The headers by lower-case name, repeated ones joined."""
+    listed = scope["headers"]
+    headers = dict(listed)
+    if len(headers) != len(listed):
+        headers = {}
+        for name, value in listed:
+            headers[name] = b", ".join((headers[name], value)) if name in headers else value
+    return headers
 
 
 @dataclass(slots=True)
 class Request:
-    """One request, its headers by lower-case name (the last one counts)."""
+    """One request, its headers by lower-case name, repeated ones joined by commas (RFC 9110, section 5.3)."""
 
     scope: Scope
     receive: Receive
@@ -51,8 +64,8 @@ class Request:
             LimitExceeded: it is longer than `limit` bytes.
             InvalidBody: it is no JSON.
         """
-        content_type = self.headers.get(b"content-type", JSON).lower()
-        if not content_type.startswith(JSON):
+        content_type = self.headers.get(b"content-type", JSON).partition(b";")[0].strip().lower()
+        if content_type != JSON:
             raise UnsupportedMediaType("The body must be JSON.", hint="Send Content-Type: application/json.")
         body = await self._read(limit)
         try:
@@ -82,6 +95,14 @@ class Request:
             if size > limit:
                 raise too_large
         return b"".join(parts)
+
+
+def refuse_paging(request: Request, what: str) -> None:
+    """Raise InvalidQuery for parameters that only a list has."""
+    if not request.query_string:
+        return
+    if paging := _OF_PAGES.intersection(name for name, _ in decode_parameters(request.query_string)):
+        raise InvalidQuery(f"{what} takes no {', '.join(sorted(paging))}.")
 
 
 @dataclass(slots=True)

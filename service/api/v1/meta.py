@@ -14,7 +14,7 @@ router = APIRouter(prefix="/api/v1", tags=["Tables"])
 class TableInfo(BaseModel):
     """A table, and what the caller may do with it."""
 
-    name: str = Field(description="Name of the table, as in its path.", examples=["flights"])
+    name: str = Field(description="Name of the table, as in its path.", examples=["measurements"])
     comment: str | None = Field(description="What it holds.")
     key: list[str] = Field(description="Columns of its key, in the order in which a path names them.")
     actions: list[Action] = Field(description="What the caller may do.")

@@ -16,6 +16,8 @@ PREFIX = "/api/v1/"
 _RAW_PREFIX = PREFIX.encode()
 _RESERVED = (b"-", b"rpc")
 _TABLES = b"-/tables/"
+# Clients would take these for no segment, or for a step in the path.
+_QUOTED = ("", ".", "..")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +98,19 @@ def key_predicate(resource: Resource, values: tuple[str, ...]) -> Predicate:
 
 def item_url(prefix: str, resource: Resource, values: tuple[str, ...]) -> str:
     """The path of a row."""
-    written = [_write_value(value, is_single=len(values) == 1) for value in values]
-    table = resource.name if resource.name.encode() not in _RESERVED else f"-/tables/{resource.name}"
-    key = ",".join(written)
-    return f"{prefix}{PREFIX}{quote(table)}/{'%2D' if key == '-' else quote(key, safe=',:')}"
+    key = ",".join(_write_value(value, is_single=len(values) == 1) for value in values)
+    return f"{table_url(prefix, resource)}/{'%2D' if key == '-' else quote(key, safe=',:')}"
+
+
+def table_url(prefix: str, resource: Resource) -> str:
+    """The path of a table."""
+    is_reserved = resource.name.encode() in _RESERVED
+    return f"{prefix}{PREFIX}{'-/tables/' if is_reserved else ''}{quote(resource.name, safe='')}"
 
 
 def _write_value(value: str, *, is_single: bool) -> str:
-    if is_single and not value.startswith('"'):
-        return value
-    if not value or any(character in value for character in ',"\\'):
+    needs_quotes = value in _QUOTED or value.startswith('"') or (not is_single and "," in value)
+    if needs_quotes:
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
         return f'"{escaped}"'
     return value

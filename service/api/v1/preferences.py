@@ -14,12 +14,16 @@ class Return(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """What the caller prefers; None where nothing was said. `applied` is the answer's `Preference-Applied`."""
+    """What the caller prefers; None where nothing was said. `honoured` are those that were understood."""
 
     answer: Return | None = None
     wants_count: bool = False
     max_affected: int | None = None
-    applied: str = ""
+    honoured: tuple[tuple[str, str], ...] = ()
+
+    def applied(self, *names: str) -> str:
+        """`Preference-Applied` of an operation that knows these preferences."""
+        return ", ".join(f"{name}={value}" for name, value in self.honoured if name in (*names, "handling"))
 
 
 NONE = Preferences()
@@ -51,9 +55,7 @@ def parse_preferences(header: str | None) -> Preferences:
                 hint="Known: return, count=exact, max-affected, handling.",
                 code="PGRST122",
             )
-    return Preferences(
-        answer, wants_count, max_affected, ", ".join(f"{name}={text}" for name, text in honoured.items())
-    )
+    return Preferences(answer, wants_count, max_affected, tuple(honoured.items()))
 
 
 def _return(value: str | None, honoured: dict[str, str]) -> Return | None:

@@ -1,14 +1,14 @@
 """GET and HEAD of a table and of a row."""
 
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
-from service.api.v1.conditional import entity_tag, matches
-from service.api.v1.exchange import Answer, Request
-from service.api.v1.paths import PREFIX, key_predicate, key_values
+from service.api.v1.conditional import entity_tag, is_version, matches
+from service.api.v1.exchange import Answer, Request, refuse_paging
+from service.api.v1.paths import key_predicate, key_values, table_url
 from service.api.v1.preferences import parse_preferences
 from service.catalog.catalog import Catalog
 from service.catalog.resource import Resource
-from service.core.errors import RangeNotSatisfiable
+from service.core.errors import PreconditionFailed, RangeNotSatisfiable
 from service.crud.read import Page, Reader
 from service.query import cursor
 from service.query.parse.cache import QueryCache
@@ -38,17 +38,24 @@ class ReadHandlers:
         answer.add(b"content-range", _content_range(query.position, page))
         if link := _next_link(request, resource, query, page):
             answer.add(b"link", link)
-        if preferences.applied:
-            answer.add(b"preference-applied", preferences.applied)
+        if applied := preferences.applied("count"):
+            answer.add(b"preference-applied", applied)
         return answer
 
     async def item(self, request: Request, resource: Resource, key: str) -> Answer:
+        refuse_paging(request, "A row")
+        preferences = parse_preferences(request.header(b"prefer"))
         asked = self._queries.item(resource, request.query_string)
         plan = item_plan(asked, resource, key)
         item = await self._reader.item(plan, request.principal)
         tag = entity_tag(item.version, item.body, is_whole_row=plan.is_whole_row)
         answer = Answer(200, item.body)
         answer.add(b"etag", tag)
+        if applied := preferences.applied():
+            answer.add(b"preference-applied", applied)
+        if_match = request.header(b"if-match")
+        if if_match is not None and not is_version(if_match, item.version):
+            raise PreconditionFailed("The row is not in the version that If-Match names.", version=item.version)
         none_match = request.header(b"if-none-match")
         if none_match is not None and matches(none_match, tag):
             answer.status, answer.body = 304, None
@@ -74,4 +81,4 @@ def _next_link(request: Request, resource: Resource, query: Query, page: Page) -
     kept = [(name, value) for name, value in query.parameters if name not in ("cursor", "offset", "limit")]
     token = cursor.encode(query.bound_to, page.last_key, end)
     parameters = urlencode([*kept, ("limit", str(query.limit)), ("cursor", token)])
-    return f'<{request.prefix}{PREFIX}{quote(resource.name)}?{parameters}>; rel="next"'
+    return f'<{table_url(request.prefix, resource)}?{parameters}>; rel="next"'

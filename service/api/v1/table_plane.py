@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.problem import send_problem
-from service.api.v1.exchange import Answer, Request
+from service.api.v1.exchange import Answer, Request, headers_of
 from service.api.v1.paths import PREFIX, TablePath, parse_path
 from service.api.v1.read import ReadHandlers
 from service.api.v1.write_item import ItemWriteHandlers
@@ -111,7 +111,7 @@ class TablePlane:
 
     async def _admit(self, runtime: Runtime, scope: Scope, receive: Receive) -> Request:
         """Who is calling, and not too often."""
-        headers = dict(scope["headers"])
+        headers = headers_of(scope)
         authorization, api_key = headers.get(b"authorization"), headers.get(b"x-api-key")
         address = scope["client"][0] if scope.get("client") else ""
         try:

@@ -77,7 +77,7 @@ class ItemWriteHandlers:
             where = self._where(request, resource, key, write)
             plan = UpdatePlan(resource, columns, bound, where, write.written, _left_out(resource, columns))
             return row_answer(await self._run(plan, request, key), write, 200)
-        is_new_only = (request.header(b"if-none-match") or "").strip() == ANY
+        is_new_only = _is_new_only(request)
         conflict = OnConflict.IGNORE if is_new_only else OnConflict.REPLACE
         insert = InsertPlan(resource, columns, bound, write.written, conflict)
         outcome = await self._tools.writer.run(insert, request.principal)
@@ -117,6 +117,14 @@ class ItemWriteHandlers:
 
 def _whole(resource: Resource, key: str) -> ReadPlan:
     return ReadPlan(resource, where=key_predicate(resource, key_values(resource, key)))
+
+
+def _is_new_only(request: Request) -> bool:
+    """`If-None-Match: *`. Other tags make no sense for a write here, and are refused rather than passed over."""
+    header = request.header(b"if-none-match")
+    if header is not None and header.strip() != ANY:
+        raise InvalidQuery("A PUT takes If-None-Match: * alone.", hint="Send the ETag that you have seen in If-Match.")
+    return header is not None
 
 
 def _left_out(resource: Resource, columns: tuple[str, ...]) -> tuple[str, ...]:

@@ -3,20 +3,16 @@
 from dataclasses import dataclass
 
 from service.api.v1.conditional import ANY, entity_tag, parse_tags, versions_of
-from service.api.v1.exchange import Answer, Request
+from service.api.v1.exchange import Answer, Request, refuse_paging
 from service.api.v1.preferences import Preferences, Return, parse_preferences
 from service.auth.policy import Policy
 from service.catalog.resource import Resource
-from service.core.errors import InvalidQuery
 from service.core.types import Action
 from service.crud.read import Reader
 from service.crud.write import Outcome, Writer
 from service.db.pool import TablePool
 from service.query.parse.cache import QueryCache
-from service.query.parse.request import decode_parameters
 from service.query.plan import Bind, BindKind, HasVersion, Predicate, ReadPlan, Written
-
-_OF_PAGES = frozenset({"order", "limit", "offset", "cursor"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +44,7 @@ class WriteRequest:
         Raises:
             InvalidQuery: as `parse_query`, or for paging, which a write does not have.
         """
-        if paging := _OF_PAGES.intersection(name for name, _ in decode_parameters(request.query_string)):
-            raise InvalidQuery(f"A write takes no {', '.join(sorted(paging))}.")
+        refuse_paging(request, "A write")
         asked = tools.queries.item(resource, request.query_string)
         preferences = parse_preferences(request.header(b"prefer"))
         is_answered = _is_answered(
@@ -107,6 +102,6 @@ def rows_answer(outcome: Outcome, write: WriteRequest, status: int) -> Answer:
 
 
 def _applied(answer: Answer, write: WriteRequest) -> Answer:
-    if write.preferences.applied:
-        answer.add(b"preference-applied", write.preferences.applied)
+    if applied := write.preferences.applied("return", "max-affected"):
+        answer.add(b"preference-applied", applied)
     return answer
