@@ -10,6 +10,7 @@ from prometheus_fastapi_instrumentator import Instrumentator
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import __version__
 from service.api import probes
@@ -22,14 +23,49 @@ from service.api.v1 import auth, meta
 from service.api.v1.table_plane import TablePlane
 from service.core.errors import FieldError, InvalidBody, MethodNotAllowed, RowhouseError
 from service.core.settings import Settings
+from service.observability.access_log import AccessLog
 from service.observability.logging import configure_logging
 from service.observability.metrics import Metrics
 from service.state import ServiceState
 
-_EXPOSED_HEADERS = ("Content-Range", "ETag", "Link", "Location", "Preference-Applied", "Retry-After", "X-Request-ID")
+_EXPOSED_HEADERS = (
+    "Content-Range",
+    "ETag",
+    "Link",
+    "Location",
+    "Preference-Applied",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "X-Request-ID",
+)
+_ALLOWED_HEADERS = (
+    "Authorization",
+    "Content-Type",
+    "If-Match",
+    "If-None-Match",
+    "Prefer",
+    "X-API-Key",
+    "X-Request-ID",
+)
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
+class Application(FastAPI):
+    """FastAPI for the control plane, and in front of it what every request passes.
+
+    It stands in front rather than among FastAPI's middleware, whose own wrappers the table plane has no use for.
+    """
+
+    entry: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.entry(scope, receive, send)
+
+    async def control_plane(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await super().__call__(scope, receive, send)
+
+
+def create_app(settings: Settings | None = None) -> Application:
     """The application. Nothing is connected, read or started before its lifespan begins.
 
     Raises:
@@ -38,6 +74,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings.load()
     configure_logging(settings.log)
     state = ServiceState.build(settings, Metrics(__version__))
+    access_log = AccessLog(settings.log)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -47,8 +84,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         finally:
             state.is_draining = True
             await state.stop()
+            access_log.flush()
 
-    app = FastAPI(
+    app = Application(
         title="Rowhouse",
         version=__version__,
         lifespan=lifespan,
@@ -60,7 +98,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.service = state
     _add_errors(app)
     _add_routes(app, state)
-    _add_middleware(app, state)
+    app.entry = _entry(app, state, access_log)
     return app
 
 
@@ -76,22 +114,20 @@ def _add_routes(app: FastAPI, state: ServiceState) -> None:
         return RedirectResponse(f"{request.scope.get('root_path', '')}/docs")
 
 
-def _add_middleware(app: FastAPI, state: ServiceState) -> None:
-    """Innermost first."""
+def _entry(app: Application, state: ServiceState, access_log: AccessLog) -> ASGIApp:
+    """The way in, built from its far end."""
     settings = state.settings
-    app.add_middleware(BodyLimit, limit=settings.api.api_max_body_bytes)
-    app.add_middleware(TablePlane, state=state)
+    way: ASGIApp = BodyLimit(app.control_plane, settings.api.api_max_body_bytes)
+    way = TablePlane(way, state)
     if settings.security.allowed_origins:
-        app.add_middleware(
-            CORSMiddleware,
+        way = CORSMiddleware(
+            way,
             allow_origins=settings.security.allowed_origins,
             allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "If-Match", "If-None-Match", "Prefer", "X-API-Key"],
+            allow_headers=_ALLOWED_HEADERS,
             expose_headers=_EXPOSED_HEADERS,
         )
-    app.add_middleware(
-        Frame, metrics=state.metrics, access_log=settings.log.access_log, root_path=settings.server.root_path
-    )
+    return Frame(way, state.metrics, access_log, settings.server.root_path)
 
 
 def _add_errors(app: FastAPI) -> None:

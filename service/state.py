@@ -122,7 +122,7 @@ class ServiceState:
         url = self.service_url()
         role = await role_to_assume(url, settings.connect_timeout, is_production=self.settings.is_production)
         catalog = await self._read_database(url)
-        pool = await TablePool.open(url, settings, role=role)
+        pool = TablePool(url, settings, role=role)
         engine = make_engine(url, settings, role=role)
         unit_of_work = UnitOfWork(engine)
         security = self.settings.security

@@ -17,21 +17,30 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        try:
+            body = await self._read(scope, receive)
+        except LimitExceeded as error:
+            await send_problem(error, scope, send)
+            return
+        pending: list[Message] = [{"type": "http.request", "body": body}]
+
+        async def replay() -> Message:
+            return pending.pop() if pending else await receive()
+
+        await self._app(scope, replay, send)
+
+    async def _read(self, scope: Scope, receive: Receive) -> bytes:
+        """The whole body: an error raised while FastAPI reads it would be taken for one in its form."""
+        too_large = LimitExceeded(f"The body is larger than {self._limit} bytes.", code="body_too_large")
         length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         if length.isdigit() and int(length[:20]) > self._limit:
-            await send_problem(self._error(), scope, send)
-            return
-        size = 0
-
-        async def count() -> Message:
-            nonlocal size
+            raise too_large
+        parts, size, has_more = [], 0, True
+        while has_more:
             message = await receive()
-            size += len(message.get("body", b""))
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
             if size > self._limit:
-                raise self._error()
-            return message
-
-        await self._app(scope, count, send)
-
-    def _error(self) -> LimitExceeded:
-        return LimitExceeded(f"The body is larger than {self._limit} bytes.", code="body_too_large")
+                raise too_large
+            has_more = message.get("more_body", False)
+        return b"".join(parts)

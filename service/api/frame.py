@@ -3,20 +3,20 @@
 A request id (taken in, or made), security headers, a problem document for whatever went wrong, metrics, a log line.
 """
 
+import os
 import re
 from http import HTTPStatus
 from time import perf_counter
-from uuid import uuid4
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.problem import send_problem
 from service.core.errors import RowhouseError
+from service.observability.access_log import AccessLog
 from service.observability.metrics import Metrics
 
 _USABLE_ID = re.compile(rb"[A-Za-z0-9._:+/=-]{1,128}")
-_log = structlog.get_logger("access")
 _error_log = structlog.get_logger("error")
 
 # An API and its documents: nothing may frame them, and nothing from elsewhere runs in them.
@@ -43,11 +43,11 @@ class Frame:
     `root_path` is the prefix under which a proxy publishes the service; a server that knows it sets it itself.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, *, access_log: bool, root_path: str) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, access_log: AccessLog, root_path: str) -> None:
         self._app = app
         self._root_path = root_path.rstrip("/")
         self._metrics = metrics
-        self._logs_access = access_log
+        self._access_log = access_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -69,18 +69,19 @@ class Frame:
         seconds = perf_counter() - exchange.started
         route = scope.get("rowhouse.route") or _template(scope)
         self._metrics.end(scope["method"], route, exchange.status, seconds)
-        if self._logs_access:
-            _log.info(
-                "request",
-                request_id=exchange.request_id,
-                method=scope["method"],
-                path=scope["path"],
-                route=route,
-                status=exchange.status,
-                duration_ms=round(seconds * 1000, 3),
-                principal=scope.get("rowhouse.principal"),
-                client=scope["client"][0] if scope.get("client") else None,
-            )
+        client = scope.get("client")
+        self._access_log.write(
+            {
+                "request_id": exchange.request_id,
+                "method": scope["method"],
+                "path": scope["path"],
+                "route": route,
+                "status": exchange.status,
+                "duration_ms": round(seconds * 1000, 3),
+                "principal": scope.get("rowhouse.principal"),
+                "client": client[0] if client else None,
+            }
+        )
 
 
 class _Exchange:
@@ -119,7 +120,7 @@ def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _USABLE_ID.fullmatch(value):
             return str(value, "ascii")
-    return uuid4().hex
+    return os.urandom(16).hex()
 
 
 def _template(scope: Scope) -> str:

@@ -1,6 +1,5 @@
 """From a credential to a principal. A credential that is wrong is refused; it never makes an anonymous caller."""
 
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 
@@ -10,6 +9,7 @@ from service.auth.principal import Principal, PrincipalKind
 from service.core.errors import AuthenticationFailed
 from service.core.security import API_KEY_PREFIX, TokenSigner, hash_token
 from service.core.settings import SecuritySettings
+from service.core.single_flight import SingleFlight
 from service.core.types import Role
 from service.db.engine import UnitOfWork
 from service.models.system import ApiKey, RefreshToken, User
@@ -30,6 +30,7 @@ class Authenticator:
         self._believe_for = settings.credential_cache_seconds
         self._anonymous = Principal(PrincipalKind.ANONYMOUS, "", "anonymous", settings.anonymous_role)
         self._verified: dict[str, tuple[float, Principal]] = {}
+        self._verifying: SingleFlight[Principal] = SingleFlight()
 
     async def authenticate(self, authorization: str | None, api_key: str | None) -> Principal:
         """The caller of a request, by its `X-API-Key` or its `Authorization` header.
@@ -45,12 +46,12 @@ class Authenticator:
         known = self._verified.get(credential)
         if known is not None and known[0] > monotonic():
             return known[1]
-        verify = self._verify_key if credential.startswith(API_KEY_PREFIX) else self._verify_token
-        return await self._remember(credential, verify)
+        return await self._verifying.run(credential, lambda: self._verify(credential))
 
-    async def _remember(self, credential: str, verify: Callable[[str], Awaitable[Principal]]) -> Principal:
+    async def _verify(self, credential: str) -> Principal:
         self._verified.pop(credential, None)
-        principal = await verify(credential)
+        is_key = credential.startswith(API_KEY_PREFIX)
+        principal = await (self._verify_key(credential) if is_key else self._verify_token(credential))
         if len(self._verified) >= _MOST_CACHED:
             self._verified.clear()
         self._verified[credential] = (monotonic() + self._believe_for, principal)
@@ -66,7 +67,7 @@ class Authenticator:
                 raise AuthenticationFailed("The API key has expired.")
             if found.last_used_at is None or found.last_used_at < now - _LAST_USE_STEP:
                 await session.execute(update(ApiKey).where(ApiKey.id == found.id).values(last_used_at=now))
-        return Principal(PrincipalKind.API_KEY, str(found.id), found.name, Role(found.role))
+        return Principal(PrincipalKind.API_KEY, found.prefix, found.name, Role(found.role))
 
     async def _verify_token(self, token: str) -> Principal:
         claims = self._signer.read(token)

@@ -43,16 +43,19 @@ class Logins:
             AuthenticationFailed: name or password is wrong (which of them is not said), or the account is closed.
             TooManyRequests: too many failures of this account or address.
         """
-        self._throttle.check(email, address)
+        async with self._throttle.attempt(email, address):
+            user = await self._verified(email, password)
+        async with self._unit_of_work.begin() as session:
+            return self._issue(session, user.id, uuid4())
+
+    async def _verified(self, email: str, password: str) -> User:
         async with self._unit_of_work.begin() as session:
             user = await session.scalar(select(User).where(func.lower(User.email) == email.lower()))
         # Argon2 takes tens of milliseconds: not on the event loop, and not while a connection is held.
         is_right = await asyncio.to_thread(verify_password, password, user.password_hash if user else None)
         if user is None or not is_right or not user.is_active:
-            self._throttle.note_failure(email, address)
             raise AuthenticationFailed("The name or the password is wrong.")
-        async with self._unit_of_work.begin() as session:
-            return self._issue(session, user.id, uuid4())
+        return user
 
     async def refresh(self, refresh_token: str) -> TokenPair:
         """The next pair of a login. A token that was used before ends the whole login.

@@ -8,12 +8,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from time import monotonic
 
+import structlog
 from sqlalchemy import select
 
 from service.auth.principal import Principal
 from service.catalog.catalog import Catalog
 from service.catalog.resource import Resource
-from service.core.errors import AuthenticationFailed, Forbidden, TableNotFound
+from service.core.errors import AuthenticationFailed, Forbidden, RowhouseError, TableNotFound
+from service.core.single_flight import SingleFlight
 from service.core.types import Action, Role
 from service.db.engine import UnitOfWork
 from service.models.system import Grant
@@ -21,6 +23,7 @@ from service.query.parse.request import parse_filter
 from service.query.plan import Embedded, Predicate, ReadPlan, all_of, fresh
 
 _MAX_DEPTH = 8
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +37,14 @@ class Grants:
         by_role: dict[tuple[Role, str], dict[Action, Predicate | None]] = {}
         for grant in grants:
             resource = catalog.find(grant.table_name)
-            if resource is not None:
+            if resource is None:
+                continue
+            try:
                 rows = parse_filter(resource, grant.row_filter, _MAX_DEPTH) if grant.row_filter else None
-                by_role.setdefault((Role(grant.role), grant.table_name), {})[Action(grant.action)] = rows
+            except RowhouseError as error:  # its columns have changed: it grants nothing, and the others stand
+                _log.error("grant_unusable", role=grant.role, table=grant.table_name, message=error.message)
+                continue
+            by_role.setdefault((Role(grant.role), grant.table_name), {})[Action(grant.action)] = rows
         return cls(by_role)
 
 
@@ -49,11 +57,14 @@ class Policy:
         self._believe_for = believe_for
         self._grants = Grants({})
         self._fresh_until = 0.0
+        self._reading: SingleFlight[None] = SingleFlight()
 
     async def refresh(self) -> None:
         """Read the grants again if they are older than `CREDENTIAL_CACHE_SECONDS`."""
-        if monotonic() < self._fresh_until:
-            return
+        if monotonic() >= self._fresh_until:
+            await self._reading.run("grants", self._read)
+
+    async def _read(self) -> None:
         async with self._unit_of_work.begin() as session:
             grants = (await session.scalars(select(Grant))).all()
         self._grants = Grants.build(self._catalog, grants)

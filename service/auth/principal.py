@@ -14,7 +14,7 @@ class PrincipalKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The caller as verified. `role` is None for a caller without any rights."""
+    """The caller as verified: a user by id, a key by prefix. `role` is None for a caller without any rights."""
 
     kind: PrincipalKind
     id: str
@@ -23,8 +23,14 @@ class Principal:
 
     @property
     def actor(self) -> str:
-        """How the database's triggers know the caller."""
-        return self.kind.value if self.kind is PrincipalKind.ANONYMOUS else f"{self.kind.value}:{self.name}"
+        """How the database's triggers and the logs know the caller. Keys may share a name, but no prefix."""
+        match self.kind:
+            case PrincipalKind.ANONYMOUS:
+                return "anonymous"
+            case PrincipalKind.USER:
+                return f"user:{self.name}"
+            case PrincipalKind.API_KEY:
+                return f"key:{self.name}#{self.id}"
 
     @property
     def is_anonymous(self) -> bool:

@@ -6,11 +6,12 @@ from contextlib import asynccontextmanager
 import asyncpg
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as AllBusy
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from service.core.errors import DatabaseUnavailable
 from service.core.settings import DatabaseSettings
-from service.db.pool import session_settings
+from service.db.session import answer_timeout, session_settings
 from service.db.sqlstate import to_domain
 
 # The control plane is rarely used; the connections belong to the table plane.
@@ -28,6 +29,7 @@ def make_engine(url: str, settings: DatabaseSettings, *, role: str | None) -> As
         pool_timeout=settings.pool_timeout,
         connect_args={
             "timeout": settings.connect_timeout,
+            "command_timeout": answer_timeout(settings),
             "server_settings": session_settings(settings, role),
         },
         hide_parameters=True,
@@ -53,12 +55,17 @@ class UnitOfWork:
                 yield session
         except DBAPIError as error:
             raise _explain(error) from error
+        except AllBusy:
+            raise DatabaseUnavailable("All database connections are busy.", code="pool_exhausted") from None
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise DatabaseUnavailable("The database cannot be reached.") from error
 
 
 def _explain(error: DBAPIError) -> Exception:
     cause = error.orig.__cause__ if error.orig else None
+    if isinstance(cause, asyncpg.QueryCanceledError):
+        # Rowhouse's own statements are short, whatever the caller sent: something else holds them up.
+        return DatabaseUnavailable("The database did not answer in time.")
     if isinstance(cause, asyncpg.PostgresError) and not error.connection_invalidated:
         return to_domain(cause)
     return DatabaseUnavailable("The database cannot be reached.")

@@ -13,10 +13,13 @@ import asyncpg
 
 from service.core.errors import DatabaseUnavailable
 from service.core.settings import DatabaseSettings
+from service.db.connections import AllBusy, Connection, Connections
+from service.db.session import answer_timeout, session_settings
 from service.db.sqlstate import RETRYABLE, to_domain
 
 _ATTEMPTS = 4
 _FIRST_BACKOFF = 0.01
+_CLOSE_SECONDS = 10
 _EPOCH = """
 select left(md5(concat_ws('/', epoch, system_identifier, timeline_id, (select oid from pg_database
        where datname = current_database()))), 8)
@@ -37,47 +40,24 @@ class TablePool:
     a restored or promoted server is noticed.
     """
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", settings: DatabaseSettings) -> None:
-        self._pool = pool
-        self._timeout = settings.pool_timeout
+    def __init__(self, url: str, settings: DatabaseSettings, *, role: str | None) -> None:
+        """Nothing is connected yet: a database that is down must not keep the service from starting."""
+        self._url = url
+        self._settings = settings
+        self._session = session_settings(settings, role)
+        self._connections = Connections(self._connect, settings.pool_max_size)
         self.epoch = ""
-
-    @classmethod
-    async def open(cls, url: str, settings: DatabaseSettings, *, role: str | None) -> "TablePool":
-        """Make the pool without connecting: a database that is down must not keep the service from starting."""
-
-        async def prepare(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-            await connection.set_type_codec(
-                "json", schema="pg_catalog", format="binary", encoder=_encode, decoder=bytes
-            )
-            table_pool.epoch = await connection.fetchval(_EPOCH)
-
-        pool = asyncpg.create_pool(
-            url,
-            min_size=0,
-            max_size=settings.pool_max_size,
-            init=prepare,
-            reset=_no_reset,
-            timeout=settings.connect_timeout,
-            command_timeout=settings.statement_timeout + 5,
-            max_inactive_connection_lifetime=300,
-            server_settings=session_settings(settings, role),
-        )
-        table_pool = cls(pool, settings)
-        await pool
-        return table_pool
 
     async def close(self) -> None:
         """Wait for running statements, for a few seconds at most, then close."""
         try:
-            async with asyncio.timeout(10):
-                await self._pool.close()
+            await self._connections.close(_CLOSE_SECONDS)
         except TimeoutError:
-            self._pool.terminate()
+            self._connections.terminate()
 
     def sizes(self) -> tuple[int, int]:
         """Connections open, and of these idle."""
-        return self._pool.get_size(), self._pool.get_idle_size()
+        return self._connections.sizes()
 
     async def read(self, sql: str, arguments: Sequence[object]) -> Row | None:
         """Run a read and return its row. A lost connection is retried: nothing can have been written."""
@@ -112,47 +92,52 @@ class TablePool:
             attempt += 1
 
     async def _once(self, sql: str, arguments: Sequence[object], *, is_read: bool) -> Row | None:
-        connection = await self._acquire()
+        connection = self._connections.take_idle() or await self._take()
         try:
             row: Row | None = await connection.fetchrow(sql, *arguments)
             return row
+        except TimeoutError as error:  # before OSError, which it is a kind of
+            connection.terminate()
+            raise DatabaseUnavailable(
+                "The database did not answer in time.", code=None if is_read else "outcome_unknown"
+            ) from error
         except (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError) as error:
             raise _ConnectionLost(may_repeat=is_read) from error
-        except TimeoutError as error:
-            raise DatabaseUnavailable("The database did not answer in time.") from error
+        except asyncio.CancelledError:
+            connection.terminate()
+            raise
         finally:
-            await self._pool.release(connection)
+            self._connections.give(connection)
 
-    async def _acquire(self) -> Any:
+    async def _take(self) -> Connection:
         try:
-            # asyncpg arms a timer for a timeout; a free connection needs none.
-            return await self._pool.acquire(timeout=None if self._pool.get_idle_size() else self._timeout)
-        except TimeoutError:
+            return await self._connections.take(self._settings.pool_timeout)
+        except AllBusy:
             raise DatabaseUnavailable("All database connections are busy.", code="pool_exhausted") from None
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise DatabaseUnavailable("The database cannot be reached.") from error
+
+    async def _connect(self) -> Connection:
+        connection = await asyncpg.connect(
+            self._url,
+            timeout=self._settings.connect_timeout,
+            command_timeout=answer_timeout(self._settings),
+            server_settings=self._session,
+        )
+        try:
+            await connection.set_type_codec(
+                "json", schema="pg_catalog", format="binary", encoder=_encode, decoder=bytes
+            )
+            self.epoch = await connection.fetchval(_EPOCH)
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
 
 
 class _ConnectionLost(Exception):
     def __init__(self, *, may_repeat: bool) -> None:
         self.may_repeat = may_repeat
-
-
-def session_settings(settings: DatabaseSettings, role: str | None) -> dict[str, str]:
-    """What every connection of the service starts with, so that no request needs to set it."""
-    milliseconds = str(int(settings.statement_timeout * 1000))
-    fixed = {
-        "application_name": "rowhouse",
-        "timezone": "UTC",
-        "search_path": "public",
-        "statement_timeout": milliseconds,
-        "idle_in_transaction_session_timeout": milliseconds,
-    }
-    return fixed | ({"role": role} if role else {})
-
-
-async def _no_reset(connection: object) -> None:
-    """Nothing to reset; see the module's docstring."""
 
 
 def _encode(value: bytes | str) -> bytes:

@@ -276,7 +276,9 @@ def test_triggers_find_the_caller(client: httpx2.Client, database: Database) -> 
         database.execute("drop trigger note on airlines")
         database.execute("drop function note()")
         database.execute("drop table seen")
-    assert seen == [("key:test editor", request.headers["x-request-id"]) for request in requests]
+    assert [request for _, request in seen] == [answer.headers["x-request-id"] for answer in requests]
+    (actor,) = {actor for actor, _ in seen}
+    assert actor.startswith("key:test editor#rh_")
 
 
 def test_values_are_looked_at_also_where_no_row_is_there(client: httpx2.Client) -> None:

@@ -4,17 +4,34 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.security import OAuth2PasswordRequestForm
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
-from service.api.dependencies import Connected, KnownCaller, client_address
+from service.api.dependencies import Connected, KnownCaller, State, client_address
 from service.api.responses import responses
 from service.auth.login import TokenPair
-from service.core.errors import AuthenticationFailed, TooManyRequests
+from service.core.errors import AuthenticationFailed, InvalidBody, TooManyRequests
 from service.core.types import Role
 
 router = APIRouter(prefix="/api/v1/-/auth", tags=["Login"])
+
+
+def _as_text(text: str) -> str:
+    """A form's bytes may decode to what no text can hold.
+
+    Raises:
+        InvalidBody: they did.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidBody("The form is not UTF-8.") from None
+    return text
+
+
 RefreshTokenField = Annotated[
-    str, Form(description="The refresh token, as it was given.", min_length=1, max_length=512)
+    str,
+    AfterValidator(_as_text),
+    Form(description="The refresh token, as it was given.", min_length=1, max_length=512),
 ]
 
 
@@ -49,16 +66,20 @@ async def log_in(
     request: Request, response: Response, runtime: Connected, form: Annotated[OAuth2PasswordRequestForm, Depends()]
 ) -> Tokens:
     response.headers["cache-control"] = "no-store"
-    return Tokens.of(await runtime.logins.log_in(form.username, form.password, client_address(request)))
+    name, password = _as_text(form.username), _as_text(form.password)
+    return Tokens.of(await runtime.logins.log_in(name, password, client_address(request)))
 
 
 @router.post(
     "/refresh",
     summary="Continue a login",
     description="Exchanges a refresh token for a new pair. A token that is used twice ends the whole login.",
-    responses=responses(AuthenticationFailed),
+    responses=responses(AuthenticationFailed, TooManyRequests),
 )
-async def refresh(response: Response, runtime: Connected, refresh_token: RefreshTokenField) -> Tokens:
+async def refresh(
+    request: Request, response: Response, state: State, runtime: Connected, refresh_token: RefreshTokenField
+) -> Tokens:
+    state.limiter.count("login", client_address(request))
     response.headers["cache-control"] = "no-store"
     return Tokens.of(await runtime.logins.refresh(refresh_token))
 
@@ -68,9 +89,10 @@ async def refresh(response: Response, runtime: Connected, refresh_token: Refresh
     status_code=204,
     summary="Log out",
     description="Ends the login that the refresh token belongs to, its access tokens included.",
-    responses=responses(),
+    responses=responses(TooManyRequests),
 )
-async def log_out(runtime: Connected, refresh_token: RefreshTokenField) -> None:
+async def log_out(request: Request, state: State, runtime: Connected, refresh_token: RefreshTokenField) -> None:
+    state.limiter.count("login", client_address(request))
     await runtime.logins.log_out(refresh_token)
 
 

@@ -1,0 +1,145 @@
+"""Connections of asyncpg, kept open: the one used last goes out first.
+
+asyncpg's own pool costs a round trip for the reset and a proxy object for each statement, together as much as reading
+a row by its key does.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+if TYPE_CHECKING:  # generic for the type checker alone
+    Connection = asyncpg.Connection[asyncpg.Record]
+else:
+    Connection = asyncpg.Connection
+
+_IDLE_SECONDS = 300
+
+
+class AllBusy(Exception):
+    """All connections are in use, and none was given back in time."""
+
+
+class Connections:
+    """At most `max_size` open connections. Taking one that is idle needs no await.
+
+    A connection that is given back must be at rest, or closed.
+    """
+
+    def __init__(self, connect: Callable[[], Awaitable[Connection]], max_size: int) -> None:
+        self._connect = connect
+        self._max_size = max_size
+        self._idle: deque[tuple[float, Connection]] = deque()
+        self._busy: set[Connection] = set()
+        self._opening = 0
+        self._waiting: deque[asyncio.Future[Connection | None]] = deque()
+
+    def sizes(self) -> tuple[int, int]:
+        """Connections open, and of these idle."""
+        return len(self._idle) + len(self._busy), len(self._idle)
+
+    def take_idle(self) -> Connection | None:
+        """A connection, if one is idle."""
+        while self._idle:
+            _, connection = self._idle.pop()
+            if not connection.is_closed():
+                self._busy.add(connection)
+                return connection
+        return None
+
+    async def take(self, seconds: float) -> Connection:
+        """A connection: idle, new, or given back by another within so many seconds.
+
+        Raises:
+            AllBusy: none was given back.
+            OSError, asyncpg.PostgresError, asyncpg.InterfaceError: a new one could not be opened.
+        """
+        connection = self.take_idle()
+        if connection is not None:
+            return connection
+        if len(self._busy) + self._opening >= self._max_size:
+            connection = await self._wait(seconds)
+        else:
+            self._opening += 1
+        return connection or await self._open()
+
+    def give(self, connection: Connection) -> None:
+        """Give a connection back. The next in line gets it; in place of a closed one, the right to open another."""
+        self._busy.discard(connection)
+        if connection.is_closed():
+            self._wake(None)
+        elif self._wake(connection):
+            self._busy.add(connection)
+        else:
+            self._idle.append((monotonic(), connection))
+            self._drop_unused()
+
+    async def close(self, seconds: float) -> None:
+        """Close what is idle at once; what is busy gets so many seconds to finish."""
+        async with asyncio.timeout(seconds):
+            while self._busy or self._idle:
+                while (connection := self.take_idle()) is not None:
+                    self._busy.discard(connection)
+                    await connection.close()
+                if self._busy:
+                    await asyncio.sleep(0.05)
+
+    def terminate(self) -> None:
+        """Cut off everything."""
+        for connection in [*self._busy, *(connection for _, connection in self._idle)]:
+            connection.terminate()
+        self._idle.clear()
+
+    async def _open(self) -> Connection:
+        """Open a connection in the place that was counted for it."""
+        try:
+            connection = await self._connect()
+        except BaseException:
+            self._opening -= 1
+            self._wake(None)
+            raise
+        self._opening -= 1
+        self._busy.add(connection)
+        return connection
+
+    async def _wait(self, seconds: float) -> Connection | None:
+        future: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        try:
+            async with asyncio.timeout(seconds):
+                return await future
+        except BaseException as error:
+            self._stop_waiting(future)
+            raise (AllBusy() if isinstance(error, TimeoutError) else error) from None
+
+    def _stop_waiting(self, future: asyncio.Future[Connection | None]) -> None:
+        if future in self._waiting:
+            self._waiting.remove(future)
+        elif future.cancelled():
+            return
+        # It came just as we stopped waiting.
+        elif (connection := future.result()) is not None:
+            self.give(connection)
+        else:
+            self._opening -= 1
+            self._wake(None)
+
+    def _wake(self, connection: Connection | None) -> bool:
+        """Give the next in line a connection, or a place to open one in."""
+        while self._waiting:
+            future = self._waiting.popleft()
+            if not future.done():
+                self._opening += connection is None
+                future.set_result(connection)
+                return True
+        return False
+
+    def _drop_unused(self) -> None:
+        """Close what has not been needed for long: with the last one out first, it lies at the other end."""
+        while self._idle[0][0] < monotonic() - _IDLE_SECONDS:
+            _, connection = self._idle.popleft()
+            connection.terminate()
