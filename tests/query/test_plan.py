@@ -5,6 +5,7 @@ import pytest
 from service.catalog.catalog import Catalog
 from service.crud.statements import StatementCache
 from service.query.compile.read import compile_item, compile_list
+from service.query.parse.cache import QueryCache
 from service.query.parse.request import Bounds, parse_query
 from service.query.plan import And, Bind, ColumnRef, Comparison, Operator, ReadPlan, binds, fresh
 
@@ -67,3 +68,26 @@ def test_every_value_of_a_plan_is_found(catalog: Catalog) -> None:
         "&dest=in.(6,7)&limit=8&offset=9",
     )
     assert [bind.value for bind in binds(plan)] == ["2", "1", "3", "4", "5", ["6", "7"], "8", "9"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("dest=eq.SFO", "dest=eq.LAX"),
+        ("dest=not.eq.SFO&id=gt.1&limit=5", "dest=not.eq.LAX&id=gt.22&limit=5"),
+        ("not.or=(id.eq.1,id.eq.2)&dest=eq.SFO", "not.or=(id.eq.1,id.eq.2)&dest=eq.LAX"),
+        ("or=(id.eq.1,id.eq.2)&dest=eq.SFO", "or=(id.eq.3,id.eq.4)&dest=eq.SFO"),
+        ("select=id,airline(name)&airline.name=eq.a&dest=eq.b", "select=id,airline(name)&airline.name=eq.c&dest=eq.d"),
+        ("dest=eq.", "dest=eq.in.(a,b)"),
+        ("dest=in.(SFO)", "dest=in.(LAX,SEA)"),
+    ],
+)
+def test_a_shape_is_parsed_once_and_filled_with_the_values_of_each(catalog: Catalog, before: str, after: str) -> None:
+    queries = QueryCache(catalog, BOUNDS)
+    flights = catalog.get("flights")
+    for query in (before, after, before):
+        cached = queries.page(flights, query.encode(), wants_count=False)
+        parsed = parse_query(catalog, flights, query.encode(), BOUNDS)
+        assert cached.plan == parsed.plan
+        assert [bind.value for bind in binds(cached.plan)] == [bind.value for bind in binds(parsed.plan)]
+        assert (cached.bound_to, cached.parameters) == (parsed.bound_to, parsed.parameters)

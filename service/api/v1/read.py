@@ -1,6 +1,6 @@
 """GET and HEAD of a table and of a row."""
 
-from urllib.parse import urlencode
+from urllib.parse import quote, unquote_to_bytes
 
 from service.api.v1.conditional import entity_tag, is_version, matches
 from service.api.v1.exchange import Answer, Request, refuse_paging
@@ -14,6 +14,10 @@ from service.query import cursor
 from service.query.parse.cache import QueryCache
 from service.query.parse.request import Query
 from service.query.plan import ReadPlan, all_of
+
+_OF_THIS_PAGE = (b"cursor", b"offset", b"limit")
+# What may stand in a query string as it is (RFC 3986, section 3.4).
+_WRITTEN = "%=+!$'()*,;:@/?-._~"
 
 
 class ReadHandlers:
@@ -78,7 +82,14 @@ def _next_link(request: Request, resource: Resource, query: Query, page: Page) -
     end = query.position + page.rows
     if page.rows < query.limit or not page.rows or page.last_key is None or end == page.total:
         return None
-    kept = [(name, value) for name, value in query.parameters if name not in ("cursor", "offset", "limit")]
     token = cursor.encode(query.bound_to, page.last_key, end)
-    parameters = urlencode([*kept, ("limit", str(query.limit)), ("cursor", token)])
-    return f'<{table_url(request.prefix, resource)}?{parameters}>; rel="next"'
+    kept = "".join(f"{part}&" for part in _kept(request.query_string))
+    return f'<{table_url(request.prefix, resource)}?{kept}limit={query.limit}&cursor={token}>; rel="next"'
+
+
+def _kept(query_string: bytes) -> list[str]:
+    """The parameters that a next page has as well, as they were written."""
+    parts = (part for part in query_string.split(b"&") if part)
+    return [
+        quote(part, safe=_WRITTEN) for part in parts if unquote_to_bytes(part.partition(b"=")[0]) not in _OF_THIS_PAGE
+    ]

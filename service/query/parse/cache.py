@@ -1,32 +1,46 @@
-"""Parsed query strings. Dashboards ask the same again and again, and parsing depends on the text alone."""
+"""Parsed query strings by their shape. Dashboards ask the same again and again, with other values."""
 
+import re
 from collections import OrderedDict
 from dataclasses import replace
 
 from service.catalog.catalog import Catalog
 from service.catalog.resource import Resource
-from service.query.parse.request import Bounds, Query, parse_item_query, parse_query
-from service.query.plan import ReadPlan
+from service.query.parse.request import (
+    Bounds,
+    Parameters,
+    Query,
+    decode_parameters,
+    parse_item_query,
+    parse_parameters,
+)
+from service.query.plan import Bind, Comparison, Not, Predicate, ReadPlan, all_of
 
 _MOST_KEPT = 1_000
+# Filters whose operand is the rest of the text, whatever it is.
+_SIMPLE = re.compile(r"(?:not\.)?(?:eq|neq|gte?|lte?)\.")
+_NO_FILTERS = frozenset({"select", "order", "limit", "offset", "cursor", "and", "or"})
 
 
 class QueryCache:
-    """Parses query strings of one catalog, the latest thousand once."""
+    """Parses query strings of one catalog: of the same shape, once."""
 
     def __init__(self, catalog: Catalog, bounds: Bounds) -> None:
         self._catalog = catalog
         self._bounds = bounds
-        self._pages: OrderedDict[tuple[Resource, bytes, bool], Query] = OrderedDict()
+        self._pages: OrderedDict[tuple[Resource, bool, Parameters], Query] = OrderedDict()
         self._whole_rows: dict[Resource, ReadPlan] = {}
 
     def page(self, resource: Resource, query_string: bytes, *, wants_count: bool) -> Query:
         """The query of a list. Raises: as `parse_query`."""
-        key = (resource, query_string, wants_count)
-        query = self._pages.get(key)
-        if query is not None:
-            return query
-        query = parse_query(self._catalog, resource, query_string, self._bounds)
+        parameters = decode_parameters(query_string)
+        shape, values = _cut(parameters)
+        key = (resource, wants_count, shape)
+        known = self._pages.get(key)
+        if known is not None:
+            self._pages.move_to_end(key)
+            return _fill(known, parameters, values)
+        query = parse_parameters(self._catalog, resource, parameters, self._bounds)
         if wants_count:
             query = replace(query, plan=replace(query.plan, wants_count=True))
         self._pages[key] = query
@@ -41,3 +55,48 @@ class QueryCache:
         if resource not in self._whole_rows:
             self._whole_rows[resource] = ReadPlan(resource)
         return self._whole_rows[resource]
+
+
+def _cut(parameters: Parameters) -> tuple[Parameters, dict[int, str]]:
+    """The parameters without the values of simple filters, and those values by the parameters' numbers."""
+    shape: list[tuple[str, str]] = []
+    values: dict[int, str] = {}
+    for number, (name, text) in enumerate(parameters):
+        operator = None if name in _NO_FILTERS or "." in name else _SIMPLE.match(text)
+        if operator is not None:
+            shape.append((name, operator[0]))
+            values[number] = text[operator.end() :]
+        else:
+            # No text has a NUL, so this is no shape of a simple filter.
+            shape.append((name, text + "\0"))
+    return tuple(shape), values
+
+
+def _fill(query: Query, parameters: Parameters, values: dict[int, str]) -> Query:
+    """The query with other values in its simple filters."""
+    if not values:
+        return query
+    filters = tuple(
+        (number, _with_value(known, values[number]) if number in values else known) for number, known in query.filters
+    )
+    plan = query.plan
+    filled = ReadPlan(
+        plan.resource,
+        plan.select,
+        all_of(*(predicate for _, predicate in filters)),
+        plan.order,
+        plan.after,
+        plan.limit,
+        plan.offset,
+        plan.wants_count,
+    )
+    return Query(filled, parameters, filters, query.limit, query.position)
+
+
+def _with_value(known: Predicate, value: str) -> Predicate:
+    match known:
+        case Not(term=term):
+            return Not(_with_value(term, value))
+        case Comparison(column=column, operator=operator):
+            return Comparison(column, operator, Bind(value))
+    raise TypeError(f"{type(known).__name__} is no simple filter")

@@ -25,6 +25,7 @@ from service.query.plan import (
     all_of,
 )
 
+Parameters = tuple[tuple[str, str], ...]
 _LARGEST = 2**63 - 1
 # Parameters that do not decide which rows come in which order.
 _OF_THE_PAGE = frozenset({"select", "limit", "offset", "cursor"})
@@ -42,18 +43,20 @@ class Bounds:
 class Query:
     """A read plan, and what its next page needs.
 
-    `position` is how many rows lie before the page; a cursor for the next one is `bound_to` this sort and filter.
+    `filters` are those of the table itself, each with the number of its parameter. `position` is how many rows lie
+    before the page.
     """
 
     plan: ReadPlan
-    parameters: tuple[tuple[str, str], ...]
-    bound_to: str
+    parameters: Parameters
+    filters: tuple[tuple[int, Predicate], ...]
     limit: int
     position: int
 
     @property
-    def has_filter(self) -> bool:
-        return self.plan.where is not None
+    def bound_to(self) -> str:
+        """A cursor for the next page belongs to this sort and filter."""
+        return _bound_to(self.parameters)
 
 
 @dataclass(slots=True)
@@ -77,20 +80,29 @@ def parse_query(catalog: Catalog, resource: Resource, query_string: bytes, bound
         InvalidQuery: it says something that the language does not have.
         RelationNotFound, AmbiguousRelation: a table cannot be embedded as asked.
     """
-    parameters = decode_parameters(query_string)
+    return parse_parameters(catalog, resource, decode_parameters(query_string), bounds)
+
+
+def parse_parameters(catalog: Catalog, resource: Resource, parameters: Parameters, bounds: Bounds) -> Query:
+    """The plan of a query string's decoded parameters. Raises: as `parse_query`."""
     given = {name: text for name, text in parameters if name in ("select", "cursor")}
     root = _node(catalog, resource, parse_select(given.get("select", ""), bounds.max_depth), None)
-    for name, text in parameters:
+    sources: list[int] = []
+    for number, (name, text) in enumerate(parameters):
         if name not in ("select", "cursor"):
             _apply(root, name, text, bounds)
+            sources += [number] * (len(root.where) - len(sources))
     limit = bounds.max_rows if root.limit is None else min(root.limit, bounds.max_rows)
     order = with_tie_breaker(resource, root.order)
-    bound_to = cursor.fingerprint([item for item in parameters if item[0] not in _OF_THE_PAGE])
     after, position = None, 0
     if "cursor" in given:
-        after, position = cursor.decode(given["cursor"], bound_to, resource, order)
+        after, position = cursor.decode(given["cursor"], _bound_to(parameters), resource, order)
     plan = replace(_plan(root), order=order, limit=Bind(str(limit)), after=after)
-    return Query(plan, parameters, bound_to, limit, position + (root.offset or 0))
+    return Query(plan, parameters, tuple(zip(sources, root.where, strict=True)), limit, position + (root.offset or 0))
+
+
+def _bound_to(parameters: Parameters) -> str:
+    return cursor.fingerprint([item for item in parameters if item[0] not in _OF_THE_PAGE])
 
 
 def parse_item_query(catalog: Catalog, resource: Resource, query_string: bytes, bounds: Bounds) -> ReadPlan:
@@ -113,7 +125,7 @@ def parse_filter(resource: Resource, text: str, max_depth: int) -> Predicate | N
     return all_of(*node.where)
 
 
-def decode_parameters(query_string: bytes) -> tuple[tuple[str, str], ...]:
+def decode_parameters(query_string: bytes) -> Parameters:
     """Names and values in order, percent-decoded as UTF-8."""
     try:
         pairs = (part.partition(b"=") for part in query_string.split(b"&") if part)
