@@ -1,6 +1,5 @@
 """Compiled statements by the shape of their plan."""
 
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -12,10 +11,10 @@ _Plan = TypeVar("_Plan", bound=Plan)
 
 
 class StatementCache:
-    """Compiles a plan once a shape; the shapes least recently used are dropped first."""
+    """Compiles a plan once a shape. The oldest are dropped first: to track their use would cost more than it saves."""
 
     def __init__(self) -> None:
-        self._statements: OrderedDict[tuple[object, Plan], Statement] = OrderedDict()
+        self._statements: dict[tuple[object, Plan], Statement] = {}
 
     def get(self, compile_plan: Callable[[_Plan], Statement], plan: _Plan) -> Statement:
         key = (compile_plan, plan)
@@ -23,7 +22,5 @@ class StatementCache:
         if statement is None:
             statement = self._statements[key] = compile_plan(plan)
             if len(self._statements) > _MOST_KEPT:
-                self._statements.popitem(last=False)
-        else:
-            self._statements.move_to_end(key)
+                del self._statements[next(iter(self._statements))]
         return statement

@@ -80,6 +80,8 @@ class Writer:
                 )
             case InsertPlan():
                 check = self._policy.rows(principal, plan.resource, Action.CREATE)
+                if check is None and plan.written.answer is None:
+                    return plan
                 return replace(plan, written=self._answer(replace(plan.written, check=check), principal))
             case UpdatePlan():
                 rows = self._policy.rows(principal, plan.resource, Action.UPDATE)
@@ -95,4 +97,4 @@ class Writer:
         if written.answer is None:
             return written
         answer: ReadPlan = self._policy.restrict(written.answer, principal)
-        return replace(written, answer=answer)
+        return written if answer is written.answer else replace(written, answer=answer)

@@ -4,9 +4,10 @@ A plan is hashable by its *shape*: the values that a request binds do not take p
 of the same shape shares one compiled statement. Resources compare by identity.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Any
 
 from service.catalog.resource import Relation, Resource
 
@@ -271,42 +272,38 @@ def _renewed(predicate: Predicate) -> Predicate:
 
 def binds(plan: Plan) -> list[Bind]:
     """Every bound value of a plan, in an order that depends on its shape alone."""
-    return list(_binds(plan))
+    found: list[Bind] = []
+    _collect(plan, found)
+    return found
 
 
-def _binds(node: object) -> Iterator[Bind]:
-    if isinstance(node, Bind):
-        yield node
-        return
-    for part in _parts(node):
-        yield from _binds(part)
+def _collect(node: object, found: list[Bind]) -> None:
+    if type(node) is Bind:
+        found.append(node)
+    elif node is not None:
+        for part in _PARTS[type(node)](node):
+            _collect(part, found)
 
 
-def _parts(node: object) -> tuple[object, ...]:
-    """The parts of a node that may hold binds, in a fixed order."""
-    match node:
-        case None | AllColumns() | Selected() | OrderTerm():
-            return ()
-        case Comparison(operand=operand):
-            return (operand,)
-        case Not(term=term):
-            return (term,)
-        case And(terms=terms) | Or(terms=terms):
-            return terms
-        case AfterKey(values=values):
-            return values
-        case HasVersion(versions=versions):
-            return (versions,)
-        case Embedded(plan=plan):
-            return (plan,)
-        case ReadPlan():
-            return (*node.select, node.where, node.after, node.limit, node.offset)
-        case Written():
-            return (node.actor, node.request, node.check, node.max_affected, node.answer)
-        case InsertPlan():
-            return (node.body, node.written, node.replaceable)
-        case UpdatePlan():
-            return (node.body, node.where, node.written)
-        case DeletePlan():
-            return (node.where, node.written)
-    raise TypeError(f"{type(node).__name__} is no part of a plan")
+def _nothing(_: object) -> tuple[object, ...]:
+    return ()
+
+
+# The parts of each kind of node that may hold binds, in a fixed order.
+_PARTS: Mapping[type, Callable[[Any], tuple[object, ...]]] = {
+    AllColumns: _nothing,
+    Selected: _nothing,
+    OrderTerm: _nothing,
+    Comparison: lambda node: (node.operand,),
+    Not: lambda node: (node.term,),
+    And: lambda node: node.terms,
+    Or: lambda node: node.terms,
+    AfterKey: lambda node: node.values,
+    HasVersion: lambda node: (node.versions,),
+    Embedded: lambda node: (node.plan,),
+    ReadPlan: lambda node: (*node.select, node.where, node.after, node.limit, node.offset),
+    Written: lambda node: (node.actor, node.request, node.check, node.max_affected, node.answer),
+    InsertPlan: lambda node: (node.body, node.written, node.replaceable),
+    UpdatePlan: lambda node: (node.body, node.where, node.written),
+    DeletePlan: lambda node: (node.where, node.written),
+}

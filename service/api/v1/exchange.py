@@ -75,15 +75,14 @@ class Request:
             raise InvalidBody(f"The body is no JSON: {error}.", hint=hint if b"NaN" in body else None) from None
 
     async def _read(self, limit: int) -> bytes:
-        too_large = LimitExceeded(f"The body is larger than {limit} bytes.", code="body_too_large")
         length = self.headers.get(b"content-length", b"")
         if length.isdigit() and int(length[:20]) > limit:
-            raise too_large
+            raise _too_large(limit)
         message = await self.receive()
         if not message.get("more_body"):
             body: bytes = message.get("body", b"")
             if len(body) > limit:
-                raise too_large
+                raise _too_large(limit)
             return body
         parts, size = [message.get("body", b"")], len(message.get("body", b""))
         while message.get("more_body"):
@@ -93,8 +92,12 @@ class Request:
             parts.append(message.get("body", b""))
             size += len(parts[-1])
             if size > limit:
-                raise too_large
+                raise _too_large(limit)
         return b"".join(parts)
+
+
+def _too_large(limit: int) -> LimitExceeded:
+    return LimitExceeded(f"The body is larger than {limit} bytes.", code="body_too_large")
 
 
 def refuse_paging(request: Request, what: str) -> None:

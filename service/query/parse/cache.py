@@ -1,7 +1,6 @@
 """Parsed query strings by their shape. Dashboards ask the same again and again, with other values."""
 
 import re
-from collections import OrderedDict
 from dataclasses import replace
 
 from service.catalog.catalog import Catalog
@@ -28,7 +27,7 @@ class QueryCache:
     def __init__(self, catalog: Catalog, bounds: Bounds) -> None:
         self._catalog = catalog
         self._bounds = bounds
-        self._pages: OrderedDict[tuple[Resource, bool, Parameters], Query] = OrderedDict()
+        self._pages: dict[tuple[Resource, bool, Parameters], Query] = {}
         self._whole_rows: dict[Resource, ReadPlan] = {}
 
     def page(self, resource: Resource, query_string: bytes, *, wants_count: bool) -> Query:
@@ -38,14 +37,13 @@ class QueryCache:
         key = (resource, wants_count, shape)
         known = self._pages.get(key)
         if known is not None:
-            self._pages.move_to_end(key)
             return _fill(known, parameters, values)
         query = parse_parameters(self._catalog, resource, parameters, self._bounds)
         if wants_count:
             query = replace(query, plan=replace(query.plan, wants_count=True))
         self._pages[key] = query
         if len(self._pages) > _MOST_KEPT:
-            self._pages.popitem(last=False)
+            del self._pages[next(iter(self._pages))]
         return query
 
     def item(self, resource: Resource, query_string: bytes) -> ReadPlan:
