@@ -10,7 +10,7 @@ from prometheus_fastapi_instrumentator import Instrumentator
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import RedirectResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import __version__
 from service.api import probes
@@ -21,7 +21,7 @@ from service.api.openapi import describe_api
 from service.api.problem import problem
 from service.api.v1 import auth, meta
 from service.api.v1.table_plane import TablePlane
-from service.core.errors import FieldError, InvalidBody, MethodNotAllowed, RowhouseError
+from service.core.errors import ConfigurationError, FieldError, InvalidBody, MethodNotAllowed, RowhouseError
 from service.core.settings import Settings
 from service.observability.access_log import AccessLog
 from service.observability.logging import configure_logging
@@ -59,7 +59,29 @@ class Application(FastAPI):
     entry: ASGIApp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.entry(scope, receive, send)
+        if scope["type"] == "lifespan":
+            await self._live(scope, receive, send)
+        else:
+            await self.entry(scope, receive, send)
+
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Where it cannot start for its settings, the server is told so in a sentence, not in Starlette's traceback."""
+        failed: list[Message] = []
+
+        async def keep_failure(message: Message) -> None:
+            if message["type"] == "lifespan.startup.failed":
+                failed.append(message)
+            else:
+                await send(message)
+
+        try:
+            await self.control_plane(scope, receive, keep_failure)
+        except ConfigurationError as error:
+            await send({"type": "lifespan.startup.failed", "message": error.message})
+        except BaseException:
+            for message in failed:
+                await send(message)
+            raise
 
     async def control_plane(self, scope: Scope, receive: Receive, send: Send) -> None:
         await super().__call__(scope, receive, send)

@@ -108,6 +108,8 @@ class ServiceState:
             except ConfigurationError as error:
                 self.waiting_for = error.message
                 _log.error("configuration", message=error.message)
+            except Exception:  # whatever it is, the next try may go well
+                _log.exception("database_not_reached")
 
     async def _try_to_connect(self) -> bool:
         try:
@@ -123,6 +125,7 @@ class ServiceState:
         role = await role_to_assume(url, settings.connect_timeout, is_production=self.settings.is_production)
         catalog = await self._read_database(url)
         pool = TablePool(url, settings, role=role)
+        await pool.warm()
         engine = make_engine(url, settings, role=role)
         unit_of_work = UnitOfWork(engine)
         security = self.settings.security

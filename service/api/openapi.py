@@ -67,7 +67,7 @@ async def _visible_catalog(request: Request, state: ServiceState) -> Catalog:
         return Catalog(())
     principal = await identify(request, state, runtime)
     await runtime.policy.refresh()
-    return runtime.catalog.only({item.name for item in runtime.catalog if runtime.policy.may_see(principal, item)})
+    return runtime.policy.visible(principal)
 
 
 class ApiDocuments:

@@ -1,5 +1,6 @@
 """Probes: `/livez` (the process turns), `/readyz` (it can serve), `/health` (it serves, and the database answers)."""
 
+import asyncio
 from enum import StrEnum
 from time import perf_counter
 
@@ -13,6 +14,8 @@ from service.state import ServiceState
 
 router = APIRouter(tags=["Probes"])
 _UNAVAILABLE = 503
+# Who asks gives up sooner than a statement may take.
+_PATIENCE_SECONDS = 2
 
 
 class Verdict(StrEnum):
@@ -38,11 +41,13 @@ class Health(Ready):
     database_ms: float | None = Field(None, description="Milliseconds that the database took to answer.")
 
 
+@router.head("/livez", include_in_schema=False)
 @router.get("/livez", summary="Is the process alive?", description="200 as long as the process answers at all.")
 async def live() -> Live:
     return Live()
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get(
     "/readyz",
     summary="Can it serve?",
@@ -55,6 +60,7 @@ async def ready(state: State, response: Response) -> Ready:
     return Ready(status=Verdict.UNAVAILABLE if reason else Verdict.OK, reason=reason)
 
 
+@router.head("/health", include_in_schema=False)
 @router.get(
     "/health",
     summary="Is it well?",
@@ -75,7 +81,10 @@ async def _check(state: ServiceState) -> tuple[str | None, float]:
     if state.is_draining:
         return "The service is shutting down.", 0.0
     try:
-        await state.connected().pool.read("select 1", ())
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            await state.connected().pool.read("select 1", ())
     except RowhouseError as error:
         return error.message, perf_counter() - started
+    except TimeoutError:
+        return "The database does not answer.", perf_counter() - started
     return None, perf_counter() - started

@@ -98,6 +98,8 @@ def _headers(error: errors.RowhouseError) -> dict[str, str]:
             headers |= {"retry-after": str(error.retry_after)} | error.headers
         case errors.MethodNotAllowed():
             headers["allow"] = error.allow
+        case errors.RangeNotSatisfiable():
+            headers["content-range"] = f"*/{error.total}"
         case errors.PreconditionFailed(version=str() as version):
             headers["etag"] = f'"{version}"'
     return headers

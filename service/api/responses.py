@@ -90,7 +90,7 @@ _MEANINGS: tuple[tuple[str, RowhouseError], ...] = (
     ),
     (
         "The page begins behind the last row. Told only where the rows are counted.",
-        errors.RangeNotSatisfiable("The page begins behind the last row.", details="There are 42 rows."),
+        errors.RangeNotSatisfiable("The page begins behind the last row.", total=42),
     ),
     (
         "The row violates a check of the table, or the statement took too long.",

@@ -5,7 +5,7 @@ administrators may do everything.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from time import monotonic
 
 import structlog
@@ -14,7 +14,7 @@ from sqlalchemy import select
 from service.auth.principal import Principal
 from service.catalog.catalog import Catalog
 from service.catalog.resource import Resource
-from service.core.errors import AuthenticationFailed, Forbidden, RowhouseError, TableNotFound
+from service.core.errors import AuthenticationFailed, Forbidden, RowhouseError
 from service.core.single_flight import SingleFlight
 from service.core.types import Action, Role
 from service.db.engine import UnitOfWork
@@ -26,26 +26,35 @@ _MAX_DEPTH = 8
 _log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
 class Grants:
     """What is granted: for a role and table, each allowed action with the rows that it reaches (None: all)."""
 
-    by_role: Mapping[tuple[Role, str], Mapping[Action, Predicate | None]]
-
-    @classmethod
-    def build(cls, catalog: Catalog, grants: Iterable[Grant]) -> "Grants":
-        by_role: dict[tuple[Role, str], dict[Action, Predicate | None]] = {}
+    def __init__(self, catalog: Catalog, grants: Iterable[Grant]) -> None:
+        self._catalog = catalog
+        self._by_role: dict[tuple[Role, str], dict[Action, Predicate | None]] = {}
+        self._visible: dict[Role | None, Catalog] = {None: Catalog(()), Role.ADMIN: catalog}
         for grant in grants:
-            resource = catalog.find(grant.table_name)
-            if resource is None:
-                continue
-            try:
-                rows = parse_filter(resource, grant.row_filter, _MAX_DEPTH) if grant.row_filter else None
-            except RowhouseError as error:  # its columns have changed: it grants nothing, and the others stand
-                _log.error("grant_unusable", role=grant.role, table=grant.table_name, message=error.message)
-                continue
-            by_role.setdefault((Role(grant.role), grant.table_name), {})[Action(grant.action)] = rows
-        return cls(by_role)
+            self._add(grant)
+
+    def of(self, role: Role | None, table: str) -> Mapping[Action, Predicate | None]:
+        return self._by_role.get((role, table), {}) if role else {}
+
+    def visible(self, role: Role | None) -> Catalog:
+        """The tables that the role may do something with, and the ways between them."""
+        if role not in self._visible:
+            self._visible[role] = self._catalog.only({table for holder, table in self._by_role if holder is role})
+        return self._visible[role]
+
+    def _add(self, grant: Grant) -> None:
+        resource = self._catalog.find(grant.table_name)
+        if resource is None:
+            return
+        try:
+            rows = parse_filter(resource, grant.row_filter, _MAX_DEPTH) if grant.row_filter else None
+        except RowhouseError as error:  # its columns have changed: it grants nothing, and the others stand
+            _log.error("grant_unusable", role=grant.role, table=grant.table_name, message=error.message)
+            return
+        self._by_role.setdefault((Role(grant.role), grant.table_name), {})[Action(grant.action)] = rows
 
 
 class Policy:
@@ -55,7 +64,8 @@ class Policy:
         self._unit_of_work = unit_of_work
         self._catalog = catalog
         self._believe_for = believe_for
-        self._grants = Grants({})
+        self._grants = Grants(catalog, ())
+        self._read_before: list[tuple[str, str, str, str | None]] = []
         self._fresh_until = 0.0
         self._reading: SingleFlight[None] = SingleFlight()
 
@@ -66,24 +76,36 @@ class Policy:
 
     async def _read(self) -> None:
         async with self._unit_of_work.begin() as session:
-            grants = (await session.scalars(select(Grant))).all()
-        self._grants = Grants.build(self._catalog, grants)
+            grants = (await session.scalars(select(Grant).order_by(Grant.role, Grant.table_name, Grant.action))).all()
+        read = [(item.role, item.table_name, item.action, item.row_filter) for item in grants]
+        if read != self._read_before:  # else what was parsed and compiled for the visible tables stays good
+            self._grants, self._read_before = Grants(self._catalog, grants), read
         self._fresh_until = monotonic() + self._believe_for
+
+    def visible(self, principal: Principal) -> Catalog:
+        """The tables that the caller may know of, being able to do something with them."""
+        return self._grants.visible(principal.role)
+
+    def resource(self, principal: Principal, name: str) -> Resource:
+        """A table by name. One that is hidden is answered as one that is not there.
+
+        Raises:
+            AuthenticationFailed: nothing is granted to anonymous callers here.
+            TableNotFound: there is none that the caller may know of.
+        """
+        if principal.role is None and principal.is_anonymous:
+            raise AuthenticationFailed("This needs a credential.", hint="Send an API key or an access token.")
+        return self.visible(principal).get(name)
 
     def may(self, principal: Principal, resource: Resource, action: Action) -> bool:
         return principal.role is Role.ADMIN or action in self._granted(principal, resource)
-
-    def may_see(self, principal: Principal, resource: Resource) -> bool:
-        """Whether the caller may know of the table, being able to do something with it."""
-        return principal.role is Role.ADMIN or bool(self._granted(principal, resource))
 
     def rows(self, principal: Principal, resource: Resource, action: Action) -> Predicate | None:
         """The rows of a table that the caller may do this to; None is all of them.
 
         Raises:
-            AuthenticationFailed: nothing is granted to anonymous callers here.
-            TableNotFound: the caller may do nothing to this table, and so not know of it.
-            Forbidden: the caller may do something to this table, but not this.
+            AuthenticationFailed: it needs a credential.
+            Forbidden: the caller may do other things to this table, but not this.
         """
         if principal.role is Role.ADMIN:
             return None
@@ -92,8 +114,6 @@ class Policy:
             return fresh(granted[action])
         if principal.is_anonymous:
             raise AuthenticationFailed("This needs a credential.", hint="Send an API key or an access token.")
-        if not granted:
-            raise TableNotFound(f"There is no table {resource.name!r} that you may see.")
         raise Forbidden(f"Your role may not {action.value} rows of {resource.name!r}.")
 
     def restrict(self, plan: ReadPlan, principal: Principal) -> ReadPlan:
@@ -111,4 +131,4 @@ class Policy:
         return replace(plan, select=select, where=all_of(plan.where, rows))
 
     def _granted(self, principal: Principal, resource: Resource) -> Mapping[Action, Predicate | None]:
-        return self._grants.by_role.get((principal.role, resource.name), {}) if principal.role else {}
+        return self._grants.of(principal.role, resource.name)

@@ -53,11 +53,12 @@ async def _prepare(settings: Settings) -> str | None:
     async with database(settings) as urls:
         with messages.status("Preparing the database …"):
             await migrations.migrate(urls.owner, (Branch.ROWHOUSE, Branch.TABLES))
-        await _load(urls)
+        is_new = await _load(urls)
         async with unit_of_work(settings) as work, work.begin() as session:
-            for table in TableBase.metadata.tables:
-                await accounts.grant(session, Role.VIEWER, table, [Action.READ], None)
-                await accounts.grant(session, Role.EDITOR, table, list(Action), None)
+            if is_new:  # once: what an operator has granted or taken back since then stays
+                for table in TableBase.metadata.tables:
+                    await accounts.grant(session, Role.VIEWER, table, [Action.READ], None)
+                    await accounts.grant(session, Role.EDITOR, table, list(Action), None)
             if await accounts.find_user(session, settings.demo.admin_email) is not None:
                 return None
             given = settings.demo.admin_password
@@ -66,11 +67,12 @@ async def _prepare(settings: Settings) -> str | None:
             return None if given else password
 
 
-async def _load(urls: Urls) -> None:
+async def _load(urls: Urls) -> bool:
+    """Load what is not there yet. Returns whether anything was loaded."""
     connection = await asyncpg.connect(urls.owner)
     try:
         if await nycflights.is_loaded(connection):
-            return
+            return False
         with Progress(
             TextColumn("Loading {task.description:<9}"),
             BarColumn(),
@@ -87,6 +89,7 @@ async def _load(urls: Urls) -> None:
 
             counts = await nycflights.load(connection, report)
         messages.print(f"Loaded {sum(counts.values()):,} rows, {counts['flights']:,} of them flights.")
+        return True
     finally:
         await connection.close()
 

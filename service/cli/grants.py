@@ -1,5 +1,7 @@
 """`rowhouse grant`, `rowhouse revoke`, `rowhouse grants`"""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated
 
 import asyncpg
@@ -8,16 +10,20 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import select
 
-from service.catalog.catalog import Catalog
 from service.catalog.declared import declared_catalog
 from service.catalog.present import present_in
 from service.cli.session import command, database, messages, unit_of_work
 from service.core.settings import Settings
 from service.core.types import Action, Role
 from service.crud import accounts
+from service.crud.explain import explain
+from service.db.connections import Connection
+from service.db.sqlstate import to_domain
 from service.models import TableBase
 from service.models.system import Grant
+from service.query.compile.read import compile_item
 from service.query.parse.request import parse_filter
+from service.query.plan import ReadPlan
 
 RoleArgument = Annotated[Role, typer.Argument(help="To whom.", show_default=False)]
 TableArgument = Annotated[str, typer.Argument(help="Name of the table, as in its path.", show_default=False)]
@@ -40,9 +46,10 @@ async def grant(
     Nothing is granted by default; administrators may do everything.
     """
     settings = Settings.load()
-    resource = (await load_catalog(settings)).get(table)
-    if where is not None:
-        parse_filter(resource, where, settings.api.api_max_depth)
+    async with connected(settings) as connection:
+        resource = (await present_in(connection, declared_catalog(TableBase))).get(table)
+        if where is not None:
+            await _try(connection, ReadPlan(resource, where=parse_filter(resource, where, settings.api.api_max_depth)))
     chosen = actions or list(Action)
     async with unit_of_work(settings) as work, work.begin() as session:
         await accounts.grant(session, role, table, chosen, where)
@@ -74,7 +81,9 @@ async def listing() -> None:
 async def tables() -> None:
     """List the tables that are served."""
     table = Table("Table", "Key", "Columns", "Embeds", "What it holds")
-    for resource in await load_catalog(Settings.load()):
+    async with connected(Settings.load()) as connection:
+        catalog = await present_in(connection, declared_catalog(TableBase))
+    for resource in catalog:
         embeds = ", ".join(way.name for way in resource.relations if not way.is_many)
         table.add_row(
             resource.name, ", ".join(resource.key), str(len(resource.columns)), embeds, resource.comment or ""
@@ -82,14 +91,28 @@ async def tables() -> None:
     Console().print(table)
 
 
-async def load_catalog(settings: Settings) -> Catalog:
-    """What the service serves from the configured database."""
+@asynccontextmanager
+async def connected(settings: Settings) -> AsyncIterator[Connection]:
     async with database(settings) as urls:
         connection = await asyncpg.connect(urls.service, timeout=settings.database.connect_timeout)
         try:
-            return await present_in(connection, declared_catalog(TableBase))
+            yield connection
         finally:
             await connection.close()
+
+
+async def _try(connection: Connection, plan: ReadPlan) -> None:
+    """Let PostgreSQL read the values of a filter: one that it refuses would refuse every request later.
+
+    Raises:
+        InvalidQuery: it does.
+    """
+    statement = compile_item(plan)
+    try:
+        await connection.execute("set search_path = public")
+        await connection.fetch(f"explain {statement.sql}", *statement.arguments(plan, ""))
+    except asyncpg.PostgresError as error:
+        raise explain(to_domain(error), plan, plan) from error
 
 
 def _words(actions: list[Action]) -> str:

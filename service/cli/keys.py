@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from sqlalchemy import select
 
 from service.cli.session import command, messages, unit_of_work
@@ -37,7 +37,7 @@ async def listing() -> None:
     """List all keys, by their prefixes."""
     async with unit_of_work(Settings.load()) as work, work.begin() as session:
         keys = (await session.scalars(select(ApiKey).order_by(ApiKey.created_at))).all()
-    table = Table("Prefix", "Name", "Role", "Created", "Expires", "Last used", "Revoked")
+    table = Table(Column("Prefix", no_wrap=True), "Name", "Role", "Created", "Expires", "Last used", "Revoked")
     for key in keys:
         times = (key.created_at, key.expires_at, key.last_used_at, key.revoked_at)
         table.add_row(key.prefix, key.name, key.role, *map(_day, times))

@@ -37,6 +37,8 @@ def run_server(settings: Settings, host: str | None = None, port: int | None = N
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=bool(settings.server.forwarded_allow_ips),
+            forwarded_allow_ips=settings.server.forwarded_allow_ips,
             timeout_graceful_shutdown=_DRAIN_SECONDS,
         )
     )

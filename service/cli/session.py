@@ -74,6 +74,8 @@ def told(action: Callable[[], T]) -> T:
         return action()
     except RowhouseError as error:
         message = f"{error.message} {error.hint or ''}".strip()
+    except asyncpg.ClientConfigurationError:  # its text shows parts of the URL
+        message = "The database's URL or the files that it names cannot be used."
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         message = f"The database cannot be used: {type(error).__name__}: {error}"
     messages.print(f"[bold red]rowhouse:[/] {message}", highlight=False, soft_wrap=True)

@@ -82,7 +82,13 @@ class InvalidBody(RowhouseError):
 
 
 class RangeNotSatisfiable(RowhouseError):
+    """`total` is how many rows there are."""
+
     code = "PGRST103"
+
+    def __init__(self, message: str, *, total: int) -> None:
+        super().__init__(message, details=f"There are {total} rows.")
+        self.total = total
 
 
 class TableNotFound(RowhouseError):

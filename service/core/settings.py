@@ -4,9 +4,12 @@ import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from service.core.errors import ConfigurationError
 from service.core.types import Role
@@ -39,6 +42,11 @@ class ServerSettings(_Section):
     host: str = Field("127.0.0.1", description="Address that `rowhouse serve` and `make demo` listen on.")
     port: int = Field(8000, ge=1, le=65535, description="Port that `rowhouse serve` and `make demo` listen on.")
     root_path: str = Field("", description="Path prefix under which a proxy publishes the service.")
+    forwarded_allow_ips: str = Field(
+        "",
+        description="Addresses of the proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, parted by "
+        "commas. Default: none.",
+    )
 
 
 class DatabaseSettings(_Section):
@@ -61,8 +69,16 @@ class DatabaseSettings(_Section):
     @field_validator("database_url", "migration_database_url")
     @classmethod
     def _is_postgresql(cls, url: SecretStr | None) -> SecretStr | None:
-        if url and not url.get_secret_value().startswith(("postgresql://", "postgres://")):
+        if url is None:
+            return None
+        text = url.get_secret_value()
+        if not text.startswith(("postgresql://", "postgres://")):
             raise ValueError("must begin with postgresql:// (drivers such as +asyncpg are chosen by Rowhouse)")
+        try:
+            _ = urlsplit(text).port, make_url(text)
+        except (ValueError, ArgumentError):
+            # What Python says of it would show a part of the password.
+            raise ValueError("is no URL; write special characters in the password as %40, %2F, %3A …") from None
         return url
 
 

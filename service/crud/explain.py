@@ -7,6 +7,7 @@ from sqlalchemy.sql.schema import ColumnCollectionConstraint
 
 from service.catalog.resource import Resource
 from service.core.errors import Conflict, FieldError, InvalidBody, InvalidQuery, RowhouseError
+from service.core.states import FOREIGN_KEY
 from service.query.plan import (
     And,
     Bind,
@@ -23,12 +24,22 @@ from service.query.plan import (
 from service.schemas.fields import explain_rows, explain_values
 
 
-def explain(error: RowhouseError, plan: Plan) -> RowhouseError:
-    """The same error with the fields that it is about, or the error itself where there is nothing to add."""
+def explain(error: RowhouseError, plan: Plan, ran: Plan) -> RowhouseError:
+    """The same error with the fields that it is about, or the error itself where there is nothing to add.
+
+    `ran` is the plan with the policy's conditions, whose values are not the caller's to see.
+    """
     if error.constraint is not None and isinstance(error, (Conflict, InvalidBody)):
         error.fields = tuple(_constrained(plan.resource, error.constraint))
+        if error.stable_code == FOREIGN_KEY and not any(
+            way.constraint == error.constraint for way in plan.resource.relations
+        ):
+            error.details = None  # it names a table that the caller may not know of
     elif type(error) is InvalidBody and not error.fields:
-        return _explain_values(error, plan)
+        explained = _explain_values(error, plan)
+        if not explained.fields and ran is not plan:
+            explained.message, explained.details = "A value cannot be read as its column's type.", None
+        return explained
     return error
 
 

@@ -1,5 +1,6 @@
 """Reads: policy, compile, execute, bytes. PostgreSQL renders the JSON; rows never become Python objects."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from service.auth.policy import Policy
@@ -44,9 +45,7 @@ class Reader:
 
         Raises: as `Policy.rows`; DatabaseUnavailable; InvalidBody and others for values that PostgreSQL refuses.
         """
-        plan = self._policy.restrict(plan, principal)
-        statement = self._statements.get(compile_list, plan)
-        row = await self._run(statement, plan)
+        row = await self._run(compile_list, plan, principal)
         assert row is not None
         return Page(row[0], row[1], row[2] if row[1] else None, row[3])
 
@@ -55,15 +54,17 @@ class Reader:
 
         Raises: as `page`; RowNotFound where there is none, or none that the caller may see.
         """
-        plan = self._policy.restrict(plan, principal)
-        statement = self._statements.get(compile_item, plan)
-        row = await self._run(statement, plan)
+        row = await self._run(compile_item, plan, principal)
         if row is None:
             raise RowNotFound(f"There is no such row in {plan.resource.name!r}.")
         return Item(row[0], f"{self._pool.epoch}.{row[1]}")
 
-    async def _run(self, statement: Statement, plan: ReadPlan) -> Row | None:
+    async def _run(
+        self, compile_plan: Callable[[ReadPlan], Statement], asked: ReadPlan, principal: Principal
+    ) -> Row | None:
+        plan = self._policy.restrict(asked, principal)
+        statement = self._statements.get(compile_plan, plan)
         try:
             return await self._pool.read(statement.sql, statement.arguments(plan, self._pool.epoch))
         except RowhouseError as error:
-            raise explain(error, plan) from error
+            raise explain(error, asked, plan) from error

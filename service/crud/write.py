@@ -53,12 +53,12 @@ class Writer:
         Raises: as `Policy.rows`; Conflict, InvalidBody and others for what PostgreSQL refuses; Forbidden where a row
             would end up out of the caller's reach; UnfilteredWrite over `max_affected`; DatabaseUnavailable.
         """
-        plan = self._restrict(plan, principal)
+        asked, plan = plan, self._restrict(plan, principal)
         statement = self._statements.get(compile_write, plan)
         try:
             row = await self._pool.write(statement.sql, statement.arguments(plan, self._pool.epoch))
         except RowhouseError as error:
-            raise explain(error, plan) from error
+            raise explain(error, asked, plan) from error
         assert row is not None
         if not row[1] and isinstance(plan, UpdatePlan):
             refuse_unfit(plan)

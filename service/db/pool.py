@@ -48,6 +48,14 @@ class TablePool:
         self._connections = Connections(self._connect, settings.pool_max_size)
         self.epoch = ""
 
+    async def warm(self) -> None:
+        """Open a first connection, so that the epoch is known.
+
+        Raises:
+            DatabaseUnavailable: PostgreSQL cannot be reached.
+        """
+        self._connections.give(await self._take())
+
     async def close(self) -> None:
         """Wait for running statements, for a few seconds at most, then close."""
         try:

@@ -17,7 +17,7 @@ from service.core.errors import (
     RowhouseError,
     UnfilteredWrite,
 )
-from service.core.states import MAX_AFFECTED, ROW_POLICY
+from service.core.states import EMBED_LIMIT, MAX_AFFECTED, ROW_POLICY
 
 RETRYABLE = frozenset({"40001", "40P01"})
 _CONSTRAINTS = {
@@ -69,6 +69,8 @@ def _special(state: str, error: asyncpg.PostgresError) -> RowhouseError | None:
             return DatabaseUnavailable("Other writers kept getting in the way; try again.", retry_after=1, code=state)
         case _ if state == MAX_AFFECTED:
             return UnfilteredWrite(error.args[0], code="PGRST124")
+        case _ if state == EMBED_LIMIT:
+            return LimitExceeded(error.args[0], hint="Give the embedded table a limit, or a filter.")
         case _ if state == ROW_POLICY:
             return Forbidden("The row would not be one that you may write.", code="42501")
     return None

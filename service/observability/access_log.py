@@ -1,6 +1,7 @@
 """One line for each request."""
 
 import asyncio
+import logging
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ class AccessLog:
     """
 
     def __init__(self, settings: LogSettings) -> None:
-        self._is_on = settings.access_log
+        self._is_on = settings.access_log and logging.getLevelNamesMapping()[settings.log_level] <= logging.INFO
         self._is_json = settings.log_format is LogFormat.JSON
         self._lines: list[bytes] = []
 

@@ -13,6 +13,8 @@ from service.catalog.resource import Resource
 from service.core.errors import InvalidQuery
 from service.query.plan import AfterKey, Bind, OrderTerm
 
+_MOST_ROWS = 2**53
+
 
 def fingerprint(parameters: Sequence[tuple[str, str]]) -> str:
     """A short hash of the parameters that decide which rows come in which order."""
@@ -39,7 +41,8 @@ def decode(token: str, bound_to: str, resource: Resource, order: tuple[OrderTerm
         raise _unusable("The cursor cannot be read.") from None
     if found != bound_to:
         raise _unusable("The cursor belongs to another sort or filter.")
-    if not (isinstance(values, list) and isinstance(position, int) and len(values) == len(order)):
+    is_count = type(position) is int and 0 <= position < _MOST_ROWS
+    if not (isinstance(values, list) and is_count and len(values) == len(order)):
         raise _unusable("The cursor cannot be read.")
     for value, term in zip(values, order, strict=True):
         is_null_allowed = resource.columns[term.column.name].is_nullable

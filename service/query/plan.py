@@ -140,12 +140,16 @@ class Selected:
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """Related rows in the answer, under `alias`. `is_inner` drops the rows that have none."""
+    """Related rows in the answer, under `alias`. `is_inner` drops the rows that have none.
+
+    More than `at_most` related rows of one row end the statement: they are never cut without a word.
+    """
 
     relation: Relation
     alias: str
     plan: "ReadPlan"
     is_inner: bool = False
+    at_most: Bind | None = None
 
 
 SelectItem = AllColumns | Selected | Embedded
@@ -300,7 +304,7 @@ _PARTS: Mapping[type, Callable[[Any], tuple[object, ...]]] = {
     Or: lambda node: node.terms,
     AfterKey: lambda node: node.values,
     HasVersion: lambda node: (node.versions,),
-    Embedded: lambda node: (node.plan,),
+    Embedded: lambda node: (node.plan, node.at_most),
     ReadPlan: lambda node: (*node.select, node.where, node.after, node.limit, node.offset),
     Written: lambda node: (node.actor, node.request, node.check, node.max_affected, node.answer),
     InsertPlan: lambda node: (node.body, node.written, node.replaceable),

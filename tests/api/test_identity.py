@@ -103,6 +103,35 @@ def test_failed_logins_are_throttled(database: Database, shared_folder: object) 
     assert 1 <= int(refused.headers["retry-after"]) <= 60
 
 
+def test_attempts_at_once_do_not_slip_by(database: Database) -> None:
+    environment = {"DATABASE_URL": database.service_url, "LOGIN_RATE_LIMIT": "3", "JWT_SECRET": "x" * 40}
+    with run_service(environment) as fresh:
+
+        def attempt(_: int) -> int:
+            with fresh.client(None) as client:
+                return log_in(client, "someone@example.com", "wrong").status_code
+
+        with ThreadPoolExecutor(8) as threads:
+            statuses = sorted(threads.map(attempt, range(8)))
+    assert statuses == [401] * 3 + [429] * 5
+
+
+def test_right_logins_are_not_counted(database: Database, user: str) -> None:
+    environment = {"DATABASE_URL": database.service_url, "LOGIN_RATE_LIMIT": "2", "JWT_SECRET": "x" * 40}
+    with run_service(environment) as fresh, fresh.client(None) as client:
+        assert [log_in(client).status_code for _ in range(4)] == [200] * 4
+
+
+def test_a_form_that_no_text_can_hold_is_refused(anonymous: httpx2.Client) -> None:
+    parts = "".join(
+        f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n+2AA-\r\n' for name in ("username", "password")
+    )
+    headers = {"Content-Type": "multipart/form-data; boundary=b; charset=utf-7"}
+    answer = anonymous.post(f"{AUTH}/token", content=parts + "--b--\r\n", headers=headers)
+    assert answer.status_code in (400, 401)
+    problem_of(answer)
+
+
 def forged(claims: dict[str, object], secret: str = "y" * 40, algorithm: str = "HS256") -> str:
     return jwt.encode({"iss": "rowhouse", "aud": "rowhouse"} | claims, secret, algorithm=algorithm)
 

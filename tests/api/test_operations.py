@@ -121,8 +121,12 @@ def test_bodies_and_urls_are_bounded(database: Database, keys: dict[Role, str]) 
         long = client.get("/api/v1/airlines?carrier=eq." + "x" * 2000)
         cut = client.get("/api/v1/airlines?limit=10")
         form = client.post("/api/v1/-/auth/token", data={"username": "x" * 3000, "password": "x"})
+        embedded = client.get("/api/v1/airlines?select=name,flights(id)&carrier=eq.UA")
+        fewer = client.get("/api/v1/airlines?select=name,flights(id)&carrier=eq.UA&flights.limit=2")
     assert large.status_code == streamed.status_code == form.status_code == 413
     assert long.status_code == 414
+    assert problem_of(embedded)["code"] == "limit_exceeded"
+    assert len(fewer.json()[0]["flights"]) == 2
     assert len(cut.json()) == 7
     assert cut.headers["content-range"] == "0-6/*"
     assert "next" in cut.links
@@ -197,6 +201,29 @@ def test_postgresql_killed_and_back(own_postgres: EmbeddedPostgres) -> None:
         own_postgres.server.ensure_postgres_running()
         wait_until(lambda: client.get("/readyz").status_code == 200)
         assert client.post("/api/v1/airlines", json={"carrier": "_1", "name": "x"}).status_code == 201
+
+
+def test_a_server_that_hangs_is_a_503(own_postgres: EmbeddedPostgres) -> None:
+    keys = make_keys(own_postgres.service_url)
+    environment = {"DATABASE_URL": own_postgres.service_url, "JWT_SECRET": "x" * 40, "LOG_LEVEL": "ERROR"}
+    limits = {"STATEMENT_TIMEOUT": "0.5", "CONNECT_TIMEOUT": "1", "CREDENTIAL_CACHE_SECONDS": "60"}
+    with run_service(environment | limits, keys) as service, service.client(Role.EDITOR) as client:
+        assert client.get("/api/v1/airlines").status_code == 200
+        postmaster = psutil.Process(own_postgres.server.get_postmaster_info().pid)
+        stopped = [postmaster, *postmaster.children()]
+        for process in stopped:
+            process.suspend()
+        try:
+            assert client.get("/livez").status_code == 200
+            assert client.get("/readyz").status_code == 503
+            read = client.get("/api/v1/airlines")
+            write = client.post("/api/v1/airlines", json={"carrier": "_1", "name": "x"})
+        finally:
+            for process in stopped:
+                process.resume()
+        assert read.status_code == write.status_code == 503
+        assert "retry-after" in read.headers
+        wait_until(lambda: client.get("/api/v1/airlines").status_code == 200)
 
 
 def test_the_service_starts_without_its_database(own_postgres: EmbeddedPostgres) -> None:

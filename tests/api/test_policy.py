@@ -21,6 +21,7 @@ def restricted(database: Database) -> Iterator[Service]:
             await accounts.grant(session, role, "flights", [Action.READ], "origin=eq.JFK")
             await accounts.grant(session, role, "airlines", [Action.READ], "carrier=eq.UA")
         await accounts.grant(session, Role.EDITOR, "flights", [Action.UPDATE, Action.CREATE], "origin=eq.JFK")
+        await accounts.grant(session, Role.EDITOR, "airlines", [Action.CREATE], None)
         await accounts.revoke_grant(session, Role.EDITOR, "flights", [Action.DELETE])
         await accounts.revoke_grant(session, Role.EDITOR, "airlines", [Action.UPDATE, Action.DELETE])
         return {role: (await accounts.create_key(session, f"policy {role}", role, None)).key for role in Role}
@@ -44,7 +45,12 @@ def test_a_role_sees_nothing_without_a_grant(restricted: Service) -> None:
     with restricted.client(Role.VIEWER) as client:
         assert problem_of(client.get("/api/v1/airports"))["code"] == "PGRST205"
         assert client.post("/api/v1/airlines", json={"carrier": "_1", "name": "x"}).status_code == 403
-        assert client.get("/api/v1/flights?select=id,origin_airport(name)&limit=1").status_code == 404
+        missing = problem_of(client.get("/api/v1/airportz"))
+        hidden = problem_of(client.get("/api/v1/airports?nonsense"))
+        assert missing["message"].replace("airportz", "airports") == hidden["message"]
+        assert "airports" not in f"{missing['hint']} {hidden['hint']}"
+        embedded = problem_of(client.get("/api/v1/flights?select=id,origin_airport(name)&limit=1"))
+        assert embedded["code"] == "PGRST200"
 
 
 def test_a_filter_holds_on_every_way_to_a_row(restricted: Service, database: Database) -> None:
@@ -93,6 +99,19 @@ def test_what_is_written_is_shown_as_far_as_it_may_be_read(restricted: Service, 
         assert (answer.status_code, answer.json()) == (201, [])
     finally:
         database.execute("delete from airlines where carrier = '_1'")
+
+
+def test_a_grant_that_no_longer_fits_grants_nothing_and_spoils_nothing(restricted: Service, database: Database) -> None:
+    database.execute(
+        "insert into rowhouse.grants (role, table_name, action, row_filter) "
+        "values ('viewer', 'planes', 'update', 'x=eq.1')"
+    )
+    try:
+        with restricted.client(Role.VIEWER) as client:
+            assert client.get("/api/v1/airlines").status_code == 200
+            assert client.patch("/api/v1/planes/N10156", json={"year": 1}).status_code == 403
+    finally:
+        database.execute("delete from rowhouse.grants where row_filter = 'x=eq.1'")
 
 
 def test_administrators_may_do_everything(restricted: Service) -> None:

@@ -306,3 +306,32 @@ def test_a_key_that_looks_like_a_path_leads_back_to_its_row(
         assert client.get(made.headers["location"]).json()["carrier"] == carrier
     finally:
         database.execute("delete from airlines where name = 'Odd'")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"If-Match": 'W/"{tag}"'}, 412),
+        ({"If-Match": '"{life}.0{number}"'}, 412),
+        ({"If-Match": '"{tag}"'}, 200),
+        ({"If-None-Match": '"{tag}"'}, 400),
+        ({"Prefer": "max-affected=few"}, 400),
+        ({"Prefer": "return=representation; wait=5"}, 200),
+    ],
+    ids=str,
+)
+def test_conditions_and_preferences_are_read_strictly(
+    client: httpx2.Client, headers: dict[str, str], status: int
+) -> None:
+    client.put(f"{AIRLINES}/_1", json={"name": "One"})
+    tag = client.get(f"{AIRLINES}/_1").headers["etag"].strip('"')
+    life, _, number = tag.partition(".")
+    filled = {name: value.format(tag=tag, life=life, number=number) for name, value in headers.items()}
+    assert client.patch(f"{AIRLINES}/_1", json={"name": "Uno"}, headers=filled).status_code == status
+
+
+def test_the_url_names_the_row_whatever_the_body_says(client: httpx2.Client, database: Database) -> None:
+    body = '{"carrier": "_1", "name": "One", "carrier": "UA"}'
+    answer = client.put(f"{AIRLINES}/_1", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400
+    assert database.execute("select name from airlines where carrier = 'UA'")[0][0] == "United Air Lines Inc."

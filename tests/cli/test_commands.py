@@ -82,6 +82,21 @@ def test_a_database_that_is_not_there_is_a_sentence(database: Database) -> None:
     assert "secret" not in failed.stderr
 
 
+@pytest.mark.parametrize("url", ["postgresql://u:pa:w0rd/x@host/db", "postgresql://u:w0rd[@host/db"])
+def test_a_url_that_is_none_is_told_without_its_password(database: Database, url: str) -> None:
+    failed = rowhouse(database, "tables", DATABASE_URL=url)
+    assert failed.returncode == 1
+    assert "DATABASE_URL: is no URL" in failed.stderr
+    assert "w0rd" not in failed.stderr
+
+
+def test_a_grant_whose_filter_postgresql_refuses_is_not_kept(database: Database) -> None:
+    failed = rowhouse(database, "grant", "viewer", "planes", "delete", "--where", "year=eq.new")
+    assert failed.returncode == 1
+    assert "new" in failed.stderr
+    assert database.execute("select 1 from rowhouse.grants where row_filter = 'year=eq.new'") == []
+
+
 def test_bad_settings_are_a_sentence(database: Database) -> None:
     for command in ("serve", "demo", "tables"):
         failed = rowhouse(database, command, ENVIRONMENT="production", JWT_SECRET="short")

@@ -3,7 +3,9 @@
 import pytest
 
 from service.catalog.catalog import Catalog
+from service.core.errors import InvalidQuery
 from service.crud.statements import StatementCache
+from service.query import cursor
 from service.query.compile.read import compile_item, compile_list
 from service.query.parse.cache import QueryCache
 from service.query.parse.request import Bounds, parse_query
@@ -49,6 +51,15 @@ def test_one_statement_serves_a_shape_with_the_values_of_each(catalog: Catalog) 
     assert "LAX" not in statement.sql
 
 
+def test_a_cursor_is_held_to_its_filter_whatever_was_parsed_before(catalog: Catalog) -> None:
+    queries, flights = QueryCache(BOUNDS), catalog.get("flights")
+    bound_to = queries.page(catalog, flights, b"dest=eq.SFO", wants_count=False).bound_to
+    after = b"&cursor=" + cursor.encode(bound_to, b'["1"]', 1).encode()
+    assert queries.page(catalog, flights, b"dest=eq.SFO" + after, wants_count=False).position == 1
+    with pytest.raises(InvalidQuery, match="another sort or filter"):
+        queries.page(catalog, flights, b"dest=eq.LAX" + after, wants_count=False)
+
+
 def test_a_bind_may_stand_in_one_place_only(catalog: Catalog) -> None:
     comparison = Comparison(ColumnRef("dest"), Operator.EQ, Bind("SFO"))
     twice = ReadPlan(catalog.get("flights"), where=And((comparison, comparison)))
@@ -83,10 +94,10 @@ def test_every_value_of_a_plan_is_found(catalog: Catalog) -> None:
     ],
 )
 def test_a_shape_is_parsed_once_and_filled_with_the_values_of_each(catalog: Catalog, before: str, after: str) -> None:
-    queries = QueryCache(catalog, BOUNDS)
+    queries = QueryCache(BOUNDS)
     flights = catalog.get("flights")
     for query in (before, after, before):
-        cached = queries.page(flights, query.encode(), wants_count=False)
+        cached = queries.page(catalog, flights, query.encode(), wants_count=False)
         parsed = parse_query(catalog, flights, query.encode(), BOUNDS)
         assert cached.plan == parsed.plan
         assert [bind.value for bind in binds(cached.plan)] == [bind.value for bind in binds(parsed.plan)]

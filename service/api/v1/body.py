@@ -44,10 +44,10 @@ async def read_rows(request: Request, resource: Resource, limit: int) -> tuple[b
 
 
 def add_members(body: bytes, members: Mapping[str, str]) -> bytes:
-    """The array of one object with these members in front; for a name that comes twice PostgreSQL takes the later."""
-    rest = body.partition(b"{")[2]
-    separator = b"" if rest.lstrip().startswith(b"}") else b","
-    return b"[" + orjson.dumps(members)[:-1] + separator + rest
+    """The array of one object with these members behind: of a name that comes twice PostgreSQL takes the later."""
+    rest = body.rpartition(b"}")[0]
+    separator = b"" if rest.rstrip().endswith(b"{") else b","
+    return rest + separator + orjson.dumps(members)[1:] + b"]"
 
 
 def _check_names(resource: Resource, rows: Sequence[Mapping[str, object]]) -> None:

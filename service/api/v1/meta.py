@@ -35,6 +35,6 @@ async def tables(principal: Caller, runtime: Connected) -> list[TableInfo]:
             key=list(resource.key),
             actions=[action for action in Action if runtime.policy.may(principal, resource, action)],
         )
-        for resource in runtime.catalog
+        for resource in runtime.policy.visible(principal)
     )
-    return [info for info in infos if info.actions]
+    return list(infos)

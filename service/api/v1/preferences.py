@@ -33,14 +33,15 @@ def parse_preferences(header: str | None) -> Preferences:
     """Read the header. What is unknown is passed over, unless `handling=strict` asks for an error.
 
     Raises:
-        InvalidQuery: with `handling=strict`, a preference that is not honoured here.
+        InvalidQuery: with `handling=strict`, a preference that is not honoured here; an unreadable `max-affected`.
     """
     if not header:
         return NONE
     given: dict[str, str] = {}
     for part in header.split(","):
         name, _, value = part.partition("=")
-        given.setdefault(name.strip().lower(), value.strip().strip('"'))
+        # Parameters of a preference, behind a semicolon, are defined for none of these.
+        given.setdefault(name.strip().lower(), value.partition(";")[0].strip().strip('"'))
     honoured: dict[str, str] = {}
     answer = _return(given.get("return"), honoured)
     wants_count = given.get("count") == "exact"
@@ -66,7 +67,10 @@ def _return(value: str | None, honoured: dict[str, str]) -> Return | None:
 
 
 def _max_affected(value: str | None, honoured: dict[str, str]) -> int | None:
-    if value is None or not (value.isascii() and value.isdigit() and len(value) < 19):
+    if value is None:
         return None
+    if not (value.isascii() and value.isdigit() and len(value) < 19):
+        # A bound that is passed over would let through what it should stop.
+        raise InvalidQuery("`max-affected` must be a whole number, not negative.", code="PGRST122")
     honoured["max-affected"] = value
     return int(value)

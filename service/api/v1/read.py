@@ -6,7 +6,7 @@ from service.api.v1.conditional import entity_tag, is_version, matches
 from service.api.v1.exchange import Answer, Request, refuse_paging
 from service.api.v1.paths import key_predicate, key_values, table_url
 from service.api.v1.preferences import parse_preferences
-from service.catalog.catalog import Catalog
+from service.auth.policy import Policy
 from service.catalog.resource import Resource
 from service.core.errors import PreconditionFailed, RangeNotSatisfiable
 from service.crud.read import Page, Reader
@@ -23,21 +23,20 @@ _WRITTEN = "%=+!$'()*,;:@/?-._~"
 class ReadHandlers:
     """Reads for HTTP: pages with their range and next link, rows with their entity tag."""
 
-    def __init__(self, catalog: Catalog, reader: Reader, queries: QueryCache) -> None:
-        self._catalog = catalog
+    def __init__(self, policy: Policy, reader: Reader, queries: QueryCache) -> None:
+        self._policy = policy
         self._reader = reader
         self._queries = queries
 
     async def page(self, request: Request, resource: Resource) -> Answer:
         preferences = parse_preferences(request.header(b"prefer"))
-        query = self._queries.page(resource, request.query_string, wants_count=preferences.wants_count)
+        catalog = self._policy.visible(request.principal)
+        query = self._queries.page(catalog, resource, request.query_string, wants_count=preferences.wants_count)
         page = await self._reader.page(query.plan, request.principal)
         answer = Answer(200, page.body)
         if page.total is not None:
             if query.position > page.total:
-                raise RangeNotSatisfiable(
-                    "The page begins behind the last row.", details=f"There are {page.total} rows."
-                )
+                raise RangeNotSatisfiable("The page begins behind the last row.", total=page.total)
             answer.status = 206 if page.rows < page.total else 200
         answer.add(b"content-range", _content_range(query.position, page))
         if link := _next_link(request, resource, query, page):
@@ -49,7 +48,7 @@ class ReadHandlers:
     async def item(self, request: Request, resource: Resource, key: str) -> Answer:
         refuse_paging(request, "A row")
         preferences = parse_preferences(request.header(b"prefer"))
-        asked = self._queries.item(resource, request.query_string)
+        asked = self._queries.item(self._policy.visible(request.principal), resource, request.query_string)
         plan = item_plan(asked, resource, key)
         item = await self._reader.item(plan, request.principal)
         tag = entity_tag(item.version, item.body, is_whole_row=plan.is_whole_row)

@@ -36,11 +36,11 @@ class Handlers:
 
     @classmethod
     def build(cls, runtime: Runtime, settings: ApiSettings) -> "Handlers":
-        queries = QueryCache(runtime.catalog, Bounds(settings.api_max_rows, settings.api_max_depth))
+        queries = QueryCache(Bounds(settings.api_max_rows, settings.api_max_depth))
         tools = WriteTools(
             runtime.pool, runtime.policy, runtime.reader, runtime.writer, queries, settings.api_max_body_bytes
         )
-        reads = ReadHandlers(runtime.catalog, runtime.reader, queries)
+        reads = ReadHandlers(runtime.policy, runtime.reader, queries)
         tables, items = TableWriteHandlers(tools), ItemWriteHandlers(tools)
         return cls(
             {
@@ -96,7 +96,7 @@ class TablePlane:
         runtime = self._state.connected()
         request = await self._admit(runtime, scope, receive)
         await runtime.policy.refresh()
-        resource = runtime.catalog.get(path.table)
+        resource = runtime.policy.resource(request.principal, path.table)
         scope["rowhouse.route"] = path.route
         handlers = self._handlers_of(runtime)
         methods = handlers.of_table if path.key is None else handlers.of_item

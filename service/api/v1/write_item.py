@@ -1,7 +1,7 @@
 """PATCH, PUT and DELETE of a row."""
 
 from service.api.v1.body import add_members, read_row
-from service.api.v1.conditional import ANY
+from service.api.v1.conditional import ANY, is_version
 from service.api.v1.exchange import Answer, Request
 from service.api.v1.paths import item_url, key_predicate, key_values
 from service.api.v1.preferences import Return
@@ -108,7 +108,8 @@ class ItemWriteHandlers:
             current = await self._tools.reader.item(_whole(resource, key), request.principal)
         except RowNotFound as error:
             return error
-        if request.header(b"if-match") is None:
+        if_match = request.header(b"if-match")
+        if if_match is None or is_version(if_match, current.version):
             return Forbidden("This row is not one that you may write, or does not meet the filter.")
         return PreconditionFailed(
             "The row is no longer what it was when its ETag was read.", current=current.body, version=current.version

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
-from service.api.v1.conditional import ANY, entity_tag, parse_tags, versions_of
+from service.api.v1.conditional import ANY, entity_tag, strong_tags, versions_of
 from service.api.v1.exchange import Answer, Request, refuse_paging
 from service.api.v1.preferences import Preferences, Return, parse_preferences
 from service.auth.policy import Policy
 from service.catalog.resource import Resource
+from service.core.errors import InvalidQuery
 from service.core.types import Action
 from service.crud.read import Reader
 from service.crud.write import Outcome, Writer
@@ -45,7 +46,7 @@ class WriteRequest:
             InvalidQuery: as `parse_query`, or for paging, which a write does not have.
         """
         refuse_paging(request, "A write")
-        asked = tools.queries.item(resource, request.query_string)
+        asked = tools.queries.item(tools.policy.visible(request.principal), resource, request.query_string)
         preferences = parse_preferences(request.header(b"prefer"))
         is_answered = _is_answered(
             preferences.answer, default, tools.policy.may(request.principal, resource, Action.READ)
@@ -71,12 +72,16 @@ def version_predicate(request: Request, tools: WriteTools) -> Predicate | None:
     """`If-Match` as a predicate; None where there is none to meet (`*` is met by any row).
 
     Raises:
-        InvalidQuery: the header holds no entity tags.
+        InvalidQuery: the header holds no entity tags; there is an `If-None-Match`.
     """
+    if request.header(b"if-none-match") is not None:
+        raise InvalidQuery(
+            "A PATCH or DELETE takes no If-None-Match.", hint="Send the ETag that you have seen in If-Match."
+        )
     header = request.header(b"if-match")
     if header is None:
         return None
-    tags = parse_tags(header, "If-Match")
+    tags = strong_tags(header)
     return None if tags == [ANY] else HasVersion(Bind(versions_of(tags, tools.pool.epoch), BindKind.LIST))
 
 
@@ -86,11 +91,13 @@ def row_answer(outcome: Outcome, write: WriteRequest, status: int) -> Answer:
         answer = Answer(201 if status == 201 else 204)
         if outcome.version is not None:
             answer.add(b"etag", f'"{outcome.version}"')
+    elif not (row := outcome.body[1:-1]):  # written, and not the caller's to see
+        answer = Answer(204)
     else:
-        answer = Answer(status, outcome.body[1:-1])
-        if outcome.version is not None and answer.body:
+        answer = Answer(status, row)
+        if outcome.version is not None:
             is_whole = write.written.answer is not None and write.written.answer.is_whole_row
-            answer.add(b"etag", entity_tag(outcome.version, answer.body, is_whole_row=is_whole))
+            answer.add(b"etag", entity_tag(outcome.version, row, is_whole_row=is_whole))
     return _applied(answer, write)
 
 

@@ -161,3 +161,12 @@ def _is(left: ColumnElement[Any], constant: IsValue) -> ColumnElement[bool]:
 def _system_column(source: FromClause, name: str) -> ColumnElement[Any]:
     """A column that every row has and no table lists (PostgreSQL manual, chapter 5.6)."""
     return source.c[name] if name in source.c else sa.literal_column(f"{cast('sa.Alias', source).name}.{name}")
+
+
+def or_refuse(condition: ColumnElement[bool], state: str, reason: str) -> ColumnElement[bool]:
+    """The condition; where it does not hold, the statement ends. State and reason are our own words, never a caller's.
+
+    CASE, since AND and OR promise no order of evaluation (PostgreSQL manual, chapter 4.2.14).
+    """
+    refuse = sa.func.rowhouse.refuse(sa.literal_column(f"'{state}'"), sa.literal_column(f"'{reason}'"))
+    return sa.case((condition, true()), else_=refuse)

@@ -15,11 +15,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, FromClause, Select, Text, and_, true
 
-from service.query.compile.predicate import Conditions, SqlType
+from service.core.states import EMBED_LIMIT
+from service.query.compile.predicate import Conditions, SqlType, or_refuse
 from service.query.compile.statement import Parameters
-from service.query.plan import VERSION_COLUMN, AllColumns, Embedded, ReadPlan, Selected
+from service.query.plan import VERSION_COLUMN, AllColumns, Bind, Embedded, ReadPlan, Selected
 
 EMPTY_ARRAY: ColumnElement[Any] = sa.literal_column("'[]'::json")
+_TOO_MANY = "One row embeds more rows than the service allows."
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +73,9 @@ class Projector:
             query = query.where(rows.conditions.after(plan.after, plan.order))
         query = query.order_by(*map(rows.conditions.order, plan.order))
         if plan.limit is not None:
-            query = query.limit(sa.cast(self._parameters[plan.limit], SqlType("bigint")))
+            query = query.limit(self._bigint(plan.limit))
         if plan.offset is not None:
-            query = query.offset(sa.cast(self._parameters[plan.offset], SqlType("bigint")))
+            query = query.offset(self._bigint(plan.offset))
         return query
 
     def _selected(self, item: Selected, conditions: Conditions) -> ColumnElement[Any]:
@@ -85,11 +87,12 @@ class Projector:
     def _embedded(self, item: Embedded, parent: FromClause) -> tuple[Any, ColumnElement[Any]]:
         rows = self.rows(item.plan)
         query = self.query(item.plan, rows, rows.record.label("r")).where(_joined(item, rows.table, parent))
+        if item.at_most is not None:
+            query = query.limit(self._bigint(item.at_most) + sa.literal_column("1"))
         number = next(self._numbers)
         if item.relation.is_many:
             inner = query.correlate(parent).subquery(f"p{number}")
-            many = sa.select(sa.func.coalesce(sa.func.json_agg(inner.c.r), EMPTY_ARRAY).label("v"))
-            lateral = many.lateral(f"e{number}")
+            lateral = sa.select(self._array(item, inner).label("v")).lateral(f"e{number}")
         else:
             # At most one row belongs; without a key there that says so, one is taken.
             is_unique = {there for _, there in item.relation.pairs} >= set(item.plan.resource.key)
@@ -97,6 +100,16 @@ class Projector:
                 (query if is_unique else query.limit(sa.literal_column("1"))).correlate(parent).lateral(f"e{number}")
             )
         return lateral, lateral.c[0]
+
+    def _array(self, item: Embedded, inner: sa.Subquery) -> ColumnElement[Any]:
+        array = sa.func.coalesce(sa.func.json_agg(inner.c.r), EMPTY_ARRAY)
+        if item.at_most is None:
+            return array
+        is_allowed = or_refuse(sa.func.count() <= self._bigint(item.at_most), EMBED_LIMIT, _TOO_MANY)
+        return sa.case((is_allowed, array))
+
+    def _bigint(self, bind: Bind) -> ColumnElement[int]:
+        return sa.cast(self._parameters[bind], SqlType("bigint"))
 
     def _is_present(self, item: Embedded, parent: FromClause) -> ColumnElement[bool]:
         rows = self.rows(item.plan)

@@ -16,7 +16,7 @@ from sqlalchemy.dialects import postgresql
 
 from service.catalog.resource import Resource
 from service.core.states import MAX_AFFECTED, ROW_POLICY
-from service.query.compile.predicate import Conditions, SqlType
+from service.query.compile.predicate import Conditions, SqlType, or_refuse
 from service.query.compile.projection import EMPTY_ARRAY, Projector
 from service.query.compile.statement import Parameters, Statement, finish
 from service.query.plan import (
@@ -48,7 +48,7 @@ def compile_write(plan: WritePlan) -> Statement:
         sa.func.bool_or(written.c.is_new),
     ).select_from(written)
     if plan.written.check is not None:
-        query = query.where(_or_refuse(conditions.where(plan.written.check), ROW_POLICY, "row policy"))
+        query = query.where(or_refuse(conditions.where(plan.written.check), ROW_POLICY, "row policy"))
     return finish(query)
 
 
@@ -141,11 +141,5 @@ def _affected(written: Written, parameters: Parameters) -> ColumnElement[int]:
     if written.max_affected is None:
         return sa.func.count()
     within = sa.func.count() <= sa.cast(parameters[written.max_affected], SqlType("bigint"))
-    allowed = _or_refuse(within, MAX_AFFECTED, "The write would touch more rows than max-affected allows.")
+    allowed = or_refuse(within, MAX_AFFECTED, "The write would touch more rows than max-affected allows.")
     return sa.case((allowed, sa.func.count()))
-
-
-def _or_refuse(condition: ColumnElement[bool], state: str, reason: str) -> ColumnElement[bool]:
-    """CASE, since AND and OR promise no order of evaluation (PostgreSQL manual, chapter 4.2.14)."""
-    refuse = sa.func.rowhouse.refuse(sa.literal_column(f"'{state}'"), sa.literal_column(f"'{reason}'"))
-    return sa.case((condition, true()), else_=refuse)

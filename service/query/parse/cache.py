@@ -22,15 +22,13 @@ _NO_FILTERS = frozenset({"select", "order", "limit", "offset", "cursor", "and", 
 
 
 class QueryCache:
-    """Parses query strings of one catalog: of the same shape, once."""
+    """Parses query strings: of the same shape, once for each catalog that a caller may see."""
 
-    def __init__(self, catalog: Catalog, bounds: Bounds) -> None:
-        self._catalog = catalog
+    def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
         self._pages: dict[tuple[Resource, bool, Parameters], Query] = {}
-        self._whole_rows: dict[Resource, ReadPlan] = {}
 
-    def page(self, resource: Resource, query_string: bytes, *, wants_count: bool) -> Query:
+    def page(self, catalog: Catalog, resource: Resource, query_string: bytes, *, wants_count: bool) -> Query:
         """The query of a list. Raises: as `parse_query`."""
         parameters = decode_parameters(query_string)
         shape, values = _cut(parameters)
@@ -38,21 +36,21 @@ class QueryCache:
         known = self._pages.get(key)
         if known is not None:
             return _fill(known, parameters, values)
-        query = parse_parameters(self._catalog, resource, parameters, self._bounds)
+        query = parse_parameters(catalog, resource, parameters, self._bounds)
         if wants_count:
             query = replace(query, plan=replace(query.plan, wants_count=True))
+        if query.plan.after is not None:  # its cursor belongs to the values as well
+            return query
         self._pages[key] = query
         if len(self._pages) > _MOST_KEPT:
             del self._pages[next(iter(self._pages))]
         return query
 
-    def item(self, resource: Resource, query_string: bytes) -> ReadPlan:
+    def item(self, catalog: Catalog, resource: Resource, query_string: bytes) -> ReadPlan:
         """What is asked of a row. Raises: as `parse_query`."""
         if query_string:
-            return parse_item_query(self._catalog, resource, query_string, self._bounds)
-        if resource not in self._whole_rows:
-            self._whole_rows[resource] = ReadPlan(resource)
-        return self._whole_rows[resource]
+            return parse_item_query(catalog, resource, query_string, self._bounds)
+        return ReadPlan(resource)
 
 
 def _cut(parameters: Parameters) -> tuple[Parameters, dict[int, str]]:

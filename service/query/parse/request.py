@@ -97,7 +97,7 @@ def parse_parameters(catalog: Catalog, resource: Resource, parameters: Parameter
     after, position = None, 0
     if "cursor" in given:
         after, position = cursor.decode(given["cursor"], _bound_to(parameters), resource, order)
-    plan = replace(_plan(root), order=order, limit=Bind(str(limit)), after=after)
+    plan = replace(_plan(root, bounds), order=order, limit=Bind(str(limit)), after=after)
     return Query(plan, parameters, tuple(zip(sources, root.where, strict=True)), limit, position + (root.offset or 0))
 
 
@@ -199,11 +199,11 @@ def _number(name: str, text: str) -> int:
     return int(text)
 
 
-def _plan(node: _Node) -> ReadPlan:
+def _plan(node: _Node, bounds: Bounds) -> ReadPlan:
     order = with_tie_breaker(node.resource, node.order) if node.order or node.limit is not None else ()
     return ReadPlan(
         resource=node.resource,
-        select=_select(node),
+        select=_select(node, bounds),
         where=all_of(*node.where),
         order=order,
         limit=None if node.limit is None else Bind(str(node.limit)),
@@ -211,11 +211,11 @@ def _plan(node: _Node) -> ReadPlan:
     )
 
 
-def _select(node: _Node) -> tuple[SelectItem, ...]:
+def _select(node: _Node, bounds: Bounds) -> tuple[SelectItem, ...]:
     """The items, each name once: JSON objects with a name twice are read differently by different clients."""
     items: list[SelectItem] = []
     names: dict[str, SelectItem] = {}
-    for item in (_item(node, written) for written in node.items):
+    for item in (_item(node, written, bounds) for written in node.items):
         if isinstance(item, AllColumns):
             given: dict[str, SelectItem] = {name: Selected(ColumnRef(name), name) for name in node.resource.columns}
         else:
@@ -229,12 +229,14 @@ def _select(node: _Node) -> tuple[SelectItem, ...]:
     return tuple(items)
 
 
-def _item(node: _Node, item: WrittenItem) -> SelectItem:
+def _item(node: _Node, item: WrittenItem, bounds: Bounds) -> SelectItem:
     if isinstance(item, WrittenColumn):
         return _column(node.resource, item)
     child = node.children[item.alias]
     assert child.relation is not None
-    return Embedded(child.relation, item.alias, _plan(child), item.is_inner)
+    is_bounded = not child.relation.is_many or (child.limit is not None and child.limit <= bounds.max_rows)
+    at_most = None if is_bounded else Bind(str(bounds.max_rows))
+    return Embedded(child.relation, item.alias, _plan(child, bounds), item.is_inner, at_most)
 
 
 def _column(resource: Resource, item: WrittenColumn) -> SelectItem:

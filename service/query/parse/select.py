@@ -14,6 +14,8 @@ CASTS = frozenset(
     }
 )  # fmt: skip
 
+_LONGEST_NAME = 63
+
 
 @dataclass(frozen=True, slots=True)
 class WrittenColumn:
@@ -60,10 +62,17 @@ def _item(reader: Reader, depth: int) -> WrittenItem:
         return WrittenColumn("*")
     name, alias = reader.name(), None
     if not reader.next_is("::") and reader.skip(":"):
-        name, alias = reader.name(), name
+        name, alias = reader.name(), _alias(name)
     if reader.next_is("(") or reader.next_is("!"):
         return _embed(reader, name, alias, depth)
     return WrittenColumn(name, alias, _cast(reader))
+
+
+def _alias(name: str) -> str:
+    """A name that PostgreSQL would not cut (manual, chapter 4.1.1)."""
+    if len(name.encode()) > _LONGEST_NAME:
+        raise InvalidQuery(f"A name has at most {_LONGEST_NAME} bytes; {name[:20]!r}… has more.")
+    return name
 
 
 def _cast(reader: Reader) -> str | None:

@@ -1,0 +1,198 @@
+"""The documents' pages as a person sees them, in Chromium, on a wide screen and on a phone's.
+
+Each page is watched: whatever it fetches elsewhere, logs as an error or does against its policy fails the test.
+Pictures of the pages are left in `test-output/`.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, Response, expect, sync_playwright
+
+from service.core.types import Role
+from tests.conftest import Database
+from tests.service_under_test import Service, run_service
+
+_PICTURES = Path(__file__).parents[2] / "test-output"
+_ARGUMENTS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+# The console tells of a violation in words that differ from version to version; the event does not.
+_TELL_VIOLATIONS = """
+document.addEventListener("securitypolicyviolation",
+  (event) => console.error(`violates ${event.effectiveDirective}: ${event.blockedURI}`));
+"""
+_IS_WIDER_THAN_THE_SCREEN = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+_PATIENCE = 20_000  # milliseconds
+_SIZES = ((1280, 900), (400, 800))
+
+at_each_size = pytest.mark.parametrize("size", _SIZES, ids=["wide", "phone"])
+
+
+@dataclass
+class Watch:
+    """What went wrong in a page of this service."""
+
+    service: Service
+    troubles: list[str] = field(default_factory=list)
+    fetched: list[str] = field(default_factory=list)
+
+    def attach(self, page: Page) -> None:
+        page.add_init_script(_TELL_VIOLATIONS)
+        page.on("console", self._console)
+        page.on("pageerror", lambda error: self.troubles.append(f"error: {error}"))
+        page.on("request", self._request)
+        page.on("requestfailed", lambda request: self.troubles.append(f"failed: {request.url} {request.failure}"))
+        page.on("response", self._response)
+
+    def _console(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.troubles.append(f"console: {message.text}")
+
+    def _request(self, request: Request) -> None:
+        self.fetched.append(request.url)
+        # Workers and pictures that a page makes of its own text come from nowhere.
+        is_here = request.url.removeprefix("blob:").startswith(f"{self.service.url}/")
+        if not is_here and not request.url.startswith("data:"):
+            self.troubles.append(f"fetches from elsewhere: {request.url}")
+
+    def _response(self, response: Response) -> None:
+        if response.status >= 400:
+            self.troubles.append(f"answered {response.status}: {response.url}")
+
+
+@pytest.fixture(scope="module")
+def chromium(service: Service) -> Iterator[Browser]:
+    """The system's Chromium. After `service`, since Playwright keeps this thread's event loop for itself."""
+    path = shutil.which("chromium")
+    if path is None:
+        missing = "chromium is not installed (Debian: apt-get install chromium)"
+        if os.environ.get("CI"):
+            pytest.fail(missing)
+        pytest.skip(missing)
+    _PICTURES.mkdir(exist_ok=True)
+    expect.set_options(timeout=_PATIENCE)
+    with sync_playwright() as playwright, playwright.chromium.launch(executable_path=path, args=_ARGUMENTS) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def open_service(database: Database, service: Service) -> Iterator[Service]:
+    """As in the demo: whoever comes may read."""
+    environment = {"DATABASE_URL": database.service_url, "ANONYMOUS_ROLE": "viewer", "JWT_SECRET": "x" * 40}
+    with run_service(environment, service.keys) as running:
+        yield running
+
+
+def open_page(browser: Browser, watch: Watch, path: str, size: tuple[int, int]) -> Page:
+    page = browser.new_page(viewport={"width": size[0], "height": size[1]})
+    page.set_default_timeout(_PATIENCE)
+    watch.attach(page)
+    page.goto(watch.service.url + path)
+    expect(page.get_by_role("heading", name="Rowhouse")).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    return page
+
+
+def take_picture(page: Page, name: str, size: tuple[int, int], *, at: Locator | None = None) -> None:
+    """What the screen shows, from the element on."""
+    if at is not None:
+        at.evaluate("element => element.scrollIntoView()")
+    page.screenshot(path=_PICTURES / f"{name}-{size[0]}.png", animations="disabled")
+
+
+def check(page: Page, watch: Watch) -> None:
+    """The page had no trouble, and is not wider than the screen."""
+    assert watch.troubles == []
+    assert not page.evaluate(_IS_WIDER_THAN_THE_SCREEN)
+
+
+def show_with_key(page: Page, key: str) -> None:
+    page.get_by_label("API key or access token").fill(key)
+    with page.expect_response(re.compile(r"/openapi\.json$")):
+        page.get_by_role("button", name="Show what it may use").click()
+
+
+def open_table(page: Page, table: str) -> Locator:
+    """Open the part of a table in Swagger UI; its operations."""
+    page.locator(f"#operations-tag-{table}").click()
+    operations = page.locator(f"[id^='operations-{table}-']")
+    expect(operations.first).to_be_visible()
+    return operations
+
+
+@at_each_size
+def test_swagger_shows_tables_from_the_service_alone(
+    chromium: Browser, open_service: Service, size: tuple[int, int]
+) -> None:
+    watch = Watch(open_service)
+    with open_page(chromium, watch, "/docs", size) as page:
+        take_picture(page, "docs", size)
+        operations = open_table(page, "flights")
+        expect(operations.filter(has_text="Read rows of flights")).to_be_visible()
+        check(page, watch)
+        operations.first.click()
+        expect(operations.first.get_by_text("Parameters", exact=True)).to_be_visible()
+        take_picture(page, "docs-operation", size, at=operations.first)
+        check(page, watch)
+        assert f"{open_service.url}/openapi.json" in watch.fetched
+
+
+@at_each_size
+def test_redoc_shows_tables_from_the_service_alone(
+    chromium: Browser, open_service: Service, size: tuple[int, int]
+) -> None:
+    watch = Watch(open_service)
+    with open_page(chromium, watch, "/redoc", size) as page:
+        take_picture(page, "redoc", size)
+        operation = page.get_by_role("heading", name="Read rows of flights")
+        expect(operation).to_be_visible()
+        take_picture(page, "redoc-operation", size, at=operation)
+        check(page, watch)
+        assert f"{open_service.url}/openapi.json" in watch.fetched
+
+
+@at_each_size
+def test_swagger_shows_what_a_key_may_use(chromium: Browser, service: Service, size: tuple[int, int]) -> None:
+    watch = Watch(service)
+    with open_page(chromium, watch, "/docs", size) as page:
+        expect(page.locator("#operations-tag-Login")).to_be_visible()
+        expect(page.locator("#operations-tag-flights")).to_have_count(0)
+        show_with_key(page, service.keys[Role.VIEWER])
+        expect(open_table(page, "flights").filter(has_text="Read rows of flights")).to_be_visible()
+        check(page, watch)
+
+
+@at_each_size
+def test_swagger_tries_a_request_out_with_the_key(chromium: Browser, service: Service, size: tuple[int, int]) -> None:
+    watch = Watch(service)
+    with open_page(chromium, watch, "/docs", size) as page:
+        show_with_key(page, service.keys[Role.VIEWER])
+        operation = open_table(page, "airlines").filter(has_text="Read rows of airlines")
+        operation.click()
+        operation.get_by_role("button", name="Try it out").click()
+        operation.locator("[data-param-name=limit] input").fill("1")
+        operation.get_by_role("button", name="Execute").click()
+        answer = operation.locator(".live-responses-table")
+        expect(answer.locator(".response-col_status").last).to_have_text("200")
+        expect(answer).to_contain_text('"Endeavor Air Inc."')
+        take_picture(page, "docs-answer", size, at=answer)
+        check(page, watch)
+        assert f"{service.url}/api/v1/airlines?limit=1" in watch.fetched
+
+
+@at_each_size
+def test_swagger_says_that_a_key_is_wrong(chromium: Browser, service: Service, size: tuple[int, int]) -> None:
+    watch = Watch(service)
+    with open_page(chromium, watch, "/docs", size) as page:
+        show_with_key(page, "rh_wrong")
+        expect(page.get_by_text("Unauthorized")).to_be_visible()
+        take_picture(page, "docs-wrong-key", size)
+        assert watch.troubles.pop(0).startswith("answered 401")
+        assert not page.evaluate(_IS_WIDER_THAN_THE_SCREEN)
