@@ -8,7 +8,6 @@
     SwaggerUIBundle({
       url: "openapi.json",
       dom_id: "#swagger-ui",
-      deepLinking: true,
       docExpansion: "none",
       filter: true,
       defaultModelsExpandDepth: -1,
@@ -21,9 +20,13 @@
       },
     });
 
-  document.getElementById("key-form").addEventListener("submit", (event) => {
+  const message = document.getElementById("key-message");
+  document.getElementById("key-form").addEventListener("submit", async (event) => {
     event.preventDefault();
-    show();
+    const key = field.value.trim();
+    const answer = await fetch("openapi.json", { headers: key ? { "X-API-Key": key } : {} });
+    message.textContent = answer.ok ? "" : (await answer.json()).message;
+    if (answer.ok) show();
   });
   show();
 })();
