@@ -78,6 +78,8 @@ def _default(field: FieldInfo) -> str:
     value = field.default
     if value is None or value == () or isinstance(value, SecretStr):
         return ""
+    if isinstance(value, tuple):
+        return ",".join(value)
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

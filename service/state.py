@@ -14,10 +14,11 @@ from service.auth.login import Logins
 from service.auth.policy import Policy
 from service.catalog.catalog import Catalog
 from service.catalog.declared import declared_catalog
-from service.catalog.present import present_in
+from service.catalog.served import read_catalog
 from service.core.errors import ConfigurationError, DatabaseUnavailable
 from service.core.security import TokenSigner, development_secret
 from service.core.settings import Settings
+from service.crud.call import Caller
 from service.crud.read import Reader
 from service.crud.statements import StatementCache
 from service.crud.write import Writer
@@ -25,6 +26,7 @@ from service.db import migrations
 from service.db.embedded import EmbeddedPostgres, start_embedded
 from service.db.engine import UnitOfWork, make_engine
 from service.db.pool import TablePool
+from service.db.privileges import open_schemas
 from service.db.role import role_to_assume
 from service.models import TableBase
 from service.observability.metrics import Metrics
@@ -45,6 +47,7 @@ class Runtime:
     logins: Logins
     reader: Reader
     writer: Writer
+    caller: Caller
 
 
 @dataclass(slots=True)
@@ -84,6 +87,11 @@ class ServiceState:
         if self.settings.database.database_url is None:
             self.embedded = await start_embedded(self.settings.database.data_dir)
             await migrations.migrate(self.embedded.owner_url, (migrations.Branch.ROWHOUSE,))
+            await open_schemas(
+                self.embedded.owner_url,
+                self.settings.database.exposed_schemas,
+                self.settings.database.connect_timeout,
+            )
         if not await self._try_to_connect():
             self._connecting = asyncio.create_task(self._keep_trying())
 
@@ -140,8 +148,15 @@ class ServiceState:
             policy=policy,
             authenticator=Authenticator(unit_of_work, signer, security),
             logins=Logins(unit_of_work, signer, LoginThrottle(security), security),
-            reader=Reader(pool, policy, statements),
+            reader=Reader(
+                pool,
+                policy,
+                statements,
+                count_exactly=self.settings.api.api_max_rows,
+                max_cost=self.settings.api.api_max_plan_cost,
+            ),
             writer=Writer(pool, policy, statements),
+            caller=Caller(pool, policy, statements),
         )
 
     def _secret(self) -> str:
@@ -162,6 +177,6 @@ class ServiceState:
             if not state.is_current:
                 self.waiting_for = f"Migrations are pending ({', '.join(state.pending)}): run `rowhouse migrate`."
                 raise DatabaseUnavailable(self.waiting_for)
-            return await present_in(connection, declared_catalog(TableBase))
+            return await read_catalog(connection, declared_catalog(TableBase), self.settings.database.exposed_schemas)
         finally:
             await connection.close()

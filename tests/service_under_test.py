@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.application import create_app
 from service.core.settings import Settings
-from service.core.types import Action, Role
+from service.core.types import OF_TABLES, Action, Role
 from service.crud import accounts
 from service.db.engine import UnitOfWork, make_engine
 from service.state import ServiceState
@@ -90,7 +90,7 @@ def make_keys(url: str) -> dict[Role, str]:
     async def make(session: AsyncSession) -> dict[Role, str]:
         for table in ("airlines", "airports", "planes", "weather", "flights"):
             await accounts.grant(session, Role.VIEWER, table, [Action.READ], None)
-            await accounts.grant(session, Role.EDITOR, table, list(Action), None)
+            await accounts.grant(session, Role.EDITOR, table, list(OF_TABLES), None)
         return {role: (await accounts.create_key(session, f"test {role}", role, None)).key for role in Role}
 
     return in_session(url, make)

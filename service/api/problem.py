@@ -41,6 +41,14 @@ _STATUS_OF_CODE = {
     "url_too_long": HTTPStatus.REQUEST_URI_TOO_LONG,
     "57014": HTTPStatus.UNPROCESSABLE_ENTITY,
     "23514": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "PGRST105": HTTPStatus.METHOD_NOT_ALLOWED,
+    "PGRST202": HTTPStatus.NOT_FOUND,
+    "PGRST203": HTTPStatus.MULTIPLE_CHOICES,
+    "PGRST106": HTTPStatus.NOT_ACCEPTABLE,
+    "PGRST116": HTTPStatus.NOT_ACCEPTABLE,
+    "42883": HTTPStatus.NOT_FOUND,
+    "42P01": HTTPStatus.NOT_FOUND,
+    "25006": HTTPStatus.METHOD_NOT_ALLOWED,
 }
 
 
@@ -98,8 +106,8 @@ def _headers(error: errors.RowhouseError) -> dict[str, str]:
             headers |= {"retry-after": str(error.retry_after)} | error.headers
         case errors.MethodNotAllowed():
             headers["allow"] = error.allow
-        case errors.RangeNotSatisfiable():
-            headers["content-range"] = f"*/{error.total}"
+        case errors.RangeNotSatisfiable(total=int() as total):
+            headers["content-range"] = f"*/{total}"
         case errors.PreconditionFailed(version=str() as version):
             headers["etag"] = f'"{version}"'
     return headers

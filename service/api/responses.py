@@ -90,7 +90,9 @@ _MEANINGS: tuple[tuple[str, RowhouseError], ...] = (
     ),
     (
         "The page begins behind the last row. Told only where the rows are counted.",
-        errors.RangeNotSatisfiable("The page begins behind the last row.", total=42),
+        errors.RangeNotSatisfiable(
+            "Requested range not satisfiable", details="An offset of 99 was requested, but there are only 42 rows."
+        ),
     ),
     (
         "The row violates a check of the table, or the statement took too long.",

@@ -23,6 +23,8 @@ from service.query.parse.request import parse_filter
 from service.query.plan import Embedded, Predicate, ReadPlan, all_of, fresh
 
 _MAX_DEPTH = 8
+# Grants name a function as its path does. A grant of a table of such a name knows no `execute`.
+FUNCTIONS = "rpc/"
 _log = structlog.get_logger()
 
 
@@ -42,10 +44,15 @@ class Grants:
     def visible(self, role: Role | None) -> Catalog:
         """The tables that the role may do something with, and the ways between them."""
         if role not in self._visible:
-            self._visible[role] = self._catalog.only({table for holder, table in self._by_role if holder is role})
+            names = {table for holder, table in self._by_role if holder is role}
+            functions = {name.removeprefix(FUNCTIONS) for name in names if name.startswith(FUNCTIONS)}
+            self._visible[role] = self._catalog.only(names, functions)
         return self._visible[role]
 
     def _add(self, grant: Grant) -> None:
+        if grant.action == Action.EXECUTE:
+            self._by_role.setdefault((Role(grant.role), grant.table_name), {})[Action.EXECUTE] = None
+            return
         resource = self._catalog.find(grant.table_name)
         if resource is None:
             return
@@ -76,7 +83,8 @@ class Policy:
 
     async def _read(self) -> None:
         async with self._unit_of_work.begin() as session:
-            grants = (await session.scalars(select(Grant).order_by(Grant.role, Grant.table_name, Grant.action))).all()
+            ordered = select(Grant).order_by(Grant.role, Grant.table_name, Grant.action)
+            grants = (await session.scalars(ordered)).all()
         read = [(item.role, item.table_name, item.action, item.row_filter) for item in grants]
         if read != self._read_before:  # else what was parsed and compiled for the visible tables stays good
             self._grants, self._read_before = Grants(self._catalog, grants), read
@@ -86,8 +94,8 @@ class Policy:
         """The tables that the caller may know of, being able to do something with them."""
         return self._grants.visible(principal.role)
 
-    def resource(self, principal: Principal, name: str) -> Resource:
-        """A table by name. One that is hidden is answered as one that is not there.
+    def resource(self, principal: Principal, name: str, schema: str | None = None) -> Resource:
+            found = (await session.scalars(select(Grant))).all()
 
         Raises:
             AuthenticationFailed: nothing is granted to anonymous callers here.
@@ -95,7 +103,10 @@ class Policy:
         """
         if principal.role is None and principal.is_anonymous:
             raise AuthenticationFailed("This needs a credential.", hint="Send an API key or an access token.")
-        return self.visible(principal).get(name)
+        catalog = self.visible(principal)
+        if schema is not None:
+            return catalog.get(name, schema)
+        return catalog.find(name, catalog.schemas[0]) or catalog.get(name)
 
     def may(self, principal: Principal, resource: Resource, action: Action) -> bool:
         return principal.role is Role.ADMIN or action in self._granted(principal, resource)
@@ -122,13 +133,31 @@ class Policy:
         Raises: as `rows`.
         """
         rows = self.rows(principal, plan.resource, Action.READ)
-        if rows is None and not plan.embeds:
+        plan = self.restrict_embeds(plan, principal)
+        return plan if rows is None else replace(plan, where=all_of(plan.where, rows))
+
+    def restrict_embeds(self, plan: ReadPlan, principal: Principal) -> ReadPlan:
+        """The same for what is embedded alone. Raises: as `rows`."""
+        if not plan.embeds:
             return plan
         select = tuple(
             replace(item, plan=self.restrict(item.plan, principal)) if isinstance(item, Embedded) else item
             for item in plan.select
         )
-        return replace(plan, select=select, where=all_of(plan.where, rows))
+        return replace(plan, select=select)
+
+    def require(self, principal: Principal, name: str, action: Action) -> None:
+        """Refuse what is not granted.
+
+        Raises:
+            AuthenticationFailed: it needs a credential.
+            Forbidden: it is not granted.
+        """
+        if principal.role is Role.ADMIN or action in self._grants.of(principal.role, name):
+            return
+        if principal.is_anonymous:
+            raise AuthenticationFailed("This needs a credential.", hint="Send an API key or an access token.")
+        raise Forbidden(f"Your role may not {action.value} {name!r}.")
 
     def _granted(self, principal: Principal, resource: Resource) -> Mapping[Action, Predicate | None]:
         return self._grants.of(principal.role, resource.name)

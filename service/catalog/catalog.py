@@ -1,19 +1,35 @@
 """The registry of everything that is served."""
 
 import difflib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
+from sqlalchemy import Table
+
+from service.catalog.embedding import pick
+from service.catalog.function import Function
 from service.catalog.resource import Relation, Resource
 from service.core.errors import AmbiguousRelation, RelationNotFound, TableNotFound, UnknownColumn
 
 
 class Catalog:
-    """Resources by name. Frozen: another catalog takes its place when the tables change."""
+    """Resources and functions by name. Frozen: another catalog takes its place when the tables change.
 
-    def __init__(self, resources: Iterable[Resource]) -> None:
+    The first of `schemas` is the one of tables that name none, and the one whose names go bare.
+    """
+
+    def __init__(
+        self,
+        resources: Iterable[Resource],
+        functions: Iterable[Function] = (),
+        schemas: Sequence[str] = ("public",),
+    ) -> None:
+        self.schemas = tuple(schemas)
         self._resources: Mapping[str, Resource] = MappingProxyType({item.name: item for item in resources})
+        self._placed = {(self.schema_of(item), item.table.name): item for item in self}
+        self._functions = self._by_name(functions)
 
     def __iter__(self) -> Iterator[Resource]:
         return iter(self._resources.values())
@@ -21,64 +37,129 @@ class Catalog:
     def __contains__(self, name: str) -> bool:
         return name in self._resources
 
-    def find(self, name: str) -> Resource | None:
-        return self._resources.get(name)
+    def find(self, name: str, schema: str | None = None) -> Resource | None:
+        """The resource of that name; with a schema, the one of that table of the schema."""
+        return self._resources.get(name) if schema is None else self._placed.get((schema, name))
 
-    def get(self, name: str) -> Resource:
-        """The resource of that name.
+    def get(self, name: str, schema: str | None = None) -> Resource:
+        """The resource of that name; with a schema, the one of that table of the schema.
 
         Raises:
             TableNotFound: there is none.
         """
-        resource = self._resources.get(name)
+        resource = self.find(name, schema)
         if resource is None:
-            raise TableNotFound(f"There is no table {name!r} here.", hint=suggest(name, self._resources))
+            known = self._resources if schema is None else [table for place, table in self._placed if place == schema]
+            raise TableNotFound(f"There is no table {name!r} here.", hint=suggest(name, known))
         return resource
 
-    def only(self, names: Collection[str]) -> "Catalog":
-        """The catalog of those resources alone, with the ways between them."""
-        return Catalog(
-            replace(item, relations=tuple(way for way in item.relations if way.target in names))
-            for item in self
-            if item.name in names
-        )
+    def schema_of(self, resource: Resource) -> str:
+        return resource.table.schema or self.schemas[0]
+
+    def functions(self, name: str, schema: str | None = None) -> tuple[Function, ...]:
+        """The overloads of a function, by its path or, with a schema, by its name there; none where it is not."""
+        return self._functions.get((schema, name), ())
+
+    def all_functions(self) -> tuple[Function, ...]:
+        """Every function, overloads side by side."""
+        return tuple(one for (schema, _), overloads in self._functions.items() if schema is None for one in overloads)
+
+    def only(self, names: Collection[str], functions: Collection[str]) -> "Catalog":
+        """The catalog of those resources and functions alone, with the ways between them.
+
+        Computed columns and relationships are functions of the row, and go with these.
+        """
+        calls = [item for item in self.all_functions() if item.name in functions]
+        places = {(item.schema, item.sql_name) for item in calls}
+        return Catalog((_within(item, names, places) for item in self if item.name in names), calls, self.schemas)
 
     def relation(self, resource: Resource, target: str, hint: str | None) -> Relation:
-        """The one way from `resource` that `target` (a table or the name of a way) and `hint` pick.
+        """The one way from `resource` that `target` and `hint` pick, as PostgREST picks it.
 
         Raises:
             RelationNotFound: there is none.
             AmbiguousRelation: there are several; the details list them.
         """
-        named = [way for way in resource.relations if way.name == target and hint is None]
-        ways = named or [way for way in resource.relations if target in (way.target, way.name)]
-        if hint is not None:
-            ways = [way for way in ways if way.is_meant_by(hint)]
+        ways = pick(resource, target, hint, self._resources)
         if not ways:
-            names = {name for way in resource.relations for name in (way.name, way.target)}
-            raise RelationNotFound(
-                f"No relationship leads from {resource.name!r} to {target!r}"
-                + (f" by {hint!r}." if hint is not None else "."),
-                hint=suggest(target, names),
-            )
+            raise self._not_found(resource, target, hint)
         if len(ways) > 1:
-            raise AmbiguousRelation(
-                f"More than one relationship leads from {resource.name!r} to {target!r}.",
-                details="; ".join(f"{way.name} ({', '.join(here for here, _ in way.pairs)})" for way in ways),
-                hint=f"Name one of them: {', '.join(f'{way.target}!{way.name}(…)' for way in ways)}.",
-            )
+            raise _ambiguous(resource, target, ways)
         return ways[0]
+
+    def _not_found(self, resource: Resource, target: str, hint: str | None) -> RelationNotFound:
+        by_hint = f" using the hint '{hint}'" if hint is not None else ""
+        near = _nearest(target, {name for way in resource.relations for name in (way.name, way.target)} - {target})
+        return RelationNotFound(
+            f"Could not find a relationship between '{resource.name}' and '{target}' in the schema cache",
+            details=f"Searched for a foreign key relationship between '{resource.name}' and '{target}'{by_hint} in the "
+            f"schema '{self.schema_of(resource)}', but no matches were found.",
+            hint=f"Perhaps you meant '{near}' instead of '{target}'." if near else None,
+        )
+
+    def _by_name(self, functions: Iterable[Function]) -> Mapping[tuple[str | None, str], tuple[Function, ...]]:
+        """Functions by path and by place, with results that are resources of this very catalog.
+
+        A result that is not served here leads only to what is: a function opens no way to a table that is hidden.
+        """
+        served: dict[Table, Resource] = {item.table: item for item in self}
+        named: dict[tuple[str | None, str], list[Function]] = defaultdict(list)
+        for function in functions:
+            result = function.result
+            if result is not None:
+                result = served.get(result.table) or _within(result, self._resources, ())
+                function = replace(function, result=result)
+            named[None, function.name].append(function)
+            named[function.schema, function.sql_name].append(function)
+        return {place: tuple(overloads) for place, overloads in named.items()}
+
+
+def _within(resource: Resource, names: Collection[str], functions: Collection[tuple[str, str]]) -> Resource:
+    """The resource with the ways that lead, and pass, through those resources and functions alone."""
+    ways = tuple(
+        way
+        for way in resource.relations
+        if way.target in names
+        and (way.junction is None or way.junction.name in names)
+        and (way.function is None or way.function in functions)
+    )
+    computed = {name: column for name, column in resource.computed.items() if column.function in functions}
+    return replace(resource, relations=ways, computed=computed)
+
+
+def _ambiguous(resource: Resource, target: str, ways: Sequence[Relation]) -> AmbiguousRelation:
+    picks = ", ".join(f"'{way.target}!{way.constraint or way.name}'" for way in ways)
+    return AmbiguousRelation(
+        f"Could not embed because more than one relationship was found for '{resource.name}' and '{target}'",
+        details="; ".join(
+            f"{way.cardinality}: {resource.name} with {way.target}: {_described(resource, way)}" for way in ways
+        ),
+        hint=f"Try changing '{target}' to one of the following: {picks}. "
+        "Find the desired relationship in the 'details' key.",
+    )
+
+
+def _described(resource: Resource, way: Relation) -> str:
+    if way.junction is not None:
+        near = ", ".join(there for _, there in way.junction.pairs)
+        far = ", ".join(here for here, _ in way.junction.onward)
+        first, second = way.junction.constraints
+        return f"{way.junction.name} using {first}({near}) and {second}({far})"
+    here, there = (", ".join(pair[end] for pair in way.pairs) for end in (0, 1))
+    return f"{way.constraint or way.name} using {resource.name}({here}) and {way.target}({there})"
 
 
 def unknown_column(resource: Resource, name: str) -> UnknownColumn:
     """The error for a column that the table does not have, with the nearest one that it has."""
-    return UnknownColumn(
-        f"Table {resource.name!r} has no column {name!r}.",
-        hint=suggest(name, [*resource.columns, *(way.name for way in resource.relations)]),
-    )
+    known = [*resource.columns, *resource.computed, *(way.name for way in resource.relations)]
+    return UnknownColumn(f"Table {resource.name!r} has no column {name!r}.", hint=suggest(name, known))
 
 
 def suggest(wrong: str, known: Iterable[str]) -> str | None:
     """`Perhaps you meant …`, or None where nothing is near."""
-    near = difflib.get_close_matches(wrong[:64], list(known), n=1, cutoff=0.5)
-    return f"Perhaps you meant {near[0]!r}." if near else None
+    near = _nearest(wrong, known)
+    return f"Perhaps you meant {near!r}." if near else None
+
+
+def _nearest(wrong: str, known: Iterable[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(wrong[:64], list(known), n=1, cutoff=0.5)), None)

@@ -1,5 +1,7 @@
 """Resources from the declared models."""
 
+import re
+
 from sqlalchemy import Column as SqlColumn
 from sqlalchemy import Dialect, ForeignKeyConstraint, Table
 from sqlalchemy.dialects.postgresql import dialect as postgresql
@@ -35,7 +37,13 @@ def _column(column: "SqlColumn[object]") -> Column:
         has_default=column.server_default is not None or column.identity is not None,
         is_writable=column.computed is None,
         comment=column.comment,
+        base_type=_base_type(column),
     )
+
+
+def _base_type(column: "SqlColumn[object]") -> str:
+    """The type without its length or precision."""
+    return re.sub(r"\(.*?\)", "", column.type.compile(_DIALECT).lower())
 
 
 def _relation(relationship: "RelationshipProperty[object]") -> tuple[str, Relation]:
@@ -49,6 +57,7 @@ def _relation(relationship: "RelationshipProperty[object]") -> tuple[str, Relati
         is_many=bool(relationship.uselist),
         pairs=pairs,
         constraint=_constraint(source, target, pairs),
+        is_back=bool(relationship.uselist),
     )
 
 
@@ -71,6 +80,7 @@ def _both_ways(ways: list[tuple[str, Relation]]) -> list[tuple[str, Relation]]:
                 is_many=True,
                 pairs=tuple((there, here) for here, there in way.pairs),
                 constraint=way.constraint,
+                is_back=True,
             ),
         )
         for source, way in ways

@@ -1,7 +1,7 @@
 """What is known of one served table. Every surface walks these values; none knows a table by name."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from sqlalchemy import Column as SqlColumn
@@ -9,11 +9,23 @@ from sqlalchemy import Table
 from sqlalchemy.types import TypeEngine
 
 
+@dataclass(frozen=True, slots=True)
+class Representation:
+    """Functions (schema, name) that a domain is cast by; None where it has no such cast."""
+
+    to_json: tuple[str, str] | None = None
+    from_json: tuple[str, str] | None = None
+    from_text: tuple[str, str] | None = None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Column:
     """A column: its SQL column, and what a caller may want to know of it.
 
-    `sql_type` is the type as PostgreSQL writes it. A column that `is_required` must be in an insert.
+    `sql_type` is the type as PostgreSQL writes it, `base_type` the same below all domains and without length or
+    precision. `default` is the SQL expression that fills it. A column that `is_required` must be in an insert.
+    `representation` are the casts of a domain to and from JSON and text, where it has any. A computed column has the
+    `function` (schema, name) that makes it from the row.
     """
 
     name: str
@@ -23,6 +35,10 @@ class Column:
     has_default: bool
     is_writable: bool
     comment: str | None
+    base_type: str = ""
+    default: str | None = None
+    representation: Representation | None = None
+    function: tuple[str, str] | None = None
 
     @property
     def type(self) -> TypeEngine[object]:
@@ -34,10 +50,28 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Junction:
+    """A table between two others: `pairs` lead to it from here, `onward` from it to the target.
+
+    `constraints` are the foreign keys of the two halves.
+    """
+
+    table: Table
+    name: str
+    pairs: tuple[tuple[str, str], ...]
+    onward: tuple[tuple[str, str], ...]
+    constraints: tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Relation:
     """A way from a row of one table to the row (or rows) of another that belong to it.
 
-    `pairs` are (column here, column there). `constraint` is None for a way that no foreign key keeps.
+    `target` is the name of a resource. `pairs` are (column here, column there);
+    through a `junction` they are empty. `constraint` is None for a way that no foreign key keeps. A computed
+    relationship has a `function` (schema, name) instead, which takes the row.
+
+    `is_back` leads from the row that is referred to; in a one-to-one relationship at most one row refers to it.
     """
 
     name: str
@@ -45,15 +79,45 @@ class Relation:
     is_many: bool
     pairs: tuple[tuple[str, str], ...]
     constraint: str | None
+    junction: Junction | None = None
+    function: tuple[str, str] | None = None
+    is_back: bool = False
+    is_one_to_one: bool = False
+
+    @property
+    def cardinality(self) -> str:
+        """In PostgREST's words."""
+        if self.junction is not None:
+            return "many-to-many"
+        if self.is_one_to_one:
+            return "one-to-one"
+        return "one-to-many" if self.is_many else "many-to-one"
 
     def is_meant_by(self, hint: str) -> bool:
-        """Whether a hint of the query language (constraint, column or name) picks this way."""
+        """Whether a hint of the query language (constraint, column, junction or name) picks this way."""
+        if self.junction is not None:
+            return hint in (self.name, self.junction.name, *self.junction.constraints)
         return hint in (self.name, self.constraint) or any(hint in pair for pair in self.pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What PostgreSQL can do with the rows. `has_version`: they have an `xmin` (views and foreign tables have none)."""
+
+    can_insert: bool = True
+    can_update: bool = True
+    can_delete: bool = True
+    has_version: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Resource:
-    """A served table. Compared by identity: the catalog holds one of each."""
+    """A served table, view or foreign table. Compared by identity: the catalog holds one of each.
+
+    `name` is as in its path; outside the first exposed schema it is `schema.name`. `computed` are functions that take
+    the row and return a value: they are read like columns. `unique` are the columns of
+    each unique index, by its name.
+    """
 
     name: str
     table: Table
@@ -61,14 +125,30 @@ class Resource:
     key: tuple[str, ...]
     relations: tuple[Relation, ...]
     comment: str | None
+    abilities: Abilities = Abilities()
+    computed: Mapping[str, Column] = field(default_factory=dict)
+    unique: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
 
     @classmethod
-    def build(cls, name: str, table: Table, columns: tuple[Column, ...], relations: tuple[Relation, ...]) -> "Resource":
+    def build(
+        cls,
+        name: str,
+        table: Table,
+        columns: tuple[Column, ...],
+        relations: tuple[Relation, ...],
+        abilities: Abilities = Abilities(),
+        computed: tuple[Column, ...] = (),
+        unique: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> "Resource":
+        names = {column.sql: column.name for column in columns}
         return cls(
             name=name,
             table=table,
             columns=MappingProxyType({column.name: column for column in columns}),
-            key=tuple(column.name for column in table.primary_key.columns),
+            key=tuple(names[column] for column in table.primary_key.columns),
             relations=relations,
             comment=table.comment,
+            abilities=abilities,
+            computed=MappingProxyType({column.name: column for column in computed}),
+            unique=MappingProxyType(dict(unique or {})),
         )

@@ -12,7 +12,7 @@ from service.cli.session import Urls, database, messages, told, unit_of_work
 from service.core.errors import ConfigurationError
 from service.core.security import make_password
 from service.core.settings import LogFormat, Settings
-from service.core.types import Action, Role
+from service.core.types import OF_TABLES, Action, Role
 from service.crud import accounts
 from service.db import migrations
 from service.db.migrations import Branch
@@ -58,7 +58,7 @@ async def _prepare(settings: Settings) -> str | None:
             if is_new:  # once: what an operator has granted or taken back since then stays
                 for table in TableBase.metadata.tables:
                     await accounts.grant(session, Role.VIEWER, table, [Action.READ], None)
-                    await accounts.grant(session, Role.EDITOR, table, list(Action), None)
+                    await accounts.grant(session, Role.EDITOR, table, list(OF_TABLES), None)
             if await accounts.find_user(session, settings.demo.admin_email) is not None:
                 return None
             given = settings.demo.admin_password

@@ -10,11 +10,14 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import select
 
+from service.auth.policy import FUNCTIONS
+from service.catalog.catalog import Catalog
 from service.catalog.declared import declared_catalog
-from service.catalog.present import present_in
+from service.catalog.served import read_catalog
 from service.cli.session import command, database, messages, unit_of_work
+from service.core.errors import InvalidQuery, TableNotFound
 from service.core.settings import Settings
-from service.core.types import Action, Role
+from service.core.types import OF_TABLES, Action, Role
 from service.crud import accounts
 from service.crud.explain import explain
 from service.db.connections import Connection
@@ -26,9 +29,12 @@ from service.query.parse.request import parse_filter
 from service.query.plan import ReadPlan
 
 RoleArgument = Annotated[Role, typer.Argument(help="To whom.", show_default=False)]
-TableArgument = Annotated[str, typer.Argument(help="Name of the table, as in its path.", show_default=False)]
+TableArgument = Annotated[
+    str, typer.Argument(help="Name of the table as in its path, or rpc/NAME for a function.", show_default=False)
+]
 ActionArguments = Annotated[
-    list[Action] | None, typer.Argument(help="What: read, create, update, delete.", show_default="all")
+    list[Action] | None,
+    typer.Argument(help="What: read, create, update, delete; execute for functions.", show_default="all"),
 ]
 
 
@@ -47,10 +53,15 @@ async def grant(
     """
     settings = Settings.load()
     async with connected(settings) as connection:
-        resource = (await present_in(connection, declared_catalog(TableBase))).get(table)
-        if where is not None:
+        catalog = await read_catalog(connection, declared_catalog(TableBase), settings.database.exposed_schemas)
+        if table.startswith(FUNCTIONS):
+            _check_function(catalog, table, where)
+        elif where is None:
+            catalog.get(table)
+        else:
+            resource = catalog.get(table)
             await _try(connection, ReadPlan(resource, where=parse_filter(resource, where, settings.api.api_max_depth)))
-    chosen = actions or list(Action)
+    chosen = actions or _all_of(table)
     async with unit_of_work(settings) as work, work.begin() as session:
         await accounts.grant(session, role, table, chosen, where)
     rows = f"the rows where {where}" if where else "all rows"
@@ -60,7 +71,7 @@ async def grant(
 @command
 async def revoke(role: RoleArgument, table: TableArgument, actions: ActionArguments = None) -> None:
     """Take grants back."""
-    chosen = actions or list(Action)
+    chosen = actions or _all_of(table)
     async with unit_of_work(Settings.load()) as work, work.begin() as session:
         count = await accounts.revoke_grant(session, role, table, chosen)
     messages.print(f"Took {count} grants on {table} back from {role.value}.", highlight=False)
@@ -81,8 +92,9 @@ async def listing() -> None:
 async def tables() -> None:
     """List the tables that are served."""
     table = Table("Table", "Key", "Columns", "Embeds", "What it holds")
-    async with connected(Settings.load()) as connection:
-        catalog = await present_in(connection, declared_catalog(TableBase))
+    settings = Settings.load()
+    async with connected(settings) as connection:
+        catalog = await read_catalog(connection, declared_catalog(TableBase), settings.database.exposed_schemas)
     for resource in catalog:
         embeds = ", ".join(way.name for way in resource.relations if not way.is_many)
         table.add_row(
@@ -113,6 +125,17 @@ async def _try(connection: Connection, plan: ReadPlan) -> None:
         await connection.fetch(f"explain {statement.sql}", *statement.arguments(plan, ""))
     except asyncpg.PostgresError as error:
         raise explain(to_domain(error), plan, plan) from error
+
+
+def _check_function(catalog: Catalog, name: str, where: str | None) -> None:
+    if where is not None:
+        raise InvalidQuery("A grant of a function has no rows to filter.")
+    if not catalog.functions(name.removeprefix(FUNCTIONS)):
+        raise TableNotFound(f"There is no function {name.removeprefix(FUNCTIONS)!r} here.")
+
+
+def _all_of(name: str) -> list[Action]:
+    return [Action.EXECUTE] if name.startswith(FUNCTIONS) else list(OF_TABLES)
 
 
 def _words(actions: list[Action]) -> str:

@@ -10,6 +10,7 @@ from service.cli.session import command, database, messages, told
 from service.core.settings import Settings
 from service.db import migrations
 from service.db.migrations import Branch
+from service.db.privileges import open_schemas
 
 # So long may a request that is running go on after the service was told to stop.
 _DRAIN_SECONDS = 20
@@ -60,10 +61,12 @@ async def migrate(
     Changes the schema `rowhouse` alone, unless --tables is given.
     """
     branches = (Branch.ROWHOUSE, Branch.TABLES) if tables else (Branch.ROWHOUSE,)
-    async with database(Settings.load()) as urls:
+    settings = Settings.load()
+    async with database(settings) as urls:
         if check:
             await migrations.check(urls.owner)
             messages.print("The models and the database agree.")
             return
         await migrations.migrate(urls.owner, branches)
+        await open_schemas(urls.owner, settings.database.exposed_schemas, settings.database.connect_timeout)
     messages.print(f"Up to date: {', '.join(branches)}.", highlight=False)

@@ -27,6 +27,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+# PostgREST lists the ways of an ambiguous embedding one by one.
+Details = str | list[dict[str, str]]
+
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
@@ -50,7 +53,7 @@ class RowhouseError(Exception):
         self,
         message: str,
         *,
-        details: str | None = None,
+        details: Details | None = None,
         hint: str | None = None,
         fields: Sequence[FieldError] = (),
         code: str | None = None,
@@ -82,12 +85,12 @@ class InvalidBody(RowhouseError):
 
 
 class RangeNotSatisfiable(RowhouseError):
-    """`total` is how many rows there are."""
+    """`total` is how many rows there are, where they were counted."""
 
     code = "PGRST103"
 
-    def __init__(self, message: str, *, total: int) -> None:
-        super().__init__(message, details=f"There are {total} rows.")
+    def __init__(self, message: str, *, details: str, total: int | None = None) -> None:
+        super().__init__(message, details=details)
         self.total = total
 
 

@@ -28,8 +28,22 @@ class LogFormat(StrEnum):
     TEXT = "text"
 
 
+class DefaultReturn(StrEnum):
+    REPRESENTATION = "representation"
+    MINIMAL = "minimal"
+
+
+class UnfilteredWrites(StrEnum):
+    REFUSE = "refuse"
+    ALLOW = "allow"
+
+
 class _Section(BaseSettings):
     model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
+
+
+def _parted(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
 class ServerSettings(_Section):
@@ -60,11 +74,30 @@ class DatabaseSettings(_Section):
     migration_database_url: SecretStr | None = Field(
         None, description="PostgreSQL URL of the owner, for migrations. By default `DATABASE_URL`."
     )
+    exposed_schemas: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("public",),
+        description="Schemas whose tables, views and functions are served, parted by commas. The first is the one of "
+        "paths without Accept-Profile.",
+    )
     data_dir: Path = Field(Path("data"), description="Folder of the embedded PostgreSQL and of generated secrets.")
     pool_max_size: int = Field(16, ge=1, description="Most connections of the table plane, per process.")
     pool_timeout: float = Field(5.0, gt=0, description="Seconds to wait for a free connection before a 503.")
     connect_timeout: float = Field(5.0, gt=0, description="Seconds to wait for PostgreSQL to accept a connection.")
     statement_timeout: float = Field(10.0, gt=0, description="Seconds after which PostgreSQL stops a statement.")
+
+    @field_validator("exposed_schemas", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return _parted(value)
+
+    @field_validator("exposed_schemas")
+    @classmethod
+    def _are_not_ours(cls, schemas: tuple[str, ...]) -> tuple[str, ...]:
+        if not schemas:
+            raise ValueError("must name at least one schema")
+        if taken := {"rowhouse", "pg_catalog", "information_schema"}.intersection(schemas):
+            raise ValueError(f"must not name {', '.join(sorted(taken))}")
+        return schemas
 
     @field_validator("database_url", "migration_database_url")
     @classmethod
@@ -107,7 +140,7 @@ class SecuritySettings(_Section):
     @field_validator("allowed_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+        return _parted(value)
 
     @field_validator("allowed_origins")
     @classmethod
@@ -125,6 +158,20 @@ class ApiSettings(_Section):
     api_max_rows: int = Field(10_000, ge=1, description='Most rows in one answer; further ones by `rel="next"`.')
     api_max_body_bytes: int = Field(10 * 2**20, ge=1024, description="Largest request body, in bytes.")
     api_max_url_bytes: int = Field(16 * 2**10, ge=256, description="Longest path and query string, in bytes.")
+    api_default_return: DefaultReturn = Field(
+        DefaultReturn.REPRESENTATION,
+        description="What a POST, PATCH or PUT answers that says no `Prefer: return`: `representation` (the rows), or "
+        "`minimal` as PostgREST does.",
+    )
+    api_unfiltered_writes: UnfilteredWrites = Field(
+        UnfilteredWrites.REFUSE,
+        description="Whether a PATCH or DELETE of a whole table is done (`allow`) or refused (`refuse`).",
+    )
+    api_aggregates: bool = Field(False, description="Allow aggregates (`sum()`, `count()` …) in `select`.")
+    api_tx_override: bool = Field(False, description="Allow `Prefer: tx=rollback`, which does a write and undoes it.")
+    api_max_plan_cost: float | None = Field(
+        None, gt=0, description="Highest cost that PostgreSQL may estimate for a read. Default: none."
+    )
     api_max_depth: int = Field(8, ge=1, description="Deepest nesting of embedded tables and of `and`/`or`.")
 
 

@@ -12,9 +12,13 @@ class Role(StrEnum):
 
 
 class Action(StrEnum):
-    """What a grant allows on a table."""
+    """What a grant allows on a table, or (`execute`) with a function."""
 
     READ = "read"
     CREATE = "create"
     UPDATE = "update"
     DELETE = "delete"
+    EXECUTE = "execute"
+
+
+OF_TABLES = (Action.READ, Action.CREATE, Action.UPDATE, Action.DELETE)

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import orjson
-from sqlalchemy.sql.schema import ColumnCollectionConstraint
 
 from service.catalog.resource import Resource
 from service.core.errors import Conflict, FieldError, InvalidBody, InvalidQuery, RowhouseError
@@ -11,17 +10,35 @@ from service.core.states import FOREIGN_KEY
 from service.query.plan import (
     And,
     Bind,
+    CallPlan,
+    ColumnRef,
     Comparison,
     DeletePlan,
     Embedded,
     InsertPlan,
     Not,
+    Operator,
     Or,
     Plan,
     ReadPlan,
     UpdatePlan,
+    WritePlan,
 )
 from service.schemas.fields import explain_rows, explain_values
+
+# Those whose operand is a value of the column's type.
+_COMPARES_VALUES = frozenset(
+    {
+        Operator.EQ,
+        Operator.NEQ,
+        Operator.GT,
+        Operator.GTE,
+        Operator.LT,
+        Operator.LTE,
+        Operator.IN,
+        Operator.IS_DISTINCT,
+    }
+)
 
 
 def explain(error: RowhouseError, plan: Plan, ran: Plan) -> RowhouseError:
@@ -29,6 +46,8 @@ def explain(error: RowhouseError, plan: Plan, ran: Plan) -> RowhouseError:
 
     `ran` is the plan with the policy's conditions, whose values are not the caller's to see.
     """
+    if isinstance(plan, CallPlan):
+        return error
     if error.constraint is not None and isinstance(error, (Conflict, InvalidBody)):
         error.fields = tuple(_constrained(plan.resource, error.constraint))
         if error.stable_code == FOREIGN_KEY and not any(
@@ -54,7 +73,7 @@ def refuse_unfit(plan: UpdatePlan) -> None:
         raise InvalidBody("The body has values that do not fit their columns.", fields=unfit, code="22P02")
 
 
-def _explain_values(error: InvalidBody, plan: Plan) -> RowhouseError:
+def _explain_values(error: InvalidBody, plan: ReadPlan | WritePlan) -> RowhouseError:
     if isinstance(plan, (InsertPlan, UpdatePlan)) and isinstance(plan.body.value, bytes):
         error.fields = tuple(explain_rows(plan.resource, orjson.loads(plan.body.value)))
         if error.fields:
@@ -66,10 +85,12 @@ def _explain_values(error: InvalidBody, plan: Plan) -> RowhouseError:
 
 
 def _constrained(resource: Resource, name: str) -> Iterator[FieldError]:
-    for constraint in resource.table.constraints:
-        if constraint.name == name and isinstance(constraint, ColumnCollectionConstraint):
-            for column in constraint.columns:
-                yield FieldError(column.name, "stands in the way")
+    for column in resource.unique.get(name, ()):
+        yield FieldError(column, "stands in the way")
+    for way in resource.relations:
+        if way.constraint == name and not way.is_back:
+            for here, _ in way.pairs:
+                yield FieldError(here, "stands in the way")
 
 
 def _compared(plan: object) -> Iterator[tuple[Resource, list[tuple[str, str]]]]:
@@ -87,9 +108,11 @@ def _compared(plan: object) -> Iterator[tuple[Resource, list[tuple[str, str]]]]:
 
 def _values(predicate: object) -> Iterator[tuple[str, str]]:
     match predicate:
-        case Comparison(column=column, operand=Bind(value=value)):
+        case Comparison(column=ColumnRef(name=name, path=()), operand=Bind(value=value), quantifier=None) if (
+            predicate.operator in _COMPARES_VALUES
+        ):
             for one in value if isinstance(value, list) else [value]:
-                yield column.name, str(one)
+                yield name, str(one)
         case Not(term=term):
             yield from _values(term)
         case And(terms=terms) | Or(terms=terms):

@@ -1,22 +1,27 @@
 """Reads: policy, compile, execute, bytes. PostgreSQL renders the JSON; rows never become Python objects."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import orjson
 
 from service.auth.policy import Policy
 from service.auth.principal import Principal
-from service.core.errors import RowhouseError, RowNotFound
+from service.core.errors import LimitExceeded, RowhouseError, RowNotFound
 from service.crud.explain import explain
 from service.crud.statements import StatementCache
-from service.db.pool import Row, TablePool
-from service.query.compile.read import compile_item, compile_list
+from service.db.pool import Row, TablePool, Unit
+from service.query.compile.read import compile_count, compile_item, compile_list
 from service.query.compile.statement import Statement
-from service.query.plan import ReadPlan
+from service.query.plan import Count, ReadPlan
+
+Compile = Callable[[ReadPlan], Statement]
+_EXPLAIN = "explain (format json) "
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A JSON array, the number of its rows, the sort values of the last one (JSON), and the count if asked for."""
+    """The rows as rendered, their number, the sort values of the last one (JSON), and the count if asked for."""
 
     body: bytes
     rows: int
@@ -33,38 +38,97 @@ class Item:
 
 
 class Reader:
-    """Runs read plans, as far as the caller may see."""
+    """Runs read plans, as far as the caller may see.
 
-    def __init__(self, pool: TablePool, policy: Policy, statements: StatementCache) -> None:
+    A count that is estimated is exact up to `count_exactly` rows. A read that PostgreSQL thinks dearer than `max_cost`
+    is refused.
+    """
+
+    def __init__(
+        self,
+        pool: TablePool,
+        policy: Policy,
+        statements: StatementCache,
+        *,
+        count_exactly: int = 10_000,
+        max_cost: float | None = None,
+    ) -> None:
         self._pool = pool
         self._policy = policy
         self._statements = statements
+        self._count_exactly = count_exactly
+        self._max_cost = max_cost
 
-    async def page(self, plan: ReadPlan, principal: Principal) -> Page:
+    async def page(
+        self, plan: ReadPlan, principal: Principal, *, render: Compile = compile_list, unit: Unit | None = None
+    ) -> Page:
         """One page of rows.
 
         Raises: as `Policy.rows`; DatabaseUnavailable; InvalidBody and others for values that PostgreSQL refuses.
         """
-        row = await self._run(compile_list, plan, principal)
+        row = await self._run(render, plan, principal, unit)
         assert row is not None
-        return Page(row[0], row[1], row[2] if row[1] else None, row[3])
+        total = row[3] if plan.count in (None, Count.EXACT) else await self._estimate(plan, principal, row[1])
+        return Page(as_bytes(row[0]), row[1], row[2] if row[1] else None, total)
 
     async def item(self, plan: ReadPlan, principal: Principal) -> Item:
         """One row.
 
         Raises: as `page`; RowNotFound where there is none, or none that the caller may see.
         """
-        row = await self._run(compile_item, plan, principal)
+        row = await self._run(compile_item, plan, principal, None)
         if row is None:
             raise RowNotFound(f"There is no such row in {plan.resource.name!r}.")
         return Item(row[0], f"{self._pool.epoch}.{row[1]}")
 
-    async def _run(
-        self, compile_plan: Callable[[ReadPlan], Statement], asked: ReadPlan, principal: Principal
-    ) -> Row | None:
+    async def explained(self, plan: ReadPlan, principal: Principal, *, render: Compile = compile_list) -> bytes:
+        """How PostgreSQL would run it, as its EXPLAIN tells in JSON. Raises: as `page`."""
+        plan = self._policy.restrict(plan, principal)
+        return await self._explain(self._statements.get(render, plan), plan, plan)
+
+    async def _run(self, compile_plan: Compile, asked: ReadPlan, principal: Principal, unit: Unit | None) -> Row | None:
         plan = self._policy.restrict(asked, principal)
         statement = self._statements.get(compile_plan, plan)
+        if self._max_cost is not None:
+            await self._refuse_dear(statement, plan, asked)
+        arguments = statement.arguments(plan, self._pool.epoch)
         try:
-            return await self._pool.read(statement.sql, statement.arguments(plan, self._pool.epoch))
+            if unit is not None:
+                return await self._pool.run(statement.sql, arguments, unit)
+            return await self._pool.read(statement.sql, arguments)
         except RowhouseError as error:
             raise explain(error, asked, plan) from error
+
+    async def _estimate(self, asked: ReadPlan, principal: Principal, rows: int) -> int:
+        """How many rows there are, as the planner thinks; or as they are, where few are estimated."""
+        plan = replace(self._policy.restrict(asked, principal), after=None, order=(), limit=None, offset=None)
+        statement = self._statements.get(compile_count, plan)
+        found = orjson.loads(await self._explain(statement, plan, asked))
+        estimate = int(found[0]["Plan"]["Plan Rows"])
+        if asked.count is Count.ESTIMATED and estimate <= self._count_exactly:
+            exact = await self._run(compile_list, replace(asked, count=Count.EXACT), principal, None)
+            assert exact is not None
+            return int(exact[3])
+        return max(estimate, rows)
+
+    async def _refuse_dear(self, statement: Statement, plan: ReadPlan, asked: ReadPlan) -> None:
+        found = orjson.loads(await self._explain(statement, plan, asked))
+        cost = float(found[0]["Plan"]["Total Cost"])
+        if self._max_cost is not None and cost > self._max_cost:
+            raise LimitExceeded(
+                f"PostgreSQL estimates a cost of {cost:.0f}, and {self._max_cost:.0f} is allowed.",
+                hint="Narrow the filter, or order by an indexed column.",
+            )
+
+    async def _explain(self, statement: Statement, plan: ReadPlan, asked: ReadPlan) -> bytes:
+        arguments = statement.arguments(plan, self._pool.epoch)
+        try:
+            row = await self._pool.read(_EXPLAIN + statement.sql, arguments)
+        except RowhouseError as error:
+            raise explain(error, asked, plan) from error
+        assert row is not None
+        return bytes(row[0])
+
+
+def as_bytes(body: bytes | str) -> bytes:
+    return body if isinstance(body, bytes) else body.encode()

@@ -10,7 +10,7 @@ from service.core.errors import RowhouseError
 from service.core.types import Action
 from service.crud.explain import explain, refuse_unfit
 from service.crud.statements import StatementCache
-from service.db.pool import TablePool
+from service.db.pool import TablePool, Unit
 from service.query.compile.write import compile_write
 from service.query.plan import (
     DeletePlan,
@@ -47,8 +47,8 @@ class Writer:
         self._policy = policy
         self._statements = statements
 
-    async def run(self, plan: WritePlan, principal: Principal) -> Outcome:
-        """Do it.
+    async def run(self, plan: WritePlan, principal: Principal, unit: Unit | None = None) -> Outcome:
+        """Do it, in a transaction of its own where one is given.
 
         Raises: as `Policy.rows`; Conflict, InvalidBody and others for what PostgreSQL refuses; Forbidden where a row
             would end up out of the caller's reach; UnfilteredWrite over `max_affected`; DatabaseUnavailable.
@@ -56,7 +56,11 @@ class Writer:
         asked, plan = plan, self._restrict(plan, principal)
         statement = self._statements.get(compile_write, plan)
         try:
-            row = await self._pool.write(statement.sql, statement.arguments(plan, self._pool.epoch))
+            arguments = statement.arguments(plan, self._pool.epoch)
+            if unit is None:
+                row = await self._pool.write(statement.sql, arguments)
+            else:
+                row = await self._pool.run(statement.sql, arguments, unit)
         except RowhouseError as error:
             raise explain(error, asked, plan) from error
         assert row is not None

@@ -6,7 +6,8 @@ with the statement's own transaction. So the pool needs no reset round trip.
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import asyncpg
@@ -27,10 +28,30 @@ from rowhouse.cluster, pg_control_system(), pg_control_checkpoint()
 """
 
 
+_SET = "select set_config(name, value, true) from unnest($1::text[], $2::text[]) s (name, value)"
+# Not DISCARD ALL, which would forget the prepared statements as well.
+_CLEAN = "reset all; close all; unlisten *; select pg_advisory_unlock_all(); discard temp; discard sequences"
+
+
 class Row(Protocol):
     """A record of the answer, by position."""
 
     def __getitem__(self, index: int) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A transaction around one statement, with what must hold before it.
+
+    `settings` are set for its length alone. `keeps` False undoes it in the end. `cleans` undoes what a function may
+    have set on the connection (PostgreSQL manual, DISCARD). What `verify` raises undoes it too.
+    """
+
+    settings: Mapping[str, str] = field(default_factory=dict)
+    is_read_only: bool = False
+    keeps: bool = True
+    cleans: bool = False
+    verify: Callable[[Row], None] | None = None
 
 
 class TablePool:
@@ -79,11 +100,17 @@ class TablePool:
         """
         return await self._run(sql, arguments, is_read=False)
 
-    async def _run(self, sql: str, arguments: Sequence[object], *, is_read: bool) -> Row | None:
+    async def run(self, sql: str, arguments: Sequence[object], unit: Unit) -> Row | None:
+        """Run a statement in a transaction of its own. Retried, and raises, as `read` and `write`."""
+        return await self._run(sql, arguments, is_read=unit.is_read_only, unit=unit)
+
+    async def _run(
+        self, sql: str, arguments: Sequence[object], *, is_read: bool, unit: Unit | None = None
+    ) -> Row | None:
         attempt = 1
         while True:
             try:
-                return await self._once(sql, arguments, is_read=is_read)
+                return await self._once(sql, arguments, is_read=is_read, unit=unit)
             except asyncpg.PostgresError as error:
                 if error.sqlstate not in RETRYABLE or attempt == _ATTEMPTS:
                     raise to_domain(error) from error
@@ -99,9 +126,11 @@ class TablePool:
             await asyncio.sleep(_FIRST_BACKOFF * 2**attempt * random.random())  # noqa: S311 (jitter is no secret)
             attempt += 1
 
-    async def _once(self, sql: str, arguments: Sequence[object], *, is_read: bool) -> Row | None:
+    async def _once(self, sql: str, arguments: Sequence[object], *, is_read: bool, unit: Unit | None) -> Row | None:
         connection = self._connections.take_idle() or await self._take()
         try:
+            if unit is not None:
+                return await _in_unit(connection, sql, arguments, unit)
             row: Row | None = await connection.fetchrow(sql, *arguments)
             return row
         except TimeoutError as error:  # before OSError, which it is a kind of
@@ -141,6 +170,31 @@ class TablePool:
             connection.terminate()
             raise
         return connection
+
+
+async def _in_unit(connection: Connection, sql: str, arguments: Sequence[object], unit: Unit) -> Row | None:
+    transaction = connection.transaction(readonly=unit.is_read_only)
+    await transaction.start()
+    try:
+        if unit.settings:
+            names, values = zip(*unit.settings.items(), strict=True)
+            await connection.execute(_SET, names, values)
+        row: Row | None = await connection.fetchrow(sql, *arguments)
+        if unit.verify is not None and row is not None:
+            unit.verify(row)
+    except BaseException:
+        if not connection.is_closed():
+            await transaction.rollback()
+            await _clean(connection, unit)
+        raise
+    await (transaction.commit() if unit.keeps else transaction.rollback())
+    await _clean(connection, unit)
+    return row
+
+
+async def _clean(connection: Connection, unit: Unit) -> None:
+    if unit.cleans:
+        await connection.execute(_CLEAN)
 
 
 class _ConnectionLost(Exception):

@@ -11,7 +11,7 @@ import orjson
 
 from service.catalog.resource import Resource
 from service.core.errors import InvalidQuery
-from service.query.plan import AfterKey, Bind, OrderTerm
+from service.query.plan import AfterKey, Aggregated, Bind, OrderTerm
 
 _MOST_ROWS = 2**53
 
@@ -45,7 +45,7 @@ def decode(token: str, bound_to: str, resource: Resource, order: tuple[OrderTerm
     if not (isinstance(values, list) and is_count and len(values) == len(order)):
         raise _unusable("The cursor cannot be read.")
     for value, term in zip(values, order, strict=True):
-        is_null_allowed = resource.columns[term.column.name].is_nullable
+        is_null_allowed = isinstance(term.column, Aggregated) or resource.columns[term.column.name].is_nullable
         if not isinstance(value, str) and not (value is None and is_null_allowed):
             raise _unusable("The cursor cannot be read.")
     return AfterKey(tuple(None if value is None else Bind(value) for value in values)), position

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from service.catalog.function import Function
 from service.catalog.resource import Relation, Resource
 
 
@@ -46,6 +47,19 @@ class Operator(StrEnum):
     IMATCH = "imatch"
     IN = "in"
     IS = "is"
+    IS_DISTINCT = "isdistinct"
+    FTS = "fts"
+    PLFTS = "plfts"
+    PHFTS = "phfts"
+    WFTS = "wfts"
+    CONTAINS = "cs"
+    CONTAINED = "cd"
+    OVERLAPS = "ov"
+    LEFT_OF = "sl"
+    RIGHT_OF = "sr"
+    NOT_RIGHT = "nxr"
+    NOT_LEFT = "nxl"
+    ADJACENT = "adj"
 
 
 class IsValue(StrEnum):
@@ -58,11 +72,50 @@ class IsValue(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Quantifier(StrEnum):
+    """`eq(any).{1,2}`: whether one of the values is enough, or all must hold. The operand is an array's text."""
+
+    ANY = "any"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step into a column's value: a member by name (bound), or an element by position (part of the shape).
+
+    `->` leads to a value, `->>` to its text.
+    """
+
+    place: Bind | int
+    is_text: bool
+
+
 @dataclass(frozen=True, slots=True)
 class ColumnRef:
-    """A column of the plan's table, optionally cast."""
+    """A column of the plan's table, or a place inside its value, optionally cast.
+
+    Steps lead into JSON, arrays and composites alike. A computed column is a column of the resource.
+    """
 
     name: str
+    cast: str | None = None
+    path: tuple[Step, ...] = ()
+
+
+class Aggregate(StrEnum):
+    COUNT = "count"
+    SUM = "sum"
+    AVG = "avg"
+    MIN = "min"
+    MAX = "max"
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregated:
+    """`amount.sum()::int`: over the rows of a group. `column` None is `count()` of rows; `cast` is of the result."""
+
+    function: Aggregate
+    column: ColumnRef | None = None
     cast: str | None = None
 
 
@@ -72,12 +125,24 @@ VERSION_COLUMN = "_etag"
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`column operator value`. For `is` the value is part of the shape, and `operand` is None."""
+    """`column operator value`. For `is` the value is part of the shape, and `operand` is None.
 
-    column: ColumnRef
+    `configuration` is that of a full-text search, such as `english`. An aggregate stands in `having` alone.
+    """
+
+    column: ColumnRef | Aggregated
     operator: Operator
     operand: Bind | None = None
     constant: IsValue | None = None
+    quantifier: Quantifier | None = None
+    configuration: Bind | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HasEmbedded:
+    """The row has related rows that meet the conditions of what the plan embeds under `alias`."""
+
+    alias: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +167,21 @@ class HasVersion:
     versions: Bind
 
 
-Predicate = Comparison | Not | And | Or | HasVersion
+Predicate = Comparison | Not | And | Or | HasVersion | HasEmbedded
 
 
 @dataclass(frozen=True, slots=True)
 class OrderTerm:
-    """PostgreSQL's default stands where `nulls_first` is None: last when ascending, first when descending."""
+    """PostgreSQL's default stands where `nulls_first` is None: last when ascending, first when descending.
 
-    column: ColumnRef
+    `embedded` is the alias of what is embedded to-one, where the column is one of that. An aggregate stands only in a
+    plan that groups.
+    """
+
+    column: ColumnRef | Aggregated
     is_descending: bool = False
     nulls_first: bool | None = None
+    embedded: str | None = None
 
     @property
     def puts_nulls_first(self) -> bool:
@@ -132,9 +202,9 @@ class AllColumns:
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """A column in the answer, under `alias`."""
+    """A column or an aggregate in the answer, under `alias`. With an aggregate, rows are grouped by all else."""
 
-    column: ColumnRef
+    column: ColumnRef | Aggregated
     alias: str
 
 
@@ -142,7 +212,9 @@ class Selected:
 class Embedded:
     """Related rows in the answer, under `alias`. `is_inner` drops the rows that have none.
 
-    More than `at_most` related rows of one row end the statement: they are never cut without a word.
+    `is_spread` puts their columns among those of the row: as values where one row belongs, as arrays where many do.
+    A plan that selects nothing is joined for its conditions alone, and is not shown. More than `at_most` related rows
+    of one row end the statement: they are never cut without a word.
     """
 
     relation: Relation
@@ -150,9 +222,18 @@ class Embedded:
     plan: "ReadPlan"
     is_inner: bool = False
     at_most: Bind | None = None
+    is_spread: bool = False
 
 
 SelectItem = AllColumns | Selected | Embedded
+
+
+class Count(StrEnum):
+    """How the rows that a filter selects are counted: one by one, by the planner, or by either (whichever is cheap)."""
+
+    EXACT = "exact"
+    PLANNED = "planned"
+    ESTIMATED = "estimated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +250,8 @@ class ReadPlan:
     after: AfterKey | None = None
     limit: Bind | None = None
     offset: Bind | None = None
-    wants_count: bool = False
+    count: Count | None = None
+    having: Predicate | None = None
 
     @property
     def embeds(self) -> tuple[Embedded, ...]:
@@ -178,6 +260,27 @@ class ReadPlan:
     @property
     def is_whole_row(self) -> bool:
         return self.select == (AllColumns(),)
+
+    @property
+    def is_grouped(self) -> bool:
+        """Whether its rows are groups: an aggregate is selected, here or in what is spread into the row."""
+        return any(
+            (isinstance(item, Selected) and isinstance(item.column, Aggregated))
+            or (isinstance(item, Embedded) and item.is_spread and not item.relation.is_many and item.plan.is_grouped)
+            for item in self.select
+        )
+
+    @property
+    def has_keyset(self) -> bool:
+        """Whether its order names each row by plain columns, so that a cursor can continue it."""
+        return (
+            bool(self.resource.key)
+            and self.limit is not None
+            and not self.is_grouped
+            and all(
+                term.embedded is None and type(term.column) is ColumnRef and not term.column.path for term in self.order
+            )
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +310,9 @@ class OnConflict(StrEnum):
 class InsertPlan:
     """Rows from a JSON array. Columns that are not named take their defaults.
 
-    `replaceable` is what the row that is there must meet for REPLACE to touch it.
+    `conflict` are the columns whose uniqueness decides, by default the key. `replaceable` is what the row that is there
+    must meet for REPLACE to touch it; with `resets_others` it takes the defaults of what is not named. With
+    `fills_missing`, a column that one of the objects lacks takes its default there too, and not NULL.
     """
 
     resource: Resource
@@ -216,6 +321,9 @@ class InsertPlan:
     written: Written
     on_conflict: OnConflict = OnConflict.FAIL
     replaceable: Predicate | None = None
+    conflict: tuple[str, ...] = ()
+    resets_others: bool = False
+    fills_missing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,8 +347,39 @@ class DeletePlan:
     written: Written
 
 
+@dataclass(frozen=True, slots=True)
+class CallPlan:
+    """A call of a function. `arguments` are (name, text), a list for a variadic one; or else `body` is a JSON object of
+    them (`given` are its names), or the one argument of a function that takes the whole body.
+
+    `answer` reads what is returned, where that are rows: its resource is the function's result.
+    """
+
+    function: Function
+    arguments: tuple[tuple[str, Bind], ...] = ()
+    body: Bind | None = None
+    given: tuple[str, ...] = ()
+    answer: ReadPlan | None = None
+
+
 WritePlan = InsertPlan | UpdatePlan | DeletePlan
-Plan = ReadPlan | WritePlan
+Plan = ReadPlan | WritePlan | CallPlan
+
+
+def output_names(plan: ReadPlan) -> list[str]:
+    """The names of the members of a row in the answer, in their order."""
+    names: list[str] = []
+    for item in plan.select:
+        match item:
+            case AllColumns():
+                names += plan.resource.columns
+            case Selected():
+                names.append(item.alias)
+            case Embedded(is_spread=True):
+                names += output_names(item.plan)
+            case Embedded() if item.plan.select:
+                names.append(item.alias)
+    return names
 
 
 def all_of(*predicates: Predicate | None) -> Predicate | None:
@@ -254,8 +393,13 @@ def all_of(*predicates: Predicate | None) -> Predicate | None:
 def fresh(predicate: Predicate | None) -> Predicate | None:
     """The same predicate with binds of its own, so that it may stand in a plan more than once."""
     match predicate:
-        case Comparison(operand=Bind() as operand):
-            return replace(predicate, operand=replace(operand))
+        case Comparison():
+            return replace(
+                predicate,
+                column=_fresh_column(predicate.column),
+                operand=_fresh_bind(predicate.operand),
+                configuration=_fresh_bind(predicate.configuration),
+            )
         case Not(term=term):
             return Not(_renewed(term))
         case And(terms=terms):
@@ -266,6 +410,19 @@ def fresh(predicate: Predicate | None) -> Predicate | None:
             return HasVersion(replace(versions))
         case _:
             return predicate
+
+
+def _fresh_bind(bind: Bind | None) -> Bind | None:
+    return None if bind is None else replace(bind)
+
+
+def _fresh_column(column: ColumnRef | Aggregated) -> ColumnRef | Aggregated:
+    if isinstance(column, Aggregated):
+        return column
+    steps = (
+        Step(step.place if isinstance(step.place, int) else replace(step.place), step.is_text) for step in column.path
+    )
+    return replace(column, path=tuple(steps))
 
 
 def _renewed(predicate: Predicate) -> Predicate:
@@ -296,16 +453,29 @@ def _nothing(_: object) -> tuple[object, ...]:
 # The parts of each kind of node that may hold binds, in a fixed order.
 _PARTS: Mapping[type, Callable[[Any], tuple[object, ...]]] = {
     AllColumns: _nothing,
-    Selected: _nothing,
-    OrderTerm: _nothing,
-    Comparison: lambda node: (node.operand,),
+    HasEmbedded: _nothing,
+    Selected: lambda node: (node.column,),
+    OrderTerm: lambda node: (node.column,),
+    ColumnRef: lambda node: node.path,
+    Step: lambda node: (node.place,) if type(node.place) is Bind else (),
+    Aggregated: lambda node: (node.column,),
+    Comparison: lambda node: (node.column, node.operand, node.configuration),
     Not: lambda node: (node.term,),
     And: lambda node: node.terms,
     Or: lambda node: node.terms,
     AfterKey: lambda node: node.values,
     HasVersion: lambda node: (node.versions,),
     Embedded: lambda node: (node.plan, node.at_most),
-    ReadPlan: lambda node: (*node.select, node.where, node.after, node.limit, node.offset),
+    CallPlan: lambda node: (*(bind for _, bind in node.arguments), node.body, node.answer),
+    ReadPlan: lambda node: (
+        *node.select,
+        node.where,
+        node.having,
+        *node.order,
+        node.after,
+        node.limit,
+        node.offset,
+    ),
     Written: lambda node: (node.actor, node.request, node.check, node.max_affected, node.answer),
     InsertPlan: lambda node: (node.body, node.written, node.replaceable),
     UpdatePlan: lambda node: (node.body, node.where, node.written),

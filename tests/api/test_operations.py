@@ -159,7 +159,7 @@ def test_a_read_is_one_statement_whatever_it_embeds(
         for line in log.read_bytes()[begin:].decode().splitlines()
         if "LOG:  execute" in line or "statement:" in line
     ]
-    reads = [line for line in statements if "FROM airlines" in line or "json" in line]
+    reads = [line for line in statements if "FROM public.airlines" in line or "json" in line]
     assert len(reads) == 2, statements
 
 

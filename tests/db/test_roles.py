@@ -10,6 +10,7 @@ from service.core.types import Role
 from service.db import migrations
 from service.db.embedded import EmbeddedPostgres
 from service.db.migrations import Branch
+from service.db.privileges import open_schemas
 from service.db.role import SERVICE_ROLE, role_to_assume
 from service.models import TableBase
 from tests.conftest import Database
@@ -109,8 +110,10 @@ def test_a_database_with_its_own_tables_gets_the_schema_rowhouse_alone(empty_dat
     asyncio.run(migrations.migrate(empty_database.owner_url, (Branch.ROWHOUSE,)))
     outside = {table for table in tables_of(empty_database) if table[0] != "rowhouse"}
     assert outside == {("public", "flights")}
+    asyncio.run(open_schemas(empty_database.owner_url, ("public",), 5))
+    assert {table for table in tables_of(empty_database) if table[0] != "rowhouse"} == outside
     with run_service({"DATABASE_URL": empty_database.service_url, "JWT_SECRET": "x" * 40}) as service:
-        assert service.state.connected().catalog.find("flights") is None
+        assert [*service.state.connected().catalog.get("flights").columns] == ["note"]
 
 
 def test_migrations_go_up_and_down_and_leave_no_difference(empty_database: Database) -> None:

@@ -37,9 +37,10 @@ def by_key(value: str) -> Comparison:
 def test_a_row_is_read_by_its_key(catalog: Catalog) -> None:
     statement = compile_item(ReadPlan(catalog.get("airlines"), where=by_key("UA")))
     assert squeeze(statement.sql) == (
-        'SELECT row_to_json(r0) AS row_to_json_1, CAST(t0.xmin AS TEXT) AS "t0.xmin" FROM airlines AS t0 '
+        "SELECT row_to_json(p.r) AS row_to_json_1, p.version FROM (SELECT r0 AS r, "
+        "CAST(t0.xmin AS TEXT) AS version FROM airlines AS t0 "
         "JOIN LATERAL (SELECT t0.carrier AS carrier, t0.name AS name) AS r0 ON true "
-        "WHERE t0.carrier = CAST($1::VARCHAR AS text) LIMIT 1"
+        "WHERE t0.carrier = CAST($1::VARCHAR AS text) LIMIT 1) AS p"
     )
     assert statement.sources == (0,)
 
@@ -94,7 +95,7 @@ def test_an_update_checks_the_version_in_its_own_where(catalog: Catalog) -> None
         "written AS (UPDATE airlines AS t SET name=b.name FROM (SELECT anon_2.name AS name FROM ctx "
         "JOIN json_to_recordset($3::JSON) AS anon_2(name text) ON true) AS b "
         "WHERE (t.carrier = CAST($4::VARCHAR AS text)) AND t.xmin = ANY (CAST($5::TEXT[] AS xid[])) "
-        "RETURNING t.carrier, t.name, xmin AS xmin, false AS is_new) "
+        "RETURNING t.carrier, t.name, pg_current_xact_id()::xid AS xmin, false AS is_new) "
         "SELECT (SELECT coalesce(json_agg(p.r), '[]'::json) AS coalesce_1 FROM (SELECT r0 AS r FROM written AS w "
         "JOIN LATERAL (SELECT w.name AS name) AS r0 ON true) AS p) AS anon_1, count(*) AS count_1, "
         "min(CAST(written.xmin AS TEXT)) AS min_1, json_build_array(min(CAST(written.carrier AS TEXT))) "

@@ -53,11 +53,11 @@ def test_one_statement_serves_a_shape_with_the_values_of_each(catalog: Catalog) 
 
 def test_a_cursor_is_held_to_its_filter_whatever_was_parsed_before(catalog: Catalog) -> None:
     queries, flights = QueryCache(BOUNDS), catalog.get("flights")
-    bound_to = queries.page(catalog, flights, b"dest=eq.SFO", wants_count=False).bound_to
+    bound_to = queries.page(catalog, flights, b"dest=eq.SFO", count=None).bound_to
     after = b"&cursor=" + cursor.encode(bound_to, b'["1"]', 1).encode()
-    assert queries.page(catalog, flights, b"dest=eq.SFO" + after, wants_count=False).position == 1
+    assert queries.page(catalog, flights, b"dest=eq.SFO" + after, count=None).position == 1
     with pytest.raises(InvalidQuery, match="another sort or filter"):
-        queries.page(catalog, flights, b"dest=eq.LAX" + after, wants_count=False)
+        queries.page(catalog, flights, b"dest=eq.LAX" + after, count=None)
 
 
 def test_a_bind_may_stand_in_one_place_only(catalog: Catalog) -> None:
@@ -97,7 +97,7 @@ def test_a_shape_is_parsed_once_and_filled_with_the_values_of_each(catalog: Cata
     queries = QueryCache(BOUNDS)
     flights = catalog.get("flights")
     for query in (before, after, before):
-        cached = queries.page(catalog, flights, query.encode(), wants_count=False)
+        cached = queries.page(catalog, flights, query.encode(), count=None)
         parsed = parse_query(catalog, flights, query.encode(), BOUNDS)
         assert cached.plan == parsed.plan
         assert [bind.value for bind in binds(cached.plan)] == [bind.value for bind in binds(parsed.plan)]

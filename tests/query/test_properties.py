@@ -25,11 +25,14 @@ _PARAMETERS = (
     b"select=id,code:carrier,dep_time::text,_etag,airline(name),airports!origin!inner(*)", b"order=dest.desc.nullslast",
     b"limit=5", b"offset=%35", b"dest=eq.SFO", b"id=not.in.(1,%222%22)", b"dep_time=is.null", b"dest=like.S*",
     b"or=(id.eq.1,not.and(dest.in.(a,b),origin.neq.c))", b"not.and=(id.gt.1)", b"select=airline(name)&airline.limit=1",
-    b"select=*&id=lt.5&limit=1", b"cursor=WyIiLFtdLDBd",
+    b"select=*&id=lt.5&limit=1", b"cursor=WyIiLFtdLDBd", b"select=airline()&airline=not.is.null", b"columns=id,dest",
+    b"select=dest,count(),x:dep_delay::numeric(5,2).avg()::int&having=(count().gt.1,or(id.max().lt.2))&order=count()",
+    b"select=tz->a->-1->>b,...airline(n:name)&order=airline(name).desc", b"id=like(any).{a*,b}", b"on_conflict=id",
+    b"dest=fts(english).a", b"or=(dest.eq(all).{1,{2}},airline.is.null)", b"not.and=(dest.in.(a),id.is.not_null)",
 )  # fmt: skip
 _PIECES = (
     b"(", b")", b",", b":", b"!", b"&", b"=", b"+", b"*", b'"', b"\\", b".", b"%", b"%00", b"%ff", b"%22", b"not.",
-    b"-1", b"null", b"9" * 20, b"airline", b"::", b"\xc3\xa9", b"\xff", b"",
+    b"-1", b"null", b"9" * 20, b"airline", b"::", b"\xc3\xa9", b"\xff", b"{", b"}", b"->", b"...", b"count()", b"",
 )  # fmt: skip
 
 

@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import orjson
 from starlette.types import Receive, Scope, Send
 
 from service.auth.principal import Principal
-from service.core.errors import InvalidBody, InvalidQuery, LimitExceeded, UnsupportedMediaType
+from service.core.errors import InvalidBody, InvalidQuery, LimitExceeded
 from service.query.parse.request import decode_parameters
 
-JSON = b"application/json"
+JSON = b"application/json; charset=utf-8"
 _WITHOUT_BODY = (204, 304)
 _OF_PAGES = frozenset({"order", "limit", "offset", "cursor"})
 
@@ -56,25 +55,18 @@ class Request:
         value = self.headers.get(name)
         return None if value is None else value.decode("latin-1")
 
-    async def json(self, limit: int) -> tuple[bytes, object]:
-        """The body as sent and as parsed.
+    @property
+    def media_type(self) -> bytes:
+        """What the body is said to be; nothing where nothing is said."""
+        return self.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+
+    async def body(self, limit: int) -> bytes:
+        """The body as sent.
 
         Raises:
-            UnsupportedMediaType: it is not said to be JSON.
             LimitExceeded: it is longer than `limit` bytes.
-            InvalidBody: it is no JSON.
+            InvalidBody: it broke off.
         """
-        content_type = self.headers.get(b"content-type", JSON).partition(b";")[0].strip().lower()
-        if content_type != JSON:
-            raise UnsupportedMediaType("The body must be JSON.", hint="Send Content-Type: application/json.")
-        body = await self._read(limit)
-        try:
-            return body, orjson.loads(body)
-        except orjson.JSONDecodeError as error:
-            hint = 'R writes a numeric NA as NaN or "NA" unless told otherwise: toJSON(…, na = "null").'
-            raise InvalidBody(f"The body is no JSON: {error}.", hint=hint if b"NaN" in body else None) from None
-
-    async def _read(self, limit: int) -> bytes:
         length = self.headers.get(b"content-length", b"")
         if length.isdigit() and int(length[:20]) > limit:
             raise _too_large(limit)

@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 from service.api.dependencies import Caller, Connected
 from service.api.responses import responses
 from service.core.errors import AuthenticationFailed
-from service.core.types import Action
+from service.core.types import OF_TABLES, Action
 
 router = APIRouter(prefix="/api/v1", tags=["Tables"])
 
@@ -33,7 +33,7 @@ async def tables(principal: Caller, runtime: Connected) -> list[TableInfo]:
             name=resource.name,
             comment=resource.comment,
             key=list(resource.key),
-            actions=[action for action in Action if runtime.policy.may(principal, resource, action)],
+            actions=[action for action in OF_TABLES if runtime.policy.may(principal, resource, action)],
         )
         for resource in runtime.policy.visible(principal)
     )

@@ -16,6 +16,7 @@ PREFIX = "/api/v1/"
 _RAW_PREFIX = PREFIX.encode()
 _RESERVED = (b"-", b"rpc")
 _TABLES = b"-/tables/"
+_FUNCTIONS = _RAW_PREFIX + b"rpc/"
 # Clients would take these for no segment, or for a step in the path.
 _QUOTED = ("", ".", "..")
 
@@ -49,6 +50,26 @@ def parse_path(raw_path: bytes) -> TablePath | None:
     if len(segments) > 2 or segments[-1] in (b"", b"-"):
         return None
     return TablePath(_decode(segments[0]), _decode(segments[1]) if len(segments) == 2 else None)
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionPath:
+    """A function by name."""
+
+    function: str
+
+    @property
+    def route(self) -> str:
+        """The template for metrics and logs."""
+        return f"{PREFIX}rpc/{self.function}"
+
+
+def parse_function_path(raw_path: bytes) -> FunctionPath | None:
+    """The function's path, or None where the path is none. Raises: as `parse_path`."""
+    if not raw_path.startswith(_FUNCTIONS):
+        return None
+    name = raw_path[len(_FUNCTIONS) :]
+    return FunctionPath(_decode(name)) if name and b"/" not in name else None
 
 
 def _decode(segment: bytes) -> str:
@@ -96,9 +117,14 @@ def key_predicate(resource: Resource, values: tuple[str, ...]) -> Predicate:
     return predicate
 
 
+def key_text(values: tuple[str, ...]) -> str:
+    """A key as a path names it."""
+    return ",".join(_write_value(value, is_single=len(values) == 1) for value in values)
+
+
 def item_url(prefix: str, resource: Resource, values: tuple[str, ...]) -> str:
     """The path of a row."""
-    key = ",".join(_write_value(value, is_single=len(values) == 1) for value in values)
+    key = key_text(values)
     return f"{table_url(prefix, resource)}/{'%2D' if key == '-' else quote(key, safe=',:')}"
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from service.core.errors import InvalidQuery
+from service.query.plan import Count, OnConflict
 
 
 class Return(StrEnum):
@@ -14,11 +15,19 @@ class Return(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """What the caller prefers; None where nothing was said. `honoured` are those that were understood."""
+    """What the caller prefers; None where nothing was said. `honoured` are those that were understood.
+
+    `keeps` is None, or whether the write is to be kept (`tx=commit`, `tx=rollback`).
+    """
 
     answer: Return | None = None
-    wants_count: bool = False
+    count: Count | None = None
+    resolution: OnConflict | None = None
+    fills_missing: bool = False
     max_affected: int | None = None
+    keeps: bool | None = None
+    timezone: str | None = None
+    is_strict: bool = False
     honoured: tuple[tuple[str, str], ...] = ()
 
     def applied(self, *names: str) -> str:
@@ -27,9 +36,18 @@ class Preferences:
 
 
 NONE = Preferences()
+_RESOLUTIONS = {"merge-duplicates": OnConflict.REPLACE, "ignore-duplicates": OnConflict.IGNORE}
+_KNOWN: dict[str, tuple[str, ...]] = {
+    "resolution": tuple(_RESOLUTIONS),
+    "missing": ("default", "null"),
+    "return": tuple(Return),
+    "count": tuple(Count),
+    "tx": ("commit", "rollback"),
+    "handling": ("strict", "lenient"),
+}
 
 
-def parse_preferences(header: str | None) -> Preferences:
+def parse_preferences(header: str | None, *, may_roll_back: bool = False) -> Preferences:
     """Read the header. What is unknown is passed over, unless `handling=strict` asks for an error.
 
     Raises:
@@ -37,40 +55,49 @@ def parse_preferences(header: str | None) -> Preferences:
     """
     if not header:
         return NONE
+    given = _given(header)
+    honoured = {name: given[name] for name, values in _KNOWN.items() if given.get(name) in values}
+    if not may_roll_back:
+        honoured.pop("tx", None)
+    for name in ("timezone", "max-affected"):
+        if name in given:
+            honoured[name] = given[name]
+    is_strict = honoured.get("handling") == "strict"
+    if is_strict and (unknown := [f"{name}={value}" for name, value in given.items() if name not in honoured]):
+        raise InvalidQuery(
+            "Invalid preferences given with handling=strict",
+            details=f"Invalid preferences: {', '.join(unknown)}",
+            code="PGRST122",
+        )
+    return Preferences(
+        answer=Return(honoured["return"]) if "return" in honoured else None,
+        count=Count(honoured["count"]) if "count" in honoured else None,
+        resolution=_RESOLUTIONS.get(honoured.get("resolution", "")),
+        fills_missing=honoured.get("missing") == "default",
+        max_affected=_max_affected(honoured),
+        keeps=honoured["tx"] == "commit" if "tx" in honoured else None,
+        timezone=honoured.get("timezone"),
+        is_strict=is_strict,
+        honoured=tuple(honoured.items()),
+    )
+
+
+def _given(header: str) -> dict[str, str]:
     given: dict[str, str] = {}
     for part in header.split(","):
         name, _, value = part.partition("=")
         # Parameters of a preference, behind a semicolon, are defined for none of these.
         given.setdefault(name.strip().lower(), value.partition(";")[0].strip().strip('"'))
-    honoured: dict[str, str] = {}
-    answer = _return(given.get("return"), honoured)
-    wants_count = given.get("count") == "exact"
-    if wants_count:
-        honoured["count"] = "exact"
-    max_affected = _max_affected(given.get("max-affected"), honoured)
-    if given.get("handling") == "strict":
-        honoured["handling"] = "strict"
-        if unknown := [f"{name}={value}" for name, value in given.items() if name not in honoured]:
-            raise InvalidQuery(
-                f"Preferences that are not honoured here: {', '.join(unknown)}.",
-                hint="Known: return, count=exact, max-affected, handling.",
-                code="PGRST122",
-            )
-    return Preferences(answer, wants_count, max_affected, tuple(honoured.items()))
+    given.pop("", None)
+    return given
 
 
-def _return(value: str | None, honoured: dict[str, str]) -> Return | None:
-    answer = next((item for item in Return if item.value == value), None)
-    if answer is not None:
-        honoured["return"] = answer.value
-    return answer
-
-
-def _max_affected(value: str | None, honoured: dict[str, str]) -> int | None:
+def _max_affected(honoured: dict[str, str]) -> int | None:
+    """How many rows a write may touch. It is held to without `handling=strict` as well."""
+    value = honoured.get("max-affected")
     if value is None:
         return None
     if not (value.isascii() and value.isdigit() and len(value) < 19):
         # A bound that is passed over would let through what it should stop.
         raise InvalidQuery("`max-affected` must be a whole number, not negative.", code="PGRST122")
-    honoured["max-affected"] = value
     return int(value)

@@ -4,16 +4,20 @@ from urllib.parse import quote, unquote_to_bytes
 
 from service.api.v1.conditional import entity_tag, is_version, matches
 from service.api.v1.exchange import Answer, Request, refuse_paging
+from service.api.v1.media import Accepted, Media, accepted
 from service.api.v1.paths import key_predicate, key_values, table_url
-from service.api.v1.preferences import parse_preferences
+from service.api.v1.preferences import Preferences, parse_preferences
+from service.api.v1.window import content_range, narrowed, status_of
 from service.auth.policy import Policy
 from service.catalog.resource import Resource
-from service.core.errors import PreconditionFailed, RangeNotSatisfiable
+from service.core.errors import NotAcceptable, PreconditionFailed
+from service.core.types import Role
 from service.crud.read import Page, Reader
+from service.db.pool import Unit
 from service.query import cursor
 from service.query.parse.cache import QueryCache
 from service.query.parse.request import Query
-from service.query.plan import ReadPlan, all_of
+from service.query.plan import ReadPlan, all_of, output_names
 
 _OF_THIS_PAGE = (b"cursor", b"offset", b"limit")
 # What may stand in a query string as it is (RFC 3986, section 3.4).
@@ -30,26 +34,35 @@ class ReadHandlers:
 
     async def page(self, request: Request, resource: Resource) -> Answer:
         preferences = parse_preferences(request.header(b"prefer"))
+        form = accepted(request.header(b"accept"))
         catalog = self._policy.visible(request.principal)
-        query = self._queries.page(catalog, resource, request.query_string, wants_count=preferences.wants_count)
-        page = await self._reader.page(query.plan, request.principal)
-        answer = Answer(200, page.body)
-        if page.total is not None:
-            if query.position > page.total:
-                raise RangeNotSatisfiable("The page begins behind the last row.", total=page.total)
-            answer.status = 206 if page.rows < page.total else 200
-        answer.add(b"content-range", _content_range(query.position, page))
+        query = self._queries.page(catalog, resource, request.query_string, count=preferences.count)
+        query = narrowed(query, request.header(b"range"))
+        if form.media is Media.PLAN:
+            return await self._explained(query, request)
+        page = await self._reader.page(query.plan, request.principal, render=form.of_pages, unit=unit_of(preferences))
+        answer = page_answer(page, query, form)
         if link := _next_link(request, resource, query, page):
             answer.add(b"link", link)
-        if applied := preferences.applied("count"):
+        if applied := preferences.applied("count", "timezone"):
             answer.add(b"preference-applied", applied)
         return answer
+
+    async def _explained(self, query: Query, request: Request) -> Answer:
+        """How PostgreSQL would run it. It tells of what the policy hides, so it is for administrators."""
+        if request.principal.role is not Role.ADMIN:
+            raise NotAcceptable(f"None of these media types are available: {Media.PLAN}")
+        body = await self._reader.explained(query.plan, request.principal)
+        return Answer(200, body, content_type=f"{Media.PLAN}; charset=utf-8".encode())
 
     async def item(self, request: Request, resource: Resource, key: str) -> Answer:
         refuse_paging(request, "A row")
         preferences = parse_preferences(request.header(b"prefer"))
         asked = self._queries.item(self._policy.visible(request.principal), resource, request.query_string)
         plan = item_plan(asked, resource, key)
+        form = accepted(request.header(b"accept"))
+        if form.media not in (Media.JSON, Media.OBJECT):
+            raise NotAcceptable(f"None of these media types are available: {form.media}")
         item = await self._reader.item(plan, request.principal)
         tag = entity_tag(item.version, item.body, is_whole_row=plan.is_whole_row)
         answer = Answer(200, item.body)
@@ -65,22 +78,65 @@ class ReadHandlers:
         return answer
 
 
+def page_answer(page: Page, query: Query, form: Accepted) -> Answer:
+    """The rows in the form asked for, and which they are of how many.
+
+    Raises:
+        RangeNotSatisfiable: the page begins behind the last row.
+        NotAcceptable: PGRST116, one object was asked for and there are more or none.
+    """
+    status = status_of(query.position, page.rows, page.total)
+    answer = Answer(status, page.body, content_type=form.content_type)
+    if form.is_object:
+        answer.body = single(page.body, page.rows)
+    elif form.media is Media.CSV:
+        answer.body = csv_header(query.plan) + page.body
+    answer.add(b"content-range", content_range(query.position, page.rows, page.total))
+    return answer
+
+
+def single(body: bytes, rows: int) -> bytes:
+    """The one object of an array.
+
+    Raises:
+        NotAcceptable: PGRST116, there are more or none.
+    """
+    if rows != 1:
+        raise NotAcceptable(
+            "Cannot coerce the result to a single JSON object",
+            details=f"The result contains {rows} rows",
+            code="PGRST116",
+        )
+    return body[1:-1]
+
+
+def csv_header(plan: ReadPlan) -> bytes:
+    """The line of names, quoted where they must be (RFC 4180)."""
+    names = (name if name.isidentifier() else '"' + name.replace('"', '""') + '"' for name in output_names(plan))
+    return ",".join(names).encode() + b"\n"
+
+
+def unit_of(preferences: Preferences) -> Unit | None:
+    """The transaction that a read needs, where it prefers a time zone."""
+    if preferences.timezone is None:
+        return None
+    return Unit(settings={"timezone": preferences.timezone}, is_read_only=True)
+
+
 def item_plan(asked: ReadPlan, resource: Resource, key: str) -> ReadPlan:
     """What is asked of one row: the row that has the key, if it meets the filters besides."""
     where = all_of(key_predicate(resource, key_values(resource, key)), asked.where)
     return ReadPlan(resource, asked.select, where)
 
 
-def _content_range(position: int, page: Page) -> str:
-    rows = f"{position}-{position + page.rows - 1}" if page.rows else "*"
-    return f"{rows}/{'*' if page.total is None else page.total}"
-
-
 def _next_link(request: Request, resource: Resource, query: Query, page: Page) -> str | None:
     """The next page (RFC 8288). Without a count, a full page may turn out to have been the last."""
     end = query.position + page.rows
-    if page.rows < query.limit or not page.rows or page.last_key is None or end == page.total:
+    if page.rows < query.limit or not page.rows or end == page.total:
         return None
+    if page.last_key is None:  # no order to hold a place in
+        kept = "".join(f"{part}&" for part in _kept(request.query_string))
+        return f'<{table_url(request.prefix, resource)}?{kept}limit={query.limit}&offset={end}>; rel="next"'
     token = cursor.encode(query.bound_to, page.last_key, end)
     kept = "".join(f"{part}&" for part in _kept(request.query_string))
     return f'<{table_url(request.prefix, resource)}?{kept}limit={query.limit}&cursor={token}>; rel="next"'

@@ -3,7 +3,7 @@
 from service.api.v1.body import add_members, read_row
 from service.api.v1.conditional import ANY, is_version
 from service.api.v1.exchange import Answer, Request
-from service.api.v1.paths import item_url, key_predicate, key_values
+from service.api.v1.paths import item_url, key_predicate, key_text, key_values
 from service.api.v1.preferences import Return
 from service.api.v1.writing import WriteRequest, WriteTools, row_answer, version_predicate
 from service.catalog.resource import Resource
@@ -19,11 +19,15 @@ from service.core.errors import (
 from service.core.types import Action
 from service.crud.write import Outcome
 from service.query.plan import (
+    And,
     Bind,
     BindKind,
+    ColumnRef,
+    Comparison,
     DeletePlan,
     InsertPlan,
     OnConflict,
+    Operator,
     Predicate,
     ReadPlan,
     UpdatePlan,
@@ -43,44 +47,48 @@ class ItemWriteHandlers:
         write = WriteRequest.read(request, resource, self._tools)
         where = self._where(request, resource, key, write)
         self._tools.policy.rows(request.principal, resource, Action.UPDATE)
-        body, row = await read_row(request, resource, self._tools.max_body_bytes)
+        body, row = await read_row(request, resource, self._tools.settings.api_max_body_bytes)
         if not row:
             raise InvalidBody("The body names no column to change.")
         plan = UpdatePlan(resource, tuple(row), Bind(body, BindKind.JSON), where, write.written)
-        return row_answer(await self._run(plan, request, key), write, 200)
+        return row_answer(await self._run(plan, request, key, write), write, 200)
 
     async def delete(self, request: Request, resource: Resource, key: str) -> Answer:
         """Delete the row."""
         write = WriteRequest.read(request, resource, self._tools, default=Return.MINIMAL)
         where = self._where(request, resource, key, write)
-        outcome = await self._run(DeletePlan(resource, where, write.written), request, key)
+        outcome = await self._run(DeletePlan(resource, where, write.written), request, key, write)
         answer = row_answer(outcome, write, 200)
         answer.headers = [(name, value) for name, value in answer.headers if name != b"etag"]
         return answer
 
-    async def replace(self, request: Request, resource: Resource, key: str) -> Answer:
+    async def replace(self, request: Request, resource: Resource, key: str | None) -> Answer:
         """Make the row what the body says, and what it does not name its default; insert it where it is not there.
 
         With `If-Match` a row that is there in that version is replaced, and none inserted; with `If-None-Match: *`
-        the row is inserted, and none replaced.
+        the row is inserted, and none replaced. Without a key in the path, the filters name it.
         """
         write = WriteRequest.read(request, resource, self._tools)
-        if write.asked.where is not None:
+        if key is None:
+            values = _filtered_key(write.where, resource)
+            key = key_text(values)
+        elif write.where is not None:
             raise InvalidQuery("A PUT takes no filter.")
-        values = key_values(resource, key)
+        else:
+            values = key_values(resource, key)
         self._tools.policy.rows(request.principal, resource, Action.UPDATE)
-        body, row = await read_row(request, resource, self._tools.max_body_bytes)
+        body, row = await read_row(request, resource, self._tools.settings.api_max_body_bytes)
         key_columns = _same_key(row, resource, values)
         columns = tuple(key_columns | row)
         bound = Bind(add_members(body, key_columns), BindKind.JSON)
         if request.header(b"if-match") is not None:
-            where = self._where(request, resource, key, write)
+            where = all_of(key_predicate(resource, values), version_predicate(request, self._tools))
             plan = UpdatePlan(resource, columns, bound, where, write.written, _left_out(resource, columns))
-            return row_answer(await self._run(plan, request, key), write, 200)
+            return row_answer(await self._run(plan, request, key, write), write, 200)
         is_new_only = _is_new_only(request)
         conflict = OnConflict.IGNORE if is_new_only else OnConflict.REPLACE
-        insert = InsertPlan(resource, columns, bound, write.written, conflict)
-        outcome = await self._tools.writer.run(insert, request.principal)
+        insert = InsertPlan(resource, columns, bound, write.written, conflict, resets_others=True)
+        outcome = await self._tools.writer.run(insert, request.principal, write.unit())
         if not outcome.rows and is_new_only:
             raise PreconditionFailed("A row with this key is there already.")
         if not outcome.rows:
@@ -92,10 +100,10 @@ class ItemWriteHandlers:
 
     def _where(self, request: Request, resource: Resource, key: str, write: WriteRequest) -> Predicate | None:
         by_key = key_predicate(resource, key_values(resource, key))
-        return all_of(by_key, write.asked.where, version_predicate(request, self._tools))
+        return all_of(by_key, write.where, version_predicate(request, self._tools))
 
-    async def _run(self, plan: WritePlan, request: Request, key: str) -> Outcome:
-        outcome = await self._tools.writer.run(plan, request.principal)
+    async def _run(self, plan: WritePlan, request: Request, key: str, write: WriteRequest) -> Outcome:
+        outcome = await self._tools.writer.run(plan, request.principal, write.unit())
         if not outcome.rows:
             raise await self._missed(request, plan.resource, key)
         return outcome
@@ -118,6 +126,28 @@ class ItemWriteHandlers:
 
 def _whole(resource: Resource, key: str) -> ReadPlan:
     return ReadPlan(resource, where=key_predicate(resource, key_values(resource, key)))
+
+
+def _filtered_key(where: Predicate | None, resource: Resource) -> tuple[str, ...]:
+    """The key that the filters of a PUT name: `eq` for each of its columns, and nothing else.
+
+    Raises:
+        InvalidQuery: PGRST105, they are other filters.
+    """
+    terms = where.terms if isinstance(where, And) else (where,)
+    named = {
+        term.column.name: str(term.operand.value)
+        for term in terms
+        if isinstance(term, Comparison)
+        and term.operator is Operator.EQ
+        and isinstance(term.column, ColumnRef)
+        and not term.column.path
+        and term.quantifier is None
+        and term.operand is not None
+    }
+    if not resource.key or set(named) != set(resource.key) or len(terms) != len(named):
+        raise InvalidQuery("Filters must include all and only primary key columns with 'eq' operators", code="PGRST105")
+    return tuple(named[name] for name in resource.key)
 
 
 def _is_new_only(request: Request) -> bool:

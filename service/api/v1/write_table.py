@@ -1,38 +1,50 @@
 """POST, PATCH and DELETE of a table."""
 
-from service.api.v1.body import read_row, read_rows
+from service.api.v1.body import read_payload
 from service.api.v1.exchange import Answer, Request
 from service.api.v1.paths import item_url
 from service.api.v1.preferences import Return
+from service.api.v1.write_item import ItemWriteHandlers
 from service.api.v1.writing import WriteRequest, WriteTools, rows_answer, version_predicate
 from service.catalog.resource import Resource
-from service.core.errors import InvalidBody, InvalidQuery, PreconditionFailed, UnfilteredWrite
+from service.core.errors import InvalidBody, InvalidQuery, MethodNotAllowed, PreconditionFailed, UnfilteredWrite
+from service.core.settings import UnfilteredWrites
 from service.core.types import Action
 from service.crud.write import Outcome
-from service.query.plan import Bind, BindKind, DeletePlan, InsertPlan, UpdatePlan, WritePlan, all_of
+from service.query.plan import Bind, BindKind, DeletePlan, InsertPlan, OnConflict, UpdatePlan, WritePlan, all_of
 
 
 class TableWriteHandlers:
     """Writes of any number of rows, each write all or nothing."""
 
-    def __init__(self, tools: WriteTools) -> None:
+    def __init__(self, tools: WriteTools, items: ItemWriteHandlers) -> None:
         self._tools = tools
+        self._items = items
 
     async def insert(self, request: Request, resource: Resource) -> Answer:
         """Insert one row, or many. A single one is told by its `Location` and `ETag`."""
         write = WriteRequest.read(request, resource, self._tools)
-        if write.asked.where is not None:
+        if write.where is not None:
             raise InvalidQuery("An insert takes no filter.", hint="PATCH changes the rows that a filter selects.")
         self._tools.policy.rows(request.principal, resource, Action.CREATE)
-        body, rows = await read_rows(request, resource, self._tools.max_body_bytes)
-        if not rows:
+        _require(resource.abilities.can_insert, request)
+        query, preferences = write.query, write.preferences
+        payload = await read_payload(request, resource, query.columns, self._tools.settings.api_max_body_bytes)
+        if not payload.rows:
             return rows_answer(Outcome(b"[]", 0, None, None, False), write, 201)
-        if not rows[0]:
-            raise InvalidBody("The body names no column.")
-        plan = InsertPlan(resource, tuple(rows[0]), Bind(body, BindKind.JSON), write.written)
-        outcome = await self._tools.writer.run(plan, request.principal)
-        answer = rows_answer(outcome, write, 201)
-        if outcome.key is not None and outcome.version is not None:
+        plan = InsertPlan(
+            resource,
+            query.columns or tuple(payload.rows[0]),
+            Bind(payload.body, BindKind.JSON),
+            write.written,
+            on_conflict=preferences.resolution or OnConflict.FAIL,
+            conflict=query.on_conflict or (),
+            fills_missing=preferences.fills_missing and query.columns is not None,
+        )
+        outcome = await self._tools.writer.run(plan, request.principal, write.unit())
+        is_replaced = plan.on_conflict is OnConflict.REPLACE and outcome.rows and not outcome.is_new
+        answer = rows_answer(outcome, write, 200 if is_replaced else 201)
+        if outcome.key and outcome.version is not None:
             answer.add(b"location", item_url(request.prefix, resource, outcome.key))
             answer.add(b"etag", f'"{outcome.version}"')
         return answer
@@ -40,32 +52,52 @@ class TableWriteHandlers:
     async def update(self, request: Request, resource: Resource) -> Answer:
         """Make the same change to every row that the filter selects."""
         write = WriteRequest.read(request, resource, self._tools)
-        _refuse_unfiltered(write, "PATCH")
+        self._refuse_unfiltered(write, "PATCH")
         self._tools.policy.rows(request.principal, resource, Action.UPDATE)
-        body, row = await read_row(request, resource, self._tools.max_body_bytes)
-        if not row:
-            raise InvalidBody("The body names no column to change.")
-        where = all_of(write.asked.where, version_predicate(request, self._tools))
-        plan = UpdatePlan(resource, tuple(row), Bind(body, BindKind.JSON), where, write.written)
-        return await self._run(plan, request, write)
+        _require(resource.abilities.can_update, request)
+        payload = await read_payload(request, resource, write.query.columns, self._tools.settings.api_max_body_bytes)
+        if len(payload.rows) > 1:
+            raise InvalidBody("A PATCH makes one change: the body must be one JSON object.")
+        columns = write.query.columns or tuple(payload.rows[0] if payload.rows else ())
+        if not columns:
+            return rows_answer(Outcome(b"[]" if write.written.answer else None, 0, None, None, False), write, 200)
+        where = all_of(write.where, version_predicate(request, self._tools))
+        plan = UpdatePlan(resource, columns, Bind(payload.body, BindKind.JSON), where, write.written)
+        return await self._run(plan, request, write, has_range=True)
 
     async def delete(self, request: Request, resource: Resource) -> Answer:
         """Delete every row that the filter selects."""
         write = WriteRequest.read(request, resource, self._tools, default=Return.MINIMAL)
-        _refuse_unfiltered(write, "DELETE")
-        where = all_of(write.asked.where, version_predicate(request, self._tools))
+        self._refuse_unfiltered(write, "DELETE")
+        _require(resource.abilities.can_delete, request)
+        where = all_of(write.where, version_predicate(request, self._tools))
         return await self._run(DeletePlan(resource, where, write.written), request, write)
 
-    async def _run(self, plan: WritePlan, request: Request, write: WriteRequest) -> Answer:
-        outcome = await self._tools.writer.run(plan, request.principal)
+    async def upsert(self, request: Request, resource: Resource) -> Answer:
+        """Insert or replace the row whose key the filters name, as PostgREST's clients do."""
+        return await self._items.replace(request, resource, None)
+
+    async def _run(self, plan: WritePlan, request: Request, write: WriteRequest, *, has_range: bool = False) -> Answer:
+        outcome = await self._tools.writer.run(plan, request.principal, write.unit())
         if not outcome.rows and request.header(b"if-match") is not None:
             raise PreconditionFailed("No row that the filter selects is in the version that If-Match names.")
-        return rows_answer(outcome, write, 200)
+        return rows_answer(outcome, write, 200, has_range=has_range)
+
+    def _refuse_unfiltered(self, write: WriteRequest, method: str) -> None:
+        is_bounded = write.where is not None or write.preferences.max_affected is not None
+        if not is_bounded and self._tools.settings.api_unfiltered_writes is UnfilteredWrites.REFUSE:
+            raise UnfilteredWrite(
+                f"A {method} without a filter would touch every row.",
+                hint="Add a filter, or say how many rows it may touch: Prefer: max-affected=100.",
+            )
 
 
-def _refuse_unfiltered(write: WriteRequest, method: str) -> None:
-    if write.asked.where is None and write.preferences.max_affected is None:
-        raise UnfilteredWrite(
-            f"A {method} without a filter would touch every row.",
-            hint="Add a filter, or say how many rows it may touch: Prefer: max-affected=100.",
+def _require(is_able: bool, request: Request) -> None:
+    """Refuse what PostgreSQL cannot do with these rows, such as a write of a view that joins tables."""
+    if not is_able:
+        raise MethodNotAllowed(
+            f"PostgreSQL cannot {_VERBS[request.method]} rows of this view.", allow="GET, HEAD, OPTIONS"
         )
+
+
+_VERBS = {"POST": "insert", "PATCH": "update", "PUT": "replace", "DELETE": "delete"}

@@ -4,15 +4,19 @@ from dataclasses import dataclass
 
 from service.api.v1.conditional import ANY, entity_tag, strong_tags, versions_of
 from service.api.v1.exchange import Answer, Request, refuse_paging
+from service.api.v1.media import Accepted, Media, accepted
 from service.api.v1.preferences import Preferences, Return, parse_preferences
+from service.api.v1.window import content_range
 from service.auth.policy import Policy
 from service.catalog.resource import Resource
-from service.core.errors import InvalidQuery
+from service.core.errors import InvalidQuery, NotAcceptable
+from service.core.settings import ApiSettings
 from service.core.types import Action
 from service.crud.read import Reader
 from service.crud.write import Outcome, Writer
-from service.db.pool import TablePool
+from service.db.pool import Row, TablePool, Unit
 from service.query.parse.cache import QueryCache
+from service.query.parse.request import Query
 from service.query.plan import Bind, BindKind, HasVersion, Predicate, ReadPlan, Written
 
 
@@ -25,40 +29,72 @@ class WriteTools:
     reader: Reader
     writer: Writer
     queries: QueryCache
-    max_body_bytes: int
+    settings: ApiSettings
 
 
 @dataclass(frozen=True, slots=True)
 class WriteRequest:
     """A write as asked for: its filter and selection, its preferences, and what to do besides writing."""
 
-    asked: ReadPlan
+    query: Query
     preferences: Preferences
+    form: Accepted
     written: Written
 
     @classmethod
     def read(
-        cls, request: Request, resource: Resource, tools: WriteTools, *, default: Return = Return.REPRESENTATION
+        cls, request: Request, resource: Resource, tools: WriteTools, *, default: Return | None = None
     ) -> "WriteRequest":
-        """Read the query string and `Prefer`.
+        """Read the query string, `Prefer` and `Accept`.
 
         Raises:
             InvalidQuery: as `parse_query`, or for paging, which a write does not have.
+            NotAcceptable: rows cannot be answered in what is accepted.
         """
         refuse_paging(request, "A write")
-        asked = tools.queries.item(tools.policy.visible(request.principal), resource, request.query_string)
-        preferences = parse_preferences(request.header(b"prefer"))
+        settings = tools.settings
+        query = tools.queries.write(tools.policy.visible(request.principal), resource, request.query_string)
+        preferences = parse_preferences(request.header(b"prefer"), may_roll_back=settings.api_tx_override)
+        form = accepted(request.header(b"accept"))
+        if form.media not in (Media.JSON, Media.OBJECT, Media.CSV):
+            raise NotAcceptable(f"None of these media types are available: {form.media}")
         is_answered = _is_answered(
-            preferences.answer, default, tools.policy.may(request.principal, resource, Action.READ)
+            preferences.answer,
+            default or Return(settings.api_default_return),
+            tools.policy.may(request.principal, resource, Action.READ),
         )
         limit = preferences.max_affected
+        order = query.plan.order if any(name == "order" for name, _ in query.parameters) else ()
         written = Written(
             actor=Bind(request.principal.actor),
             request=Bind(request.request_id),
             max_affected=None if limit is None else Bind(str(limit)),
-            answer=ReadPlan(resource, asked.select) if is_answered else None,
+            answer=ReadPlan(resource, query.plan.select, order=order) if is_answered else None,
         )
-        return cls(asked, preferences, written)
+        return cls(query, preferences, form, written)
+
+    @property
+    def where(self) -> Predicate | None:
+        return self.query.plan.where
+
+    def unit(self) -> Unit | None:
+        """The transaction that the write needs, where one statement alone does not do."""
+        verify = _one_row if self.form.is_object else None
+        settings = {"timezone": self.preferences.timezone} if self.preferences.timezone else {}
+        keeps = self.preferences.keeps is not False
+        if keeps and not settings and verify is None:
+            return None
+        return Unit(settings=settings, keeps=keeps, verify=verify)
+
+
+def _one_row(row: Row) -> None:
+    """Raise where one object was asked for, and more rows were written or none."""
+    if row[1] != 1:
+        raise NotAcceptable(
+            "Cannot coerce the result to a single JSON object",
+            details=f"The result contains {row[1]} rows",
+            code="PGRST116",
+        )
 
 
 def _is_answered(preferred: Return | None, default: Return, may_read: bool) -> bool:
@@ -101,14 +137,20 @@ def row_answer(outcome: Outcome, write: WriteRequest, status: int) -> Answer:
     return _applied(answer, write)
 
 
-def rows_answer(outcome: Outcome, write: WriteRequest, status: int) -> Answer:
+def rows_answer(outcome: Outcome, write: WriteRequest, status: int, *, has_range: bool = False) -> Answer:
     """The answer to a write of many rows: an array, and how many were written."""
-    answer = Answer(201 if status == 201 else 204) if outcome.body is None else Answer(status, outcome.body)
-    answer.add(b"content-range", f"0-{outcome.rows - 1}/*" if outcome.rows else "*/*")
+    if outcome.body is None:
+        answer = Answer(201 if status == 201 else 204)
+    else:
+        body = outcome.body[1:-1] if write.form.is_object else outcome.body
+        answer = Answer(status, body, content_type=write.form.content_type)
+    total = outcome.rows if write.preferences.count is not None else None
+    answer.add(b"content-range", content_range(0, outcome.rows if has_range else 0, total))
     return _applied(answer, write)
 
 
 def _applied(answer: Answer, write: WriteRequest) -> Answer:
-    if applied := write.preferences.applied("return", "max-affected"):
+    known = ("return", "max-affected", "resolution", "missing", "count", "tx", "timezone")
+    if applied := write.preferences.applied(*known):
         answer.add(b"preference-applied", applied)
     return answer

@@ -1,20 +1,22 @@
 """Predicates and order to SQL conditions."""
 
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import ARRAY, ColumnElement, FromClause, Text, and_, false, not_, or_, true
-from sqlalchemy.types import UserDefinedType
+from sqlalchemy import ARRAY, ColumnElement, Text, and_, false, not_, or_, true
 
-from service.catalog.resource import Resource
+from service.catalog.sql_type import SqlType
+from service.query.compile.columns import Columns, function, system_column
 from service.query.compile.statement import Parameters
 from service.query.plan import (
     AfterKey,
+    Aggregated,
     And,
     Bind,
     ColumnRef,
     Comparison,
+    HasEmbedded,
     HasVersion,
     IsValue,
     Not,
@@ -22,6 +24,7 @@ from service.query.plan import (
     Or,
     OrderTerm,
     Predicate,
+    Quantifier,
 )
 
 _SYMBOLS: Mapping[Operator, str] = {
@@ -35,37 +38,35 @@ _SYMBOLS: Mapping[Operator, str] = {
     Operator.ILIKE: "ILIKE",
     Operator.MATCH: "~",
     Operator.IMATCH: "~*",
+    Operator.IS_DISTINCT: "IS DISTINCT FROM",
+    Operator.CONTAINS: "@>",
+    Operator.CONTAINED: "<@",
+    Operator.OVERLAPS: "&&",
+    Operator.LEFT_OF: "<<",
+    Operator.RIGHT_OF: ">>",
+    Operator.NOT_RIGHT: "&<",
+    Operator.NOT_LEFT: "&>",
+    Operator.ADJACENT: "-|-",
 }
 _ON_TEXT = frozenset({Operator.LIKE, Operator.ILIKE, Operator.MATCH, Operator.IMATCH})
+_SEARCHES: Mapping[Operator, str] = {
+    Operator.FTS: "to_tsquery",
+    Operator.PLFTS: "plainto_tsquery",
+    Operator.PHFTS: "phraseto_tsquery",
+    Operator.WFTS: "websearch_to_tsquery",
+}
 
-
-class SqlType(UserDefinedType[Any]):
-    """A PostgreSQL type by its name, as the catalog or the list of allowed casts writes it."""
-
-    cache_ok = True
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def get_col_spec(self, **_: object) -> str:
-        return self.name
+# Whether the row has related rows, of what the plan embeds under an alias.
+Presence = Callable[[str], ColumnElement[bool]]
 
 
 class Conditions:
-    """Compiles predicates over one table under the name that it has in the statement."""
+    """Compiles predicates over the rows of one table."""
 
-    def __init__(self, resource: Resource, source: FromClause, parameters: Parameters) -> None:
-        self._resource = resource
-        self._source = source
+    def __init__(self, columns: Columns, parameters: Parameters, presence: Presence | None = None) -> None:
+        self.columns = columns
         self._parameters = parameters
-
-    def column(self, reference: ColumnRef) -> ColumnElement[Any]:
-        column: ColumnElement[Any] = self._source.c[reference.name]
-        return sa.cast(column, SqlType(reference.cast)) if reference.cast else column
-
-    def version(self) -> ColumnElement[str]:
-        """The row version, as text."""
-        return sa.cast(_system_column(self._source, "xmin"), Text)
+        self._presence = presence
 
     def where(self, predicate: Predicate) -> ColumnElement[bool]:
         match predicate:
@@ -77,31 +78,72 @@ class Conditions:
                 return and_(true(), *map(self.where, terms))
             case Or(terms=terms):
                 return or_(false(), *map(self.where, terms))
+            case HasEmbedded(alias=alias):
+                assert self._presence is not None
+                return self._presence(alias)
             case HasVersion(versions=versions):
-                wanted = sa.cast(self._parameters[versions], ARRAY(SqlType("xid")))
-                return _system_column(self._source, "xmin") == sa.any_(wanted)
+                return self._is_version(versions)
+
+    def _is_version(self, versions: Bind) -> ColumnElement[bool]:
+        if not self.columns.resource.abilities.has_version:
+            return self.columns.version() == sa.any_(sa.cast(self._parameters[versions], ARRAY(Text)))
+        wanted = sa.cast(self._parameters[versions], ARRAY(SqlType("xid")))
+        return system_column(self.columns.source, "xmin") == sa.any_(wanted)
 
     def _comparison(self, comparison: Comparison) -> ColumnElement[bool]:
-        left = self.column(comparison.column)
+        left = self.columns.value(comparison.column)
         if comparison.constant is not None:
             return _is(left, comparison.constant)
         assert comparison.operand is not None
+        if comparison.operator in _SEARCHES:
+            return self._search(comparison, left)
         if comparison.operator is Operator.IN:
-            return left == sa.any_(sa.cast(self._parameters[comparison.operand], ARRAY(self._type(comparison.column))))
+            return self._in(comparison.column, left, comparison.operand)
+        if comparison.quantifier is not None:
+            return self._quantified(comparison, left, comparison.operand)
         if comparison.operator in _ON_TEXT:
             right: ColumnElement[Any] = self._parameters[comparison.operand]
         else:
             right = self._value(comparison.column, comparison.operand)
         return left.bool_op(_SYMBOLS[comparison.operator])(right)
 
-    def _value(self, reference: ColumnRef, bind: Bind) -> ColumnElement[Any]:
-        return sa.cast(self._parameters[bind], self._type(reference))
+    def _in(self, reference: ColumnRef | Aggregated, left: ColumnElement[Any], operand: Bind) -> ColumnElement[bool]:
+        kind = self.columns.type_of(reference)
+        if not kind.name.endswith("[]"):
+            return left == sa.any_(sa.cast(self._parameters[operand], ARRAY(kind)))
+        # An array of arrays is one array of more dimensions: each is read by itself.
+        texts = sa.func.unnest(self._parameters[operand]).column_valued("x")
+        return left.in_(sa.select(sa.cast(texts, kind)))
 
-    def _type(self, reference: ColumnRef) -> SqlType:
-        return SqlType(reference.cast or self._resource.columns[reference.name].sql_type)
+    def _quantified(self, comparison: Comparison, left: ColumnElement[Any], operand: Bind) -> ColumnElement[bool]:
+        kind = SqlType("text") if comparison.operator in _ON_TEXT else self.columns.type_of(comparison.column)
+        values = sa.cast(self._parameters[operand], ARRAY(kind))
+        some = sa.any_(values) if comparison.quantifier is Quantifier.ANY else sa.all_(values)
+        return left.bool_op(_SYMBOLS[comparison.operator])(some)
 
-    def order(self, term: OrderTerm) -> ColumnElement[Any]:
-        column = self.column(term.column)
+    def _search(self, comparison: Comparison, left: ColumnElement[Any]) -> ColumnElement[bool]:
+        assert comparison.operand is not None
+        words = [] if comparison.configuration is None else [self._configuration(comparison.configuration)]
+        query = getattr(sa.func, _SEARCHES[comparison.operator])(*words, self._parameters[comparison.operand])
+        if self.columns.type_of(comparison.column).name != "tsvector":
+            again = [] if comparison.configuration is None else [self._configuration(comparison.configuration)]
+            left = sa.func.to_tsvector(*again, left)
+        return left.bool_op("@@")(query)
+
+    def _configuration(self, bind: Bind) -> ColumnElement[Any]:
+        return sa.cast(self._parameters[bind], SqlType("regconfig"))
+
+    def _value(self, reference: ColumnRef | Aggregated, bind: Bind) -> ColumnElement[Any]:
+        text = self._parameters[bind]
+        if isinstance(reference, ColumnRef) and not reference.path and not reference.cast:
+            representation = self.columns.described(reference).representation
+            if representation is not None and representation.from_text is not None:
+                return function(representation.from_text)(text)  # type: ignore[no-any-return]
+        return sa.cast(text, self.columns.type_of(reference))
+
+    def order(self, term: OrderTerm, column: ColumnElement[Any] | None = None) -> ColumnElement[Any]:
+        """The order of a term, whose expression is given where it belongs to what is embedded."""
+        column = self.columns.value(term.column) if column is None else column
         column = column.desc() if term.is_descending else column.asc()
         if term.nulls_first is None:
             return column
@@ -114,7 +156,7 @@ class Conditions:
         (PostgreSQL manual, chapter 9.25); else column by column: equal so far, and then further on.
         """
         if self._is_uniform(order):
-            here = sa.tuple_(*(self.column(term.column) for term in order))
+            here = sa.tuple_(*(self.columns.value(term.column) for term in order))
             there = sa.tuple_(
                 *(self._value(term.column, bind) for term, bind in zip(order, key.values, strict=True) if bind)
             )
@@ -126,22 +168,22 @@ class Conditions:
         return or_(*steps)
 
     def _is_uniform(self, order: tuple[OrderTerm, ...]) -> bool:
-        return len({term.is_descending for term in order}) == 1 and not any(
-            self._resource.columns[term.column.name].is_nullable for term in order
-        )
+        return len({term.is_descending for term in order}) == 1 and not any(map(self._may_be_null, order))
+
+    def _may_be_null(self, term: OrderTerm) -> bool:
+        return isinstance(term.column, Aggregated) or self.columns.described(term.column).is_nullable
 
     def _same(self, term: OrderTerm, bind: Bind | None) -> ColumnElement[bool]:
-        column = self.column(term.column)
+        column = self.columns.value(term.column)
         return column.is_(None) if bind is None else column == self._value(term.column, bind)
 
     def _further(self, term: OrderTerm, bind: Bind | None) -> ColumnElement[bool]:
-        column = self.column(term.column)
+        column = self.columns.value(term.column)
         if bind is None:
             return column.is_not(None) if term.puts_nulls_first else false()
         value = self._value(term.column, bind)
         beyond = column < value if term.is_descending else column > value
-        is_nullable = self._resource.columns[term.column.name].is_nullable
-        return or_(beyond, column.is_(None)) if is_nullable and not term.puts_nulls_first else beyond
+        return or_(beyond, column.is_(None)) if self._may_be_null(term) and not term.puts_nulls_first else beyond
 
 
 def _is(left: ColumnElement[Any], constant: IsValue) -> ColumnElement[bool]:
@@ -156,11 +198,6 @@ def _is(left: ColumnElement[Any], constant: IsValue) -> ColumnElement[bool]:
             return left.is_(false())
         case IsValue.UNKNOWN:
             return left.bool_op("IS")(sa.literal_column("UNKNOWN"))
-
-
-def _system_column(source: FromClause, name: str) -> ColumnElement[Any]:
-    """A column that every row has and no table lists (PostgreSQL manual, chapter 5.6)."""
-    return source.c[name] if name in source.c else sa.literal_column(f"{cast('sa.Alias', source).name}.{name}")
 
 
 def or_refuse(condition: ColumnElement[bool], state: str, reason: str) -> ColumnElement[bool]:

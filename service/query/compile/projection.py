@@ -1,37 +1,82 @@
 """Rows of a plan as records: one lateral record a row, with embedded tables joined in laterally.
 
     from flights t0
-    left join lateral (select … from airlines t1 where t1.carrier = t0.carrier) e1 on true
-    cross join lateral (select t0.id, e1 as airline) r0
+    left join lateral (select r1 as r from airlines t1 … where t1.carrier = t0.carrier) e1 on true
+    cross join lateral (select t0.id, e1.r as airline) r0
 
 PostgreSQL renders the record `r0` as JSON. Rows are never joined twice, so nothing needs to be made distinct.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import ColumnElement, FromClause, Select, Text, and_, true
+from sqlalchemy import ColumnElement, FromClause, Select, Text, true
 
+from service.catalog.sql_type import SqlType
 from service.core.states import EMBED_LIMIT
-from service.query.compile.predicate import Conditions, SqlType, or_refuse
+from service.query.compile.columns import Columns, aggregated
+from service.query.compile.joined import is_joined, related_source
+from service.query.compile.predicate import Conditions, or_refuse
 from service.query.compile.statement import Parameters
-from service.query.plan import VERSION_COLUMN, AllColumns, Bind, Embedded, ReadPlan, Selected
+from service.query.plan import (
+    VERSION_COLUMN,
+    Aggregated,
+    AllColumns,
+    Bind,
+    ColumnRef,
+    Embedded,
+    OrderTerm,
+    ReadPlan,
+    Selected,
+)
 
 EMPTY_ARRAY: ColumnElement[Any] = sa.literal_column("'[]'::json")
 _TOO_MANY = "One row embeds more rows than the service allows."
+_ONE: ColumnElement[Any] = sa.literal_column("1")
 
 
 @dataclass(frozen=True, slots=True)
+class _Shown:
+    """One member of a record. An aggregate is taken over the values of a group: of this level, or of the one that
+    this one is spread into.
+    """
+
+    name: str
+    value: ColumnElement[Any]
+    aggregate: Aggregated | None = None
+
+    def of_group(self) -> ColumnElement[Any]:
+        value = self.value if self.aggregate is None else aggregated(self.aggregate, self.value)
+        return value.label(self.name)
+
+
+@dataclass(slots=True)
 class Rows:
-    """What to select from, the record of each row, and the conditions over the table."""
+    """What to select from, what of each row, and the conditions over the table.
+
+    `related` are columns of what is embedded, for the order of the rows, by alias and column.
+    """
 
     source: FromClause
-    table: FromClause
-    record: ColumnElement[Any]
     conditions: Conditions
+    number: int
+    shown: list[_Shown] = field(default_factory=list)
+    related: dict[tuple[str, str], ColumnElement[Any]] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> Columns:
+        return self.conditions.columns
+
+    @property
+    def table(self) -> FromClause:
+        return self.columns.source
+
+    @property
+    def is_grouped(self) -> bool:
+        return any(item.aggregate is not None for item in self.shown)
 
 
 class Projector:
@@ -45,81 +90,171 @@ class Projector:
         """The rows of the plan's table, or of `table` where that stands for it."""
         number = next(self._numbers)
         table = plan.resource.table.alias(f"t{number}") if table is None else table
-        conditions = Conditions(plan.resource, table, self._parameters)
-        source: FromClause = table
-        columns: list[ColumnElement[Any]] = []
+        rows = Rows(table, self._conditions(plan, table), number)
         for item in plan.select:
-            match item:
-                case AllColumns():
-                    columns += [table.c[name].label(name) for name in plan.resource.columns]
-                case Selected():
-                    columns.append(self._selected(item, conditions).label(item.alias))
-                case Embedded():
-                    lateral, value = self._embedded(item, table)
-                    source = source.outerjoin(lateral, true())
-                    columns.append(value.label(item.alias))
-        record = sa.select(*columns).correlate(*_parts(source)).lateral(f"r{number}")
-        return Rows(source.join(record, true()), table, record.table_valued(), conditions)
+            if isinstance(item, Embedded):
+                self._embed(item, plan, rows)
+            else:
+                rows.shown += self._own(item, rows.columns)
+        return rows
 
-    def condition(self, plan: ReadPlan, rows: Rows) -> list[ColumnElement[bool]]:
-        """What a row must meet: the plan's filter, and the presence of what is embedded with `!inner`."""
-        own = [rows.conditions.where(plan.where)] if plan.where is not None else []
-        return own + [self._is_present(item, rows.table) for item in plan.embeds if item.is_inner]
+    def records(self, plan: ReadPlan, rows: Rows, *more: ColumnElement[Any]) -> Select[Any]:
+        """The rows, filtered, ordered and cut: each as a record `r`, and what else is asked of ungrouped ones."""
+        if rows.is_grouped:
+            groups = self.cut(plan, rows, self._grouped(plan, rows)).subquery(f"g{rows.number}")
+            return sa.select(groups.table_valued().label("r"))
+        members = (item.value.label(item.name) for item in rows.shown)
+        record = sa.select(*members).correlate(*_parts(rows.source)).lateral(f"r{rows.number}")
+        query = sa.select(record.table_valued().label("r"), *more).select_from(rows.source.join(record, true()))
+        return self.cut(plan, rows, query)
 
-    def query(self, plan: ReadPlan, rows: Rows, *columns: ColumnElement[Any]) -> Select[Any]:
-        """Those columns of the plan's rows, filtered, ordered and cut."""
-        query = sa.select(*columns).select_from(rows.source).where(*self.condition(plan, rows))
+    def counted(self, plan: ReadPlan, table: FromClause | None = None) -> Select[Any]:
+        """The rows that the plan selects, on whichever page: something to count."""
+        rows = self.rows(plan, table)
+        if rows.is_grouped:
+            return self._grouped(plan, rows).where(*self._met(plan, rows.conditions))
+        return sa.select(_ONE.label("one")).select_from(rows.table).where(*self._met(plan, rows.conditions))
+
+    def cut(self, plan: ReadPlan, rows: Rows, query: Select[Any]) -> Select[Any]:
+        """The query, filtered, ordered and cut as the plan says."""
+        query = query.where(*self._met(plan, rows.conditions))
         if plan.after is not None:
             query = query.where(rows.conditions.after(plan.after, plan.order))
-        query = query.order_by(*map(rows.conditions.order, plan.order))
+        query = query.order_by(*(self._order(term, rows) for term in plan.order))
         if plan.limit is not None:
-            query = query.limit(self._bigint(plan.limit))
+            query = query.limit(self.bigint(plan.limit))
         if plan.offset is not None:
-            query = query.offset(self._bigint(plan.offset))
+            query = query.offset(self.bigint(plan.offset))
         return query
 
-    def _selected(self, item: Selected, conditions: Conditions) -> ColumnElement[Any]:
-        if item.column.name != VERSION_COLUMN:
-            return conditions.column(item.column)
-        quote = sa.literal_column("'\"'", Text)
-        return quote + self._parameters.epoch() + sa.literal_column("'.'", Text) + conditions.version() + quote
-
-    def _embedded(self, item: Embedded, parent: FromClause) -> tuple[Any, ColumnElement[Any]]:
-        rows = self.rows(item.plan)
-        query = self.query(item.plan, rows, rows.record.label("r")).where(_joined(item, rows.table, parent))
-        if item.at_most is not None:
-            query = query.limit(self._bigint(item.at_most) + sa.literal_column("1"))
-        number = next(self._numbers)
-        if item.relation.is_many:
-            inner = query.correlate(parent).subquery(f"p{number}")
-            lateral = sa.select(self._array(item, inner).label("v")).lateral(f"e{number}")
-        else:
-            # At most one row belongs; without a key there that says so, one is taken.
-            is_unique = {there for _, there in item.relation.pairs} >= set(item.plan.resource.key)
-            lateral = (
-                (query if is_unique else query.limit(sa.literal_column("1"))).correlate(parent).lateral(f"e{number}")
-            )
-        return lateral, lateral.c[0]
-
-    def _array(self, item: Embedded, inner: sa.Subquery) -> ColumnElement[Any]:
-        array = sa.func.coalesce(sa.func.json_agg(inner.c.r), EMPTY_ARRAY)
-        if item.at_most is None:
-            return array
-        is_allowed = or_refuse(sa.func.count() <= self._bigint(item.at_most), EMBED_LIMIT, _TOO_MANY)
-        return sa.case((is_allowed, array))
-
-    def _bigint(self, bind: Bind) -> ColumnElement[int]:
+    def bigint(self, bind: Bind) -> ColumnElement[int]:
         return sa.cast(self._parameters[bind], SqlType("bigint"))
 
-    def _is_present(self, item: Embedded, parent: FromClause) -> ColumnElement[bool]:
-        rows = self.rows(item.plan)
-        query: Select[Any] = sa.select(sa.literal_column("1")).select_from(rows.table)
-        query = query.where(_joined(item, rows.table, parent), *self.condition(item.plan, rows))
-        return sa.exists(query.correlate(parent))
+    def _conditions(self, plan: ReadPlan, table: FromClause) -> Conditions:
+        columns = Columns(plan.resource, table, self._parameters)
+        embeds = {item.alias: item for item in plan.embeds}
+        return Conditions(columns, self._parameters, lambda alias: self._is_present(embeds[alias], columns))
+
+    def _met(self, plan: ReadPlan, conditions: Conditions) -> list[ColumnElement[bool]]:
+        """What a row must meet: the plan's filter, and the presence of what is embedded with `!inner`."""
+        own = [conditions.where(plan.where)] if plan.where is not None else []
+        return own + [self._is_present(item, conditions.columns) for item in plan.embeds if item.is_inner]
+
+    def _grouped(self, plan: ReadPlan, rows: Rows) -> Select[Any]:
+        places = [place for place, item in enumerate(rows.shown, start=1) if item.aggregate is None]
+        query = sa.select(*(item.of_group() for item in rows.shown)).select_from(rows.source)
+        query = query.group_by(*(sa.literal_column(str(place)) for place in places))
+        return query if plan.having is None else query.having(rows.conditions.where(plan.having))
+
+    def _order(self, term: OrderTerm, rows: Rows) -> ColumnElement[Any]:
+        if term.embedded is None:
+            return rows.conditions.order(term)
+        assert isinstance(term.column, ColumnRef)
+        return rows.conditions.order(term, rows.related[term.embedded, term.column.name])
+
+    def _own(self, item: AllColumns | Selected, columns: Columns) -> list[_Shown]:
+        match item:
+            case AllColumns():
+                described = columns.resource.columns.values()
+                return [_Shown(one.name, columns.rendered(one, columns.source.c[one.name])) for one in described]
+            case Selected(column=Aggregated(column=None) as aggregate):
+                return [_Shown(item.alias, _ONE, aggregate)]
+            case Selected(column=Aggregated(column=ColumnRef() as reference) as aggregate):
+                return [_Shown(item.alias, columns.value(reference), aggregate)]
+            case Selected(column=ColumnRef(name=name)) if name == VERSION_COLUMN:
+                return [_Shown(item.alias, self._tag(columns))]
+        return [_Shown(item.alias, columns.shown(item.column))]
+
+    def _tag(self, columns: Columns) -> ColumnElement[str]:
+        quote = sa.literal_column("'\"'", Text)
+        return quote + self._parameters.epoch() + sa.literal_column("'.'", Text) + columns.version() + quote
+
+    def _embed(self, item: Embedded, plan: ReadPlan, outer: Rows) -> None:
+        ordered = [term.column for term in plan.order if term.embedded == item.alias]
+        if not item.plan.select and not ordered:
+            return  # embedded for its conditions alone
+        number = next(self._numbers)
+        inner = self.rows(item.plan, related_source(item.relation, item.plan.resource, outer.columns, number))
+        if item.is_spread:
+            self._spread(item, inner, outer)
+            return
+        keys = [inner.columns.value(column).label(f"o{place}") for place, column in enumerate(ordered)]
+        lateral = self._lateral(item, inner, outer, keys)
+        outer.source = outer.source.outerjoin(lateral, true())
+        for place, column in enumerate(ordered):
+            assert isinstance(column, ColumnRef)
+            outer.related[item.alias, column.name] = lateral.c[f"o{place}"]
+        if item.plan.select:
+            value = lateral.c["r"]
+            is_grouped = any(isinstance(one, Selected) and isinstance(one.column, Aggregated) for one in plan.select)
+            outer.shown.append(_Shown(item.alias, sa.func.to_jsonb(value) if is_grouped else value))
+
+    def _lateral(self, item: Embedded, inner: Rows, outer: Rows, keys: Sequence[ColumnElement[Any]]) -> Any:
+        """Related rows as one value `r`, an array or a record, and beside it what the outer rows are ordered by."""
+        joined = is_joined(item.relation, inner.table, outer.columns, inner.number)
+        query = self._related(item, inner, joined, keys).correlate(outer.table)
+        if not item.relation.is_many:
+            return query.lateral(f"e{inner.number}")
+        page = query.subquery(f"p{inner.number}")
+        return sa.select(self._array(item, page).label("r")).lateral(f"e{inner.number}")
+
+    def _related(
+        self, item: Embedded, inner: Rows, joined: ColumnElement[bool], keys: Sequence[ColumnElement[Any]]
+    ) -> Select[Any]:
+        plan = item.plan
+        if inner.is_grouped:
+            groups = self.cut(plan, inner, self._grouped(plan, inner).where(joined)).subquery(f"g{inner.number}")
+            return self._bounded(item, sa.select(groups.table_valued().label("r")))
+        return self._bounded(item, self.records(plan, inner, *keys).where(joined))
+
+    def _spread(self, item: Embedded, inner: Rows, outer: Rows) -> None:
+        """Related rows as columns: values where one row belongs, arrays of values where many do."""
+        joined = is_joined(item.relation, inner.table, outer.columns, inner.number)
+        is_of_groups = inner.is_grouped and item.relation.is_many
+        if is_of_groups:
+            query = self._grouped(item.plan, inner)
+        else:
+            query = sa.select(*(one.value.label(one.name) for one in inner.shown)).select_from(inner.source)
+        query = self._bounded(item, self.cut(item.plan, inner, query).where(joined)).correlate(outer.table)
+        if item.relation.is_many:
+            page = query.subquery(f"p{inner.number}")
+            arrays = (
+                sa.func.coalesce(sa.func.json_agg(page.c[one.name]), EMPTY_ARRAY).label(one.name) for one in inner.shown
+            )
+            query = sa.select(*arrays)
+        lateral = query.lateral(f"e{inner.number}")
+        outer.source = outer.source.outerjoin(lateral, true())
+        outer.shown += [
+            _Shown(one.name, lateral.c[one.name], None if is_of_groups else one.aggregate) for one in inner.shown
+        ]
+
+    def _bounded(self, item: Embedded, query: Select[Any]) -> Select[Any]:
+        """One row where one belongs and no key says so; one more than is allowed, to see that there are too many."""
+        if not item.relation.is_many:
+            return query if _is_unique(item) else query.limit(_ONE)
+        return query if item.at_most is None else query.limit(self.bigint(item.at_most) + _ONE)
+
+    def _array(self, item: Embedded, page: sa.Subquery) -> ColumnElement[Any]:
+        array = sa.func.coalesce(sa.func.json_agg(page.c.r), EMPTY_ARRAY)
+        if item.at_most is None:
+            return array
+        is_allowed = or_refuse(sa.func.count() <= self.bigint(item.at_most), EMBED_LIMIT, _TOO_MANY)
+        return sa.case((is_allowed, array))
+
+    def _is_present(self, item: Embedded, outer: Columns) -> ColumnElement[bool]:
+        number = next(self._numbers)
+        table = related_source(item.relation, item.plan.resource, outer, number)
+        query: Select[Any] = sa.select(_ONE).select_from(table)
+        query = query.where(
+            is_joined(item.relation, table, outer, number), *self._met(item.plan, self._conditions(item.plan, table))
+        )
+        return sa.exists(query.correlate(outer.source))
 
 
-def _joined(item: Embedded, table: FromClause, parent: FromClause) -> ColumnElement[bool]:
-    return and_(*(table.c[there] == parent.c[here] for here, there in item.relation.pairs))
+def _is_unique(item: Embedded) -> bool:
+    """Whether at most one row belongs, by the key of the table."""
+    key = item.plan.resource.key
+    return bool(key) and {there for _, there in item.relation.pairs} >= set(key)
 
 
 def _parts(source: FromClause) -> list[FromClause]:

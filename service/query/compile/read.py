@@ -1,46 +1,104 @@
 """Read plans to statements."""
 
+from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import ColumnElement, Select, Subquery, Text
+from sqlalchemy import ColumnElement, FromClause, Select, Subquery, Text
 
 from service.query.compile.projection import EMPTY_ARRAY, Projector
 from service.query.compile.statement import Parameters, Statement, finish
-from service.query.plan import ReadPlan
+from service.query.plan import Count, ReadPlan
+
+# A subquery of records `r` to the whole body.
+Rendering = Callable[[Subquery], ColumnElement[Any]]
+
+
+def as_array(page: Subquery) -> ColumnElement[Any]:
+    return sa.func.coalesce(sa.func.json_agg(page.c.r), EMPTY_ARRAY)
+
+
+def as_stripped_array(page: Subquery) -> ColumnElement[Any]:
+    """Without the members that are null."""
+    return sa.func.coalesce(sa.func.json_strip_nulls(sa.func.json_agg(page.c.r)), EMPTY_ARRAY)
+
+
+def as_csv(page: Subquery) -> ColumnElement[Any]:
+    """Lines as PostgreSQL writes a row, without its parentheses. The names of the columns are not among them."""
+    text = sa.cast(page.c.r, Text)
+    line = sa.func.substr(text, sa.literal_column("2"), sa.func.length(text) - sa.literal_column("2"))
+    lines = sa.func.string_agg(line, sa.literal_column("E'\\n'"))
+    return sa.func.coalesce(lines, sa.literal_column("''"))
+
+
+def as_features(page: Subquery) -> ColumnElement[Any]:
+    """GeoJSON (RFC 7946), by PostGIS."""
+    features = sa.func.coalesce(sa.func.json_agg(sa.cast(sa.func.ST_AsGeoJSON(page.c.r), sa.JSON)), EMPTY_ARRAY)
+    names: list[ColumnElement[str]] = [
+        sa.literal_column(text, Text) for text in ("'type'", "'FeatureCollection'", "'features'")
+    ]
+    return sa.func.json_build_object(*names, features)
 
 
 def compile_item(plan: ReadPlan) -> Statement:
     """One row: its JSON, and its version as text. No row where nothing matches."""
     projector = Projector(Parameters(plan))
     rows = projector.rows(plan)
-    query = projector.query(plan, rows, sa.func.row_to_json(rows.record), rows.conditions.version())
-    return finish(query.limit(sa.literal_column("1")))
+    found = projector.records(plan, rows, rows.columns.version().label("version")).limit(sa.literal_column("1"))
+    page = found.subquery("p")
+    return finish(sa.select(sa.func.row_to_json(page.c.r), page.c.version))
 
 
 def compile_list(plan: ReadPlan) -> Statement:
     """One row: a JSON array, how many are in it, the sort values of the last one as JSON, and the count or NULL."""
+    return _compile(plan, as_array)
+
+
+def compile_stripped(plan: ReadPlan) -> Statement:
+    return _compile(plan, as_stripped_array)
+
+
+def compile_csv(plan: ReadPlan) -> Statement:
+    return _compile(plan, as_csv)
+
+
+def compile_features(plan: ReadPlan) -> Statement:
+    return _compile(plan, as_features)
+
+
+def compile_count(plan: ReadPlan) -> Statement:
+    """The rows to be counted, for the planner to estimate."""
+    return finish(Projector(Parameters(plan)).counted(plan))
+
+
+def _compile(plan: ReadPlan, render: Rendering) -> Statement:
     projector = Projector(Parameters(plan))
-    rows = projector.rows(plan)
-    keys = [rows.conditions.column(term.column).label(f"k{number}") for number, term in enumerate(plan.order)]
-    page = projector.query(plan, rows, rows.record.label("r"), *keys).subquery("p")
-    return finish(
-        sa.select(
-            sa.func.coalesce(sa.func.json_agg(page.c.r), EMPTY_ARRAY),
-            sa.func.count(),
-            _last_key(page) if plan.limit is not None and keys else sa.null(),
-            _count(plan, projector).scalar_subquery() if plan.wants_count else sa.null(),
-        )
-    )
+    return finish(page_of(plan, projector, None, render))
 
 
-def _last_key(page: Subquery) -> ColumnElement[Any]:
+def page_of(plan: ReadPlan, projector: Projector, source: FromClause | None, render: Rendering) -> Select[Any]:
+    """The page of a plan, from its own table or another source, as one row."""
+    rows = projector.rows(plan, source)
+    keys = [
+        rows.columns.value(term.column).label(f"k{number}")
+        for number, term in enumerate(plan.order if plan.has_keyset else ())
+    ]
+    page = projector.records(plan, rows, *keys).subquery("p")
+    total = _total(plan, projector, source)
+    return sa.select(render(page), sa.func.count(), _last_key(page, len(keys)) if keys else sa.null(), total)
+
+
+def _total(plan: ReadPlan, projector: Projector, source: FromClause | None) -> ColumnElement[Any]:
+    if plan.count is not Count.EXACT:
+        return sa.null()
+    counted = projector.counted(plan, source).subquery("c")
+    return sa.select(sa.func.count()).select_from(counted).scalar_subquery()
+
+
+def _last_key(page: Subquery, keys: int) -> ColumnElement[Any]:
     """The sort values of the last row as text, taken from arrays: cheaper than a value made for every row."""
-    keys = [column for column in page.c if column.name != "r"]
-    last = (sa.type_coerce(sa.func.array_agg(key), sa.ARRAY(Text))[sa.func.count()] for key in keys)
+    last = (
+        sa.type_coerce(sa.func.array_agg(page.c[f"k{number}"]), sa.ARRAY(Text))[sa.func.count()]
+        for number in range(keys)
+    )
     return sa.func.json_build_array(*(sa.cast(value, Text) for value in last))
-
-
-def _count(plan: ReadPlan, projector: Projector) -> Select[Any]:
-    rows = projector.rows(plan)
-    return sa.select(sa.func.count()).select_from(rows.table).where(*projector.condition(plan, rows))

@@ -14,10 +14,14 @@ import sqlalchemy as sa
 from sqlalchemy import CTE, Alias, ColumnElement, FromClause, Subquery, Text, true
 from sqlalchemy.dialects import postgresql
 
-from service.catalog.resource import Resource
+from service.catalog.resource import Column, Resource
+from service.catalog.sql_type import SqlType
+from service.core.errors import InvalidBody
 from service.core.states import MAX_AFFECTED, ROW_POLICY
-from service.query.compile.predicate import Conditions, SqlType, or_refuse
-from service.query.compile.projection import EMPTY_ARRAY, Projector
+from service.query.compile.columns import Columns, function, quoted_text
+from service.query.compile.predicate import Conditions, or_refuse
+from service.query.compile.projection import Projector
+from service.query.compile.read import as_array
 from service.query.compile.statement import Parameters, Statement, finish
 from service.query.plan import (
     Bind,
@@ -39,11 +43,11 @@ def compile_write(plan: WritePlan) -> Statement:
     """
     parameters = Parameters(plan)
     written = _written(plan, parameters)
-    conditions = Conditions(plan.resource, written, parameters)
+    conditions = Conditions(Columns(plan.resource, written, parameters), parameters)
     query = sa.select(
         _answer(plan.written.answer, written, parameters),
         _affected(plan.written, parameters),
-        sa.func.min(sa.cast(written.c.xmin, Text)),
+        sa.func.min(conditions.columns.version()),
         sa.func.json_build_array(*(sa.func.min(sa.cast(written.c[name], Text)) for name in plan.resource.key)),
         sa.func.bool_or(written.c.is_new),
     ).select_from(written)
@@ -71,34 +75,105 @@ def _context(written: Written, parameters: Parameters) -> CTE:
     return sa.select(actor, setting("request", written.request).label("request")).cte("ctx")
 
 
-def _body(resource: Resource, columns: tuple[str, ...], body: Bind, context: CTE, parameters: Parameters) -> Subquery:
+def _body(plan: InsertPlan | UpdatePlan, context: CTE, parameters: Parameters) -> Subquery:
     """The rows of the body, typed as the table's columns are, behind the caller's identity."""
-    typed = [sa.column(name, SqlType(resource.columns[name].sql_type)) for name in columns]
-    records = sa.func.json_to_recordset(parameters[body]).table_valued(*typed, name="j").render_derived(with_types=True)
-    return sa.select(*(records.c[name] for name in columns)).select_from(context.join(records, true())).subquery("b")
+    columns = [plan.resource.columns[name] for name in plan.columns]
+    if not columns:
+        return _of_defaults(plan, context, parameters)
+    typed = [sa.column(column.name, _input_type(column)) for column in columns]
+    if isinstance(plan, InsertPlan) and plan.fills_missing:
+        return _filled(columns, typed, plan.body, context, parameters)
+    records = sa.func.json_to_recordset(parameters[plan.body]).table_valued(*typed, name="j")
+    records = records.render_derived(with_types=True)
+    values = (_from_json(column, records.c[column.name]).label(column.name) for column in columns)
+    return sa.select(*values).select_from(context.join(records, true())).subquery("b")
+
+
+def _of_defaults(plan: InsertPlan | UpdatePlan, context: CTE, parameters: Parameters) -> Subquery:
+    """As many rows as the body has, with one column named, since a list of columns must not be empty."""
+    column = _named_for_default(plan.resource)
+    elements = sa.func.json_array_elements(parameters[plan.body]).table_valued(sa.column("value", sa.JSON), name="e")
+    source = context.join(elements.render_derived(), true())
+    return sa.select(_default(column).label(column.name)).select_from(source).subquery("b")
+
+
+def _named_for_default(resource: Resource) -> Column:
+    """A column whose default can be written down: that of an identity cannot.
+
+    Raises:
+        InvalidBody: the table has none.
+    """
+    for column in resource.columns.values():
+        if column.is_writable and (column.default is not None or not column.has_default):
+            return column
+    raise InvalidBody("The body names no column.", hint="Name a column, if only with null.")
+
+
+def _filled(columns: list[Column], typed: list[Any], body: Bind, context: CTE, parameters: Parameters) -> Subquery:
+    """The same, with the default of a column wherever an object does not name it."""
+    elements = sa.func.json_array_elements(parameters[body]).table_valued(sa.column("value", sa.JSON), name="e")
+    elements = elements.render_derived()
+    record = sa.func.json_to_record(elements.c.value).table_valued(*typed, name="j")
+    record = record.render_derived(with_types=True)
+    values = []
+    for column in columns:
+        is_there = elements.c.value.op("->")(quoted_text(column.name)).is_not(None)
+        value = sa.case((is_there, _from_json(column, record.c[column.name])), else_=_default(column))
+        values.append(value.label(column.name))
+    return sa.select(*values).select_from(context.join(elements, true()).join(record, true())).subquery("b")
+
+
+def _default(column: Column) -> ColumnElement[Any]:
+    """What fills the column, as the catalog writes it."""
+    return sa.null() if column.default is None else sa.literal_column(f"({column.default})")
+
+
+def _input_type(column: Column) -> SqlType:
+    """What the body's value is read as: JSON, where a function of the column's domain reads it."""
+    return SqlType("json" if _reader(column) else column.sql_type)
+
+
+def _from_json(column: Column, value: ColumnElement[Any]) -> ColumnElement[Any]:
+    reader = _reader(column)
+    return value if reader is None else function(reader)(value)
+
+
+def _reader(column: Column) -> tuple[str, str] | None:
+    return None if column.representation is None else column.representation.from_json
 
 
 def _insert(plan: InsertPlan, context: CTE, parameters: Parameters) -> CTE:
     table = plan.resource.table
-    body = _body(plan.resource, plan.columns, plan.body, context, parameters)
+    body = _body(plan, context, parameters)
+    names = [column.name for column in body.c]
     insert = postgresql.insert(table).from_select(
-        list(plan.columns), sa.select(*(body.c[name] for name in plan.columns)), include_defaults=False
+        names, sa.select(*(body.c[name] for name in names)), include_defaults=False
     )
-    if plan.on_conflict is OnConflict.REPLACE:
-        replaced = [column.name for column in plan.resource.columns.values() if column.is_writable]
+    conflict = plan.conflict or plan.resource.key
+    replaced = _replaced(plan)
+    is_new: ColumnElement[bool] = sa.true()
+    if plan.on_conflict is OnConflict.REPLACE and conflict and replaced:
         insert = insert.on_conflict_do_update(
-            index_elements=list(plan.resource.key),
+            index_elements=list(conflict),
             set_={name: insert.excluded[name] for name in replaced},
             where=sa.and_(sa.true(), *_where(plan.resource, table, plan.replaceable, parameters)),
         )
-    elif plan.on_conflict is OnConflict.IGNORE:
-        insert = insert.on_conflict_do_nothing(index_elements=list(plan.resource.key))
-    return insert.returning(*_returned(table), sa.literal_column("xmax = 0").label("is_new")).cte("written")
+        is_new = sa.literal_column("xmax = 0")
+    elif plan.on_conflict is not OnConflict.FAIL and conflict:
+        insert = insert.on_conflict_do_nothing(index_elements=list(conflict))
+    return insert.returning(*_returned(table), is_new.label("is_new")).cte("written")
+
+
+def _replaced(plan: InsertPlan) -> list[str]:
+    """What a row that is there takes from the new one."""
+    if not plan.resets_others:
+        return list(plan.columns)
+    return [column.name for column in plan.resource.columns.values() if column.is_writable]
 
 
 def _update(plan: UpdatePlan, context: CTE, parameters: Parameters) -> CTE:
     table = _target(plan.resource)
-    body = _body(plan.resource, plan.columns, plan.body, context, parameters)
+    body = _body(plan, context, parameters)
     values: dict[str, Any] = {name: body.c[name] for name in plan.columns}
     values |= {name: sa.text("default") for name in plan.defaults}
     update = sa.update(table).values(values).where(*_where(plan.resource, table, plan.where, parameters))
@@ -118,14 +193,17 @@ def _target(resource: Resource) -> Alias:
 
 
 def _returned(table: FromClause) -> list[ColumnElement[Any]]:
-    """All columns, and the version: inside a statement of its own transaction, `xmin` is the row's final one."""
-    return [*table.c, sa.literal_column("xmin").label("xmin")]
+    """All columns, and the version that the rows now have: the number of the running transaction.
+
+    It is that in any table; `xmin` itself cannot be read of rows that were routed to a partition.
+    """
+    return [*table.c, sa.literal_column("pg_current_xact_id()::xid").label("xmin")]
 
 
 def _where(
     resource: Resource, table: FromClause, predicate: Predicate | None, parameters: Parameters
 ) -> list[ColumnElement[bool]]:
-    return [] if predicate is None else [Conditions(resource, table, parameters).where(predicate)]
+    return [] if predicate is None else [Conditions(Columns(resource, table, parameters), parameters).where(predicate)]
 
 
 def _answer(answer: ReadPlan | None, written: CTE, parameters: Parameters) -> ColumnElement[Any]:
@@ -133,8 +211,7 @@ def _answer(answer: ReadPlan | None, written: CTE, parameters: Parameters) -> Co
         return sa.null()
     projector = Projector(parameters)
     rows = projector.rows(answer, written.alias("w"))
-    page = projector.query(answer, rows, rows.record.label("r")).subquery("p")
-    return sa.select(sa.func.coalesce(sa.func.json_agg(page.c.r), EMPTY_ARRAY)).scalar_subquery()
+    return sa.select(as_array(projector.records(answer, rows).subquery("p"))).scalar_subquery()
 
 
 def _affected(written: Written, parameters: Parameters) -> ColumnElement[int]:

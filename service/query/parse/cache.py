@@ -5,20 +5,13 @@ from dataclasses import replace
 
 from service.catalog.catalog import Catalog
 from service.catalog.resource import Resource
-from service.query.parse.request import (
-    Bounds,
-    Parameters,
-    Query,
-    decode_parameters,
-    parse_item_query,
-    parse_parameters,
-)
-from service.query.plan import Bind, Comparison, Not, Predicate, ReadPlan, all_of
+from service.query.parse.parameters import Bounds, Parameters, decode_parameters, is_reserved
+from service.query.parse.request import Query, parse_item_query, parse_parameters
+from service.query.plan import Bind, Comparison, Count, Not, Predicate, ReadPlan, all_of
 
 _MOST_KEPT = 1_000
 # Filters whose operand is the rest of the text, whatever it is.
-_SIMPLE = re.compile(r"(?:not\.)?(?:eq|neq|gte?|lte?)\.")
-_NO_FILTERS = frozenset({"select", "order", "limit", "offset", "cursor", "and", "or"})
+_SIMPLE = re.compile(r"(?:not\.)?(?:eq|neq|gte?|lte?|i?match|isdistinct|cs|cd|ov|sl|sr|nxr|nxl|adj)\.")
 
 
 class QueryCache:
@@ -26,25 +19,30 @@ class QueryCache:
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
-        self._pages: dict[tuple[Resource, bool, Parameters], Query] = {}
+        self._pages: dict[tuple[Resource, Count | None, Parameters], Query] = {}
 
-    def page(self, catalog: Catalog, resource: Resource, query_string: bytes, *, wants_count: bool) -> Query:
+    def page(self, catalog: Catalog, resource: Resource, query_string: bytes, *, count: Count | None = None) -> Query:
         """The query of a list. Raises: as `parse_query`."""
         parameters = decode_parameters(query_string)
         shape, values = _cut(parameters)
-        key = (resource, wants_count, shape)
+        key = (resource, count, shape)
         known = self._pages.get(key)
         if known is not None:
             return _fill(known, parameters, values)
         query = parse_parameters(catalog, resource, parameters, self._bounds)
-        if wants_count:
-            query = replace(query, plan=replace(query.plan, wants_count=True))
+        if count is not None:
+            query = replace(query, plan=replace(query.plan, count=count))
         if query.plan.after is not None:  # its cursor belongs to the values as well
             return query
         self._pages[key] = query
         if len(self._pages) > _MOST_KEPT:
             del self._pages[next(iter(self._pages))]
         return query
+
+    def write(self, catalog: Catalog, resource: Resource, query_string: bytes) -> Query:
+        """What a write says of its rows: which, and what of them is answered. Raises: as `parse_query`."""
+        parameters = decode_parameters(query_string) if query_string else ()
+        return parse_parameters(catalog, resource, parameters, self._bounds)
 
     def item(self, catalog: Catalog, resource: Resource, query_string: bytes) -> ReadPlan:
         """What is asked of a row. Raises: as `parse_query`."""
@@ -58,7 +56,7 @@ def _cut(parameters: Parameters) -> tuple[Parameters, dict[int, str]]:
     shape: list[tuple[str, str]] = []
     values: dict[int, str] = {}
     for number, (name, text) in enumerate(parameters):
-        operator = None if name in _NO_FILTERS or "." in name else _SIMPLE.match(text)
+        operator = None if is_reserved(name) or "." in name else _SIMPLE.match(text)
         if operator is not None:
             shape.append((name, operator[0]))
             values[number] = text[operator.end() :]
@@ -84,9 +82,19 @@ def _fill(query: Query, parameters: Parameters, values: dict[int, str]) -> Query
         plan.after,
         plan.limit,
         plan.offset,
-        plan.wants_count,
+        plan.count,
+        plan.having,
     )
-    return Query(filled, parameters, filters, query.limit, query.position)
+    return Query(
+        filled,
+        parameters,
+        filters,
+        query.limit,
+        query.position,
+        query.columns,
+        query.on_conflict,
+        query.can_continue,
+    )
 
 
 def _with_value(known: Predicate, value: str) -> Predicate:

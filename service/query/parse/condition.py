@@ -1,94 +1,123 @@
-"""Filters: `eq.5`, `not.in.(a,b)`, and the logic of `and`/`or` around them."""
+"""Conditions: `eq.5`, `not.in.(a,b)`, `like(any).{a*,b*}`, `fts(english).word`."""
 
 import difflib
+import re
+from collections.abc import Container
 
-from service.catalog.catalog import unknown_column
 from service.catalog.resource import Resource
-from service.core.errors import InvalidQuery, LimitExceeded
+from service.core.errors import InvalidQuery
+from service.query.parse.field import Field, resolve
 from service.query.parse.reader import Reader
-from service.query.plan import And, Bind, BindKind, ColumnRef, Comparison, IsValue, Not, Operator, Or, Predicate
+from service.query.plan import (
+    Aggregated,
+    Bind,
+    BindKind,
+    ColumnRef,
+    Comparison,
+    HasEmbedded,
+    IsValue,
+    Not,
+    Operator,
+    Predicate,
+    Quantifier,
+)
 
-_TEXT_TYPES = ("text", "varchar", "character", "char", "name", "citext", "bpchar")
 _PATTERNS = frozenset({Operator.LIKE, Operator.ILIKE})
-_ON_TEXT = _PATTERNS | {Operator.MATCH, Operator.IMATCH}
+_QUANTIFIABLE = _PATTERNS | {
+    Operator.EQ, Operator.GT, Operator.GTE, Operator.LT, Operator.LTE, Operator.MATCH, Operator.IMATCH
+}  # fmt: skip
+_FULL_TEXT = frozenset({Operator.FTS, Operator.PLFTS, Operator.PHFTS, Operator.WFTS})
+_WORD = re.compile(r"[^.,()]*")
 
 
-def parse_condition(resource: Resource, column: str, text: str) -> Predicate:
+def parse_condition(
+    resource: Resource, name: str | Field, text: str, embeds: Container[str] = frozenset()
+) -> Predicate:
     """A filter of one parameter: its name is the column, its value the operator and operand."""
-    reader = Reader(text, f"The filter on {column!r}")
-    predicate = _condition(resource, column, reader, is_inside=False)
+    field = Field(name) if isinstance(name, str) else name
+    reader = Reader(text, f"The filter on {field.name!r}")
+    predicate = read_condition(resource, field, reader, embeds, is_inside=False)
     reader.expect_end()
     return predicate
 
 
-def parse_logic(resource: Resource, text: str, *, is_or: bool, is_negated: bool, max_depth: int) -> Predicate:
-    """`and=(…)` and `or=(…)`, nested as deep as `max_depth`."""
-    reader = Reader(text, "The filter 'or'" if is_or else "The filter 'and'")
-    predicate = _group(resource, reader, is_or=is_or, depth=max_depth)
-    reader.expect_end()
-    return Not(predicate) if is_negated else predicate
+def read_condition(
+    resource: Resource, field: Field, reader: Reader, embeds: Container[str], *, is_inside: bool
+) -> Predicate:
+    """What a field must meet. A table that is embedded under its name can only be asked whether there are rows.
+
+    Inside `and` and `or` a value ends at a comma or parenthesis; elsewhere it is the rest of the text.
+    """
+    if field.name in embeds and not field.path:
+        return _presence(field.name, reader, is_inside=is_inside)
+    return read_comparison(resolve(resource, field), reader, is_inside=is_inside)
 
 
-def _group(resource: Resource, reader: Reader, *, is_or: bool, depth: int) -> Predicate:
-    if depth == 0:
-        raise LimitExceeded("`and` and `or` are nested more deeply than the service allows.")
-    reader.expect("(")
-    terms = [_term(resource, reader, depth)]
-    while reader.skip(","):
-        terms.append(_term(resource, reader, depth))
-    reader.expect(")")
-    return Or(tuple(terms)) if is_or else And(tuple(terms))
-
-
-def _term(resource: Resource, reader: Reader, depth: int) -> Predicate:
+def read_comparison(column: ColumnRef | Aggregated, reader: Reader, *, is_inside: bool) -> Predicate:
     is_negated = reader.skip("not.")
-    for word, is_or in (("and(", False), ("or(", True)):
-        if reader.next_is(word):
-            reader.expect(word[:-1])
-            group = _group(resource, reader, is_or=is_or, depth=depth - 1)
-            return Not(group) if is_negated else group
-    column = reader.name()
-    reader.expect(".")
-    condition = _condition(resource, column, reader, is_inside=True)
-    return Not(condition) if is_negated else condition
-
-
-def _condition(resource: Resource, column: str, reader: Reader, *, is_inside: bool) -> Predicate:
-    if column not in resource.columns:
-        raise unknown_column(resource, column)
-    is_negated = reader.skip("not.")
-    operator = _operator(reader)
-    comparison = _comparison(resource, ColumnRef(column), operator, reader, is_inside=is_inside)
+    comparison = _comparison(column, reader, is_inside=is_inside)
     return Not(comparison) if is_negated else comparison
 
 
+def _presence(alias: str, reader: Reader, *, is_inside: bool) -> Predicate:
+    is_negated = reader.skip("not.")
+    constant = _constant(_value(reader, is_inside=is_inside)) if reader.skip("is.") else None
+    if constant not in (IsValue.NULL, IsValue.NOT_NULL):
+        raise InvalidQuery(
+            f"Bad operator on the {alias!r} embedded resource",
+            details="Only is null or not is null filters are allowed on embedded resources",
+            code="PGRST120",
+        )
+    return HasEmbedded(alias) if is_negated == (constant is IsValue.NULL) else Not(HasEmbedded(alias))
+
+
+def _comparison(column: ColumnRef | Aggregated, reader: Reader, *, is_inside: bool) -> Comparison:
+    operator = _operator(reader)
+    quantifier, configuration = _modifier(operator, reader) if reader.next_is("(") else (None, None)
+    reader.expect(".")
+    if operator is Operator.IS:
+        return Comparison(column, operator, constant=_constant(_value(reader, is_inside=is_inside)))
+    if operator is Operator.IN:
+        return Comparison(column, operator, Bind(reader.items(), BindKind.LIST))
+    value = _value(reader, is_inside=is_inside)
+    # A percent sign would have to be written %25 in a URL: the language takes an asterisk as well.
+    operand = Bind(value.replace("*", "%") if operator in _PATTERNS else value)
+    return Comparison(column, operator, operand, quantifier=quantifier, configuration=configuration)
+
+
 def _operator(reader: Reader) -> Operator:
-    word = reader.until(".,()")
+    found = reader.match(_WORD)
+    word = found[0] if found else ""
     try:
-        operator = Operator(word)
+        return Operator(word)
     except ValueError:
         near = difflib.get_close_matches(word[:16], [item.value for item in Operator], n=1, cutoff=0.3)
         raise InvalidQuery(
             f"There is no operator {word[:32]!r}.",
             hint=f"Perhaps you meant {near[0]!r}." if near else "Write a filter as column=operator.value.",
         ) from None
-    reader.expect(".")
-    return operator
 
 
-def _comparison(
-    resource: Resource, column: ColumnRef, operator: Operator, reader: Reader, *, is_inside: bool
-) -> Comparison:
-    if operator is Operator.IS:
-        return Comparison(column, operator, constant=_constant(reader.item() if is_inside else reader.rest()))
-    if operator is Operator.IN:
-        return Comparison(column, operator, Bind(reader.items(), BindKind.LIST))
-    sql_type = resource.columns[column.name].sql_type
-    if operator in _ON_TEXT and not sql_type.startswith(_TEXT_TYPES):
-        raise InvalidQuery(f"{operator.value!r} compares text, and column {column.name!r} is {sql_type}.")
-    value = reader.item() if is_inside else reader.rest()
-    # A percent sign would have to be written %25 in a URL: the language takes an asterisk as well.
-    return Comparison(column, operator, Bind(value.replace("*", "%") if operator in _PATTERNS else value))
+def _modifier(operator: Operator, reader: Reader) -> tuple[Quantifier | None, Bind | None]:
+    """`(any)`, `(all)`, or the configuration of a full-text search."""
+    reader.expect("(")
+    word = reader.name()
+    reader.expect(")")
+    if operator in _FULL_TEXT:
+        return None, Bind(word)
+    if operator in _QUANTIFIABLE and word in tuple(Quantifier):
+        return Quantifier(word), None
+    raise InvalidQuery(
+        f"{operator.value!r} does not take ({word[:32]}).",
+        hint="any and all go with eq, gt, gte, lt, lte, like, ilike, match and imatch.",
+    )
+
+
+def _value(reader: Reader, *, is_inside: bool) -> str:
+    if not is_inside:
+        return reader.rest()
+    array = reader.array()
+    return reader.item() if array is None else array
 
 
 def _constant(word: str) -> IsValue:

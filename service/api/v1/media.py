@@ -1,0 +1,106 @@
+"""Which representation a caller accepts (RFC 9110, section 12.5.1), in the media types of PostgREST."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from service.core.errors import NotAcceptable
+from service.query.compile import call, read
+from service.query.compile.statement import Statement
+from service.query.plan import CallPlan, ReadPlan
+
+
+class Media(StrEnum):
+    JSON = "application/json"
+    ARRAY = "application/vnd.pgrst.array+json"
+    OBJECT = "application/vnd.pgrst.object+json"
+    CSV = "text/csv"
+    GEOJSON = "application/geo+json"
+    PLAN = "application/vnd.pgrst.plan+json"
+    TEXT = "text/plain"
+    BYTES = "application/octet-stream"
+
+
+_ALIASES = {
+    "*/*": Media.JSON,
+    "application/*": Media.JSON,
+    "text/*": Media.CSV,
+    "application/vnd.pgrst.object": Media.OBJECT,
+    "application/vnd.pgrst.array": Media.ARRAY,
+    "application/vnd.pgrst.plan": Media.PLAN,
+} | {media.value: media for media in Media}
+_OF_SCALARS = (Media.TEXT, Media.BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The representation to answer in. `is_stripped`: members that are null are left out."""
+
+    media: Media = Media.JSON
+    is_stripped: bool = False
+
+    @property
+    def content_type(self) -> bytes:
+        if self.media is Media.BYTES:
+            return self.media.encode()
+        stripped = ";nulls=stripped" if self.is_stripped else ""
+        return f"{self.media}{stripped}; charset=utf-8".encode()
+
+    @property
+    def is_object(self) -> bool:
+        return self.media is Media.OBJECT
+
+    @property
+    def of_pages(self) -> Callable[[ReadPlan], Statement]:
+        """What compiles a page for it."""
+        if self.is_stripped:
+            return read.compile_stripped
+        return _OF_PAGES.get(self.media, read.compile_list)
+
+    @property
+    def of_calls(self) -> Callable[[CallPlan], Statement]:
+        """What compiles a call for it."""
+        if self.is_stripped:
+            return call.compile_call_stripped
+        return _OF_CALLS.get(self.media, call.compile_call)
+
+
+_OF_PAGES = {Media.CSV: read.compile_csv, Media.GEOJSON: read.compile_features}
+_OF_CALLS = {Media.CSV: call.compile_call_csv, Media.GEOJSON: call.compile_call_features}
+ANY = Accepted()
+
+
+def accepted(header: str | None, *, is_scalar: bool = False) -> Accepted:
+    """The first of the accepted media types that is served, the dearest first.
+
+    Raises:
+        NotAcceptable: none is.
+    """
+    if header is None or header == "*/*" or header == "application/json":
+        return ANY
+    for name, parameters in _by_weight(header):
+        media = _ALIASES.get(name)
+        if media is not None and (is_scalar or media not in _OF_SCALARS):
+            is_stripped = parameters.get("nulls") == "stripped" and media in (Media.ARRAY, Media.OBJECT)
+            plain = Media.JSON if media is Media.ARRAY and not is_stripped else media
+            return Accepted(plain, is_stripped)
+    names = ", ".join(name for name, _ in _by_weight(header))
+    raise NotAcceptable(f"None of these media types are available: {names}")
+
+
+def _by_weight(header: str) -> list[tuple[str, dict[str, str]]]:
+    found: list[tuple[float, str, dict[str, str]]] = []
+    for part in header.split(","):
+        name, *rest = (item.strip() for item in part.split(";"))
+        parameters = {key.strip().lower(): value.strip() for key, _, value in (item.partition("=") for item in rest)}
+        weight = _weight(parameters.pop("q", "1"))
+        if name and weight > 0:
+            found.append((-weight, name.lower(), parameters))
+    return [(name, parameters) for _, name, parameters in sorted(found, key=lambda item: item[0])]
+
+
+def _weight(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0

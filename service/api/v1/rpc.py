@@ -1,0 +1,146 @@
+"""Calls of functions: `/api/v1/rpc/{function}`."""
+
+import binascii
+from collections.abc import Mapping
+from dataclasses import replace
+from urllib.parse import parse_qsl
+
+import orjson
+
+from service.api.v1.body import parse_json
+from service.api.v1.exchange import Answer, Request
+from service.api.v1.media import Accepted, Media, accepted
+from service.api.v1.preferences import Preferences, parse_preferences
+from service.api.v1.read import page_answer
+from service.api.v1.window import narrowed
+from service.auth.policy import Policy
+from service.catalog.catalog import Catalog, suggest
+from service.catalog.function import Function, Volatility
+from service.core.errors import AuthenticationFailed, InvalidBody, TableNotFound, UnsupportedMediaType
+from service.core.settings import ApiSettings
+from service.crud.call import Caller
+from service.crud.read import Page
+from service.db.pool import Unit
+from service.query.parse.call import argument_names, choose_overload, parse_call
+from service.query.parse.parameters import Bounds, Parameters, decode_parameters
+from service.query.parse.request import Query
+from service.query.plan import Bind, BindKind, CallPlan
+
+_FORM = b"application/x-www-form-urlencoded"
+_WHOLE = {b"text/plain": ("text",), b"application/octet-stream": ("bytea",), b"text/xml": ("xml",)}
+_JSON = (b"", b"application/json")
+
+
+class CallHandlers:
+    """Functions for HTTP: arguments from the query string or the body, rows with filters and embedding."""
+
+    def __init__(self, policy: Policy, caller: Caller, bounds: Bounds, settings: ApiSettings) -> None:
+        self._policy = policy
+        self._caller = caller
+        self._bounds = bounds
+        self._settings = settings
+
+    async def get(self, request: Request, name: str, schema: str | None) -> Answer:
+        """Call with the arguments in the query string. The function cannot write."""
+        catalog, functions = self._found(request, name, schema)
+        parameters = decode_parameters(request.query_string)
+        function = choose_overload(functions, argument_names(functions, parameters), takes_body=False)
+        arguments, query = parse_call(catalog, function, parameters, self._bounds)
+        return await self._answer(request, function, CallPlan(function, arguments), query, is_read_only=True)
+
+    async def post(self, request: Request, name: str, schema: str | None) -> Answer:
+        """Call with the arguments in the body."""
+        catalog, functions = self._found(request, name, schema)
+        parameters = decode_parameters(request.query_string)
+        body = await request.body(self._settings.api_max_body_bytes)
+        plan = _plan(functions, body, request.media_type)
+        _, query = parse_call(catalog, plan.function, parameters, self._bounds, takes_arguments=False)
+        is_read_only = plan.function.volatility is not Volatility.VOLATILE
+        return await self._answer(request, plan.function, plan, query, is_read_only=is_read_only)
+
+    def _found(self, request: Request, name: str, schema: str | None) -> tuple[Catalog, tuple[Function, ...]]:
+        principal = request.principal
+        if principal.role is None and principal.is_anonymous:
+            raise AuthenticationFailed("This needs a credential.", hint="Send an API key or an access token.")
+        catalog = self._policy.visible(principal)
+        functions = catalog.functions(name, schema or catalog.schemas[0]) or catalog.functions(name, schema)
+        if not functions:
+            known = {item.sql_name for item in catalog.all_functions()}
+            raise TableNotFound(
+                f"Could not find the function {schema or catalog.schemas[0]}.{name} in the schema cache",
+                hint=suggest(name, known),
+                code="PGRST202",
+            )
+        return catalog, functions
+
+    async def _answer(
+        self, request: Request, function: Function, plan: CallPlan, query: Query, *, is_read_only: bool
+    ) -> Answer:
+        preferences = parse_preferences(request.header(b"prefer"), may_roll_back=self._settings.api_tx_override)
+        form = accepted(request.header(b"accept"), is_scalar=function.result is None)
+        query = narrowed(query, request.header(b"range"))
+        if function.result is not None:
+            read = query.plan if function.is_set else replace(query.plan, limit=None, order=())
+            plan = replace(plan, answer=replace(read, count=preferences.count))
+        unit = _unit(request, preferences, is_read_only=is_read_only)
+        page = await self._caller.call(plan, request.principal, unit, render=form.of_calls)
+        answer = _rendered(function, page, query, form)
+        if applied := preferences.applied("count", "tx", "timezone"):
+            answer.add(b"preference-applied", applied)
+        return answer
+
+
+def _unit(request: Request, preferences: Preferences, *, is_read_only: bool) -> Unit:
+    settings = {"rowhouse.actor": request.principal.actor, "rowhouse.request": request.request_id}
+    if preferences.timezone is not None:
+        settings["timezone"] = preferences.timezone
+    return Unit(settings=settings, is_read_only=is_read_only, keeps=preferences.keeps is not False)
+
+
+def _plan(functions: tuple[Function, ...], body: bytes, media_type: bytes) -> CallPlan:
+    """The call that a body asks for."""
+    if media_type in _WHOLE:
+        function = choose_overload(functions, (), takes_body=True)
+        if not function.takes_body:
+            return CallPlan(function)
+        whole = body.decode("utf-8", "replace") if media_type != b"application/octet-stream" else "\\x" + body.hex()
+        return CallPlan(function, body=Bind(whole))
+    if media_type == _FORM:
+        texts = tuple(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
+        return _of_texts(functions, texts)
+    if media_type not in _JSON:
+        raise UnsupportedMediaType("The body must be JSON.", hint="Send Content-Type: application/json.")
+    value = parse_json(body) if body.strip() else {}
+    names = tuple(value) if isinstance(value, Mapping) else ("",)
+    function = choose_overload(functions, names, takes_body=True)
+    if function.takes_body:
+        return CallPlan(function, body=Bind(body.decode("utf-8", "replace")))
+    if not isinstance(value, Mapping):
+        raise InvalidBody("The body must be a JSON object whose names are the function's arguments.")
+    return CallPlan(function, body=Bind(body or b"{}", BindKind.JSON), given=names)
+
+
+def _of_texts(functions: tuple[Function, ...], texts: Parameters) -> CallPlan:
+    function = choose_overload(functions, [name for name, _ in texts], takes_body=False)
+    return CallPlan(function, tuple((name, Bind(text)) for name, text in texts))
+
+
+def _rendered(function: Function, page: Page, query: Query, form: Accepted) -> Answer:
+    if function.is_void:
+        return Answer(204)
+    if function.result is None:
+        return _scalar(function, page, form)
+    answer = page_answer(page, query, form)
+    if not function.is_set and not form.is_object and form.media is Media.JSON:
+        answer.body = page.body[1:-1] if page.rows else b"null"
+    return answer
+
+
+def _scalar(function: Function, page: Page, form: Accepted) -> Answer:
+    if form.media not in (Media.TEXT, Media.BYTES):
+        body = page.body if function.is_set else page.body[1:-1]
+        return Answer(200, body, content_type=Accepted().content_type)
+    (value,) = orjson.loads(page.body)[:1] or [None]
+    text = "" if value is None else value if isinstance(value, str) else orjson.dumps(value).decode()
+    body = binascii.unhexlify(text[2:]) if function.result_type == "bytea" else text.encode()
+    return Answer(200, body, content_type=form.content_type)

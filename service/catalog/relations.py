@@ -1,0 +1,118 @@
+"""The ways between resources, from foreign keys: along them, back, through tables between, and through views."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import permutations
+
+from sqlalchemy import Table
+
+from service.catalog.resource import Junction, Relation
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignKey:
+    """Columns by their numbers. `is_one_to_one`: at most one row refers to each."""
+
+    name: str
+    source: int
+    source_columns: tuple[int, ...]
+    target: int
+    target_columns: tuple[int, ...]
+    is_one_to_one: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    """A relation that shows columns of a table: the table itself, or a view of it.
+
+    `columns` are its own names for them, by the table's numbers. `name` is None where it is not served: ways lead from
+    it (a function may return its rows), and none to it.
+    """
+
+    oid: int
+    name: str | None
+    columns: Mapping[int, str]
+    table: Table
+
+    def names(self, numbers: Sequence[int]) -> tuple[str, ...] | None:
+        """Its names for those columns, or None where it lacks one."""
+        names = tuple(self.columns[number] for number in numbers if number in self.columns)
+        return names if len(names) == len(numbers) else None
+
+
+Carriers = Mapping[int, Sequence[Carrier]]
+Ways = dict[int, list[Relation]]
+
+
+def relations(keys: Sequence[ForeignKey], carriers: Carriers, primary: Mapping[int, Sequence[int]]) -> Ways:
+    """The ways from each relation, by its object id. `carriers` and `primary` (key columns) are by table."""
+    ways: Ways = defaultdict(list)
+    for key in keys:
+        _along(key, carriers, ways)
+    for table, halves in _junctions(keys, primary).items():
+        for here, onward in permutations(halves, 2):
+            _through(table, here, onward, carriers, ways)
+    return ways
+
+
+def _along(key: ForeignKey, carriers: Carriers, ways: Ways) -> None:
+    """Both ways between whatever carries the two ends of a key."""
+    targets = list(_carrying(key.target, key.target_columns, carriers))
+    for source, here in _carrying(key.source, key.source_columns, carriers):
+        for target, there in targets:
+            if source.oid == target.oid and key.source != key.target:
+                continue  # a view that joins the two tables already shows both rows
+            if target.name is not None:
+                pairs = tuple(zip(here, there, strict=True))
+                ways[source.oid].append(
+                    Relation(key.name, target.name, False, pairs, key.name, is_one_to_one=key.is_one_to_one)
+                )
+            if source.name is not None:
+                ways[target.oid].append(_back(key, source.name, tuple(zip(there, here, strict=True))))
+
+
+def _back(key: ForeignKey, name: str, pairs: Pairs) -> Relation:
+    return Relation(
+        key.name, name, not key.is_one_to_one, pairs, key.name, is_back=True, is_one_to_one=key.is_one_to_one
+    )
+
+
+def _carrying(table: int, columns: Sequence[int], carriers: Carriers) -> Iterable[tuple[Carrier, tuple[str, ...]]]:
+    for carrier in carriers.get(table, ()):
+        names = carrier.names(columns)
+        if names is not None:
+            yield carrier, names
+
+
+def _junctions(keys: Iterable[ForeignKey], primary: Mapping[int, Sequence[int]]) -> Mapping[int, list[ForeignKey]]:
+    """The foreign keys that are part of their table's primary key, by table: two of them make it a junction."""
+    halves: dict[int, list[ForeignKey]] = defaultdict(list)
+    for key in keys:
+        if set(key.source_columns) <= set(primary.get(key.source, ())):
+            halves[key.source].append(key)
+    return halves
+
+
+def _through(table: int, half: ForeignKey, other: ForeignKey, carriers: Carriers, ways: Ways) -> None:
+    """The way from the one end of a junction to the other. Views of junctions are not tried."""
+    junction = next((carrier for carrier in carriers.get(table, ()) if carrier.oid == table), None)
+    if junction is None or junction.name is None:
+        return
+    near, far = junction.names(half.source_columns), junction.names(other.source_columns)
+    assert near is not None
+    assert far is not None
+    targets = list(_carrying(other.target, other.target_columns, carriers))
+    for source, here in _carrying(half.target, half.target_columns, carriers):
+        for target, there in targets:
+            if target.name is not None and (source.oid != target.oid or half.target == other.target):
+                between = Junction(
+                    table=junction.table,
+                    name=junction.name,
+                    pairs=tuple(zip(here, near, strict=True)),
+                    onward=tuple(zip(far, there, strict=True)),
+                    constraints=(half.name, other.name),
+                )
+                ways[source.oid].append(Relation(junction.name, target.name, True, (), None, between))

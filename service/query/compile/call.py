@@ -1,0 +1,88 @@
+"""Calls of functions to statements.
+
+with called as materialized (select f.* from json_to_record($1) as j(a integer), schema.function(a => j.a) as f(…))
+select … from called
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import CTE, ColumnElement, FromClause, true
+
+from service.catalog.function import Parameter
+from service.catalog.sql_type import SqlType
+from service.query.compile.columns import function, quoted
+from service.query.compile.projection import EMPTY_ARRAY, Projector
+from service.query.compile.read import Rendering, as_array, as_csv, as_features, as_stripped_array, page_of
+from service.query.compile.statement import Parameters, Statement, finish
+from service.query.plan import Bind, CallPlan
+
+_VALUE = "value"
+
+
+def compile_call(plan: CallPlan) -> Statement:
+    """One row: the body as JSON, how many rows are in it, the sort values of the last one, and the count or NULL."""
+    return _compile(plan, as_array)
+
+
+def compile_call_stripped(plan: CallPlan) -> Statement:
+    return _compile(plan, as_stripped_array)
+
+
+def compile_call_csv(plan: CallPlan) -> Statement:
+    return _compile(plan, as_csv)
+
+
+def compile_call_features(plan: CallPlan) -> Statement:
+    return _compile(plan, as_features)
+
+
+def _compile(plan: CallPlan, render: Rendering) -> Statement:
+    parameters = Parameters(plan)
+    called = _called(plan, parameters)
+    if plan.answer is not None:
+        return finish(page_of(plan.answer, Projector(parameters), called.alias("t"), render))
+    array = sa.func.coalesce(sa.func.json_agg(called.c[_VALUE]), EMPTY_ARRAY)
+    return finish(sa.select(array, sa.func.count(), sa.null(), sa.null()).select_from(called))
+
+
+def _called(plan: CallPlan, parameters: Parameters) -> CTE:
+    """What the function returns, as rows. Called once, however often it is looked at."""
+    given = _given(plan, parameters)
+    made = function((plan.function.schema, plan.function.sql_name))(*_arguments(plan, given, parameters))
+    names = [_VALUE] if plan.function.result is None else list(plan.function.result.columns)
+    rows = made.table_valued(*(sa.column(name) for name in names), name="f").render_derived()
+    source = rows if given is None else given.join(rows.lateral(), true())
+    return sa.select(*(rows.c[name] for name in names)).select_from(source).cte("called")
+
+
+def _given(plan: CallPlan, parameters: Parameters) -> FromClause | None:
+    """The arguments in a JSON body, each read as its parameter's type."""
+    if plan.body is None or plan.function.takes_body or not plan.given:
+        return None
+    typed = [sa.column(one.name, SqlType(one.sql_type)) for one in _named(plan)]
+    record = sa.func.json_to_record(parameters[plan.body]).table_valued(*typed, name="j")
+    return record.render_derived(with_types=True)
+
+
+def _named(plan: CallPlan) -> list[Parameter]:
+    return [one for one in plan.function.parameters if one.name in plan.given]
+
+
+def _arguments(plan: CallPlan, given: FromClause | None, parameters: Parameters) -> list[ColumnElement[Any]]:
+    if plan.function.takes_body and plan.body is not None:
+        return [sa.cast(parameters[plan.body], SqlType(plan.function.parameters[0].sql_type))]
+    if given is not None:
+        return [_argument(one, given.c[one.name]) for one in _named(plan)]
+    texts: dict[str, Bind] = dict(plan.arguments)
+    return [
+        _argument(one, sa.cast(parameters[texts[one.name]], SqlType(one.sql_type)))
+        for one in plan.function.parameters
+        if one.name in texts
+    ]
+
+
+def _argument(parameter: Parameter, value: ColumnElement[Any]) -> ColumnElement[Any]:
+    """`name => value` (PostgreSQL manual, chapter 4.3)."""
+    variadic = "VARIADIC " if parameter.is_variadic else ""
+    return sa.literal_column(variadic + quoted(parameter.name)).op("=>")(value)

@@ -1,0 +1,125 @@
+"""Query strings of functions: which overload is meant, its arguments, and what is asked of its rows."""
+
+import re
+from collections.abc import Collection, Sequence
+from functools import lru_cache
+
+from sqlalchemy import MetaData, Table
+
+from service.catalog.catalog import Catalog
+from service.catalog.function import Function
+from service.catalog.resource import Resource
+from service.core.errors import AmbiguousRelation, TableNotFound
+from service.query.parse.parameters import Bounds, Parameters, is_reserved
+from service.query.parse.request import Query, parse_parameters
+from service.query.plan import Bind, BindKind, Operator
+
+Arguments = tuple[tuple[str, Bind], ...]
+
+_FILTER = re.compile(rf"not\.|(?:{'|'.join(Operator)})(?:\.|\()")
+_MOST_KEPT = 256
+
+
+def argument_names(functions: Sequence[Function], parameters: Parameters) -> tuple[str, ...]:
+    """The parameters that are arguments: of a name that one of the overloads has, or unlike any filter."""
+    known = {parameter.name for function in functions for parameter in function.parameters}
+    names = (name for name, text in parameters if name in known or not _is_of_the_language(name, text))
+    return tuple(dict.fromkeys(names))
+
+
+def choose_overload(functions: Sequence[Function], names: Collection[str], takes_body: bool) -> Function:
+    """The one of the functions of a name that takes these arguments, as PostgREST chooses.
+
+    Where none does and there is a body, one whose only parameter has no name takes it whole.
+
+    Raises:
+        TableNotFound: PGRST202, none takes them.
+        AmbiguousRelation: PGRST203, several do.
+    """
+    fitting = [function for function in functions if _fits(function, names)]
+    if not fitting and takes_body:
+        fitting = [function for function in functions if function.takes_body]
+    if len(fitting) > 1:
+        between = ", ".join(_signature(function) for function in fitting)
+        raise AmbiguousRelation(
+            f"Could not choose the best candidate function between: {between}",
+            hint="Try renaming the parameters or the function itself in the database so function overloading can be "
+            "resolved",
+            code="PGRST203",
+        )
+    if not fitting:
+        raise _no_function(functions, names, takes_body=takes_body)
+    return fitting[0]
+
+
+def parse_call(
+    catalog: Catalog, function: Function, parameters: Parameters, bounds: Bounds, *, takes_arguments: bool = True
+) -> tuple[Arguments, Query]:
+    """The arguments in the order of the function's parameters, and what is asked of its rows.
+
+    Where the body has the arguments, `takes_arguments` is False. Of what is no row, there is nothing to ask but how
+    many: `select` and `order` are passed over.
+
+    Raises:
+        TableNotFound: PGRST202, a filter of what is no row, which counts as an argument that the function lacks.
+        InvalidQuery: as `parse_query`.
+    """
+    known = {item.name for item in function.parameters if item.name} if takes_arguments else set()
+    rest = tuple(item for item in parameters if item[0] not in known)
+    if function.result is not None:
+        return _arguments(function, parameters, known), parse_parameters(catalog, function.result, rest, bounds)
+    unknown = [name for name, _ in rest if not is_reserved(name)]
+    if unknown:
+        raise _no_function([function], [name for name, _ in parameters if name in known or name in unknown])
+    paging = tuple(item for item in rest if item[0] in ("limit", "offset"))
+    return _arguments(function, parameters, known), parse_parameters(catalog, scalar_result(function), paging, bounds)
+
+
+@lru_cache(_MOST_KEPT)
+def scalar_result(function: Function) -> Resource:
+    """A table without columns in place of what a function returns that is no row; one for each function."""
+    return Resource.build(function.name, Table(function.name, MetaData()), (), ())
+
+
+def _is_of_the_language(name: str, text: str) -> bool:
+    return is_reserved(name) or "." in name or _FILTER.match(text) is not None
+
+
+def _arguments(function: Function, parameters: Parameters, known: Collection[str]) -> Arguments:
+    """Of an argument that is given twice the last value counts, but a variadic one takes them all."""
+    given: dict[str, list[str]] = {}
+    for name, text in parameters:
+        if name in known:
+            given.setdefault(name, []).append(text)
+    return tuple(
+        (item.name, Bind(given[item.name], BindKind.LIST) if item.is_variadic else Bind(given[item.name][-1]))
+        for item in function.parameters
+        if item.name in given
+    )
+
+
+def _fits(function: Function, names: Collection[str]) -> bool:
+    given = set(names)
+    required = {item.name for item in function.parameters if item.is_required}
+    return "" not in required and required <= given <= {item.name for item in function.parameters}
+
+
+def _no_function(functions: Sequence[Function], names: Collection[str], *, takes_body: bool = False) -> TableNotFound:
+    called = f"{functions[0].schema}.{functions[0].sql_name}"
+    listed = ", ".join(sorted(names))
+    with_parameters = f" with parameter{'s' if len(names) > 1 else ''} {listed}" if names else " without parameters"
+    with_body = " or with a single unnamed json/jsonb parameter" if takes_body else ""
+    nearest = max(functions, key=lambda item: len({parameter.name for parameter in item.parameters} & set(names)))
+    parameters = ", ".join(item.name for item in nearest.parameters)
+    return TableNotFound(
+        f"Could not find the function {called}{f'({listed})' if names else ' without parameters'} in the schema cache",
+        details=f"Searched for the function {called}{with_parameters}{with_body}, "
+        "but no matches were found in the schema cache.",
+        hint=f"Perhaps you meant to call the function {called}" + (f"({parameters})" if parameters else ""),
+        code="PGRST202",
+    )
+
+
+def _signature(function: Function) -> str:
+    parameters = ", ".join(f"{item.name} => {item.sql_type}" for item in function.parameters)
+    return f"{function.schema}.{function.sql_name}({parameters})"
