@@ -95,7 +95,7 @@ class Policy:
         return self._grants.visible(principal.role)
 
     def resource(self, principal: Principal, name: str, schema: str | None = None) -> Resource:
-            found = (await session.scalars(select(Grant))).all()
+        """A table by name, of the first schema or the one given. What is hidden is answered as what is not there.
 
         Raises:
             AuthenticationFailed: nothing is granted to anonymous callers here.
