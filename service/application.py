@@ -1,7 +1,9 @@
 """Composition: the application from its settings."""
 
+import asyncio
+import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request
@@ -101,6 +103,7 @@ def create_app(settings: Settings | None = None) -> Application:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await state.start()
+        _reload_on_hangup(state)
         try:
             yield
         finally:
@@ -122,6 +125,18 @@ def create_app(settings: Settings | None = None) -> Application:
     _add_routes(app, state)
     app.entry = _entry(app, state, access_log)
     return app
+
+
+def _reload_on_hangup(state: ServiceState) -> None:
+    """SIGHUP reads the catalog again, as it does the settings of other servers."""
+
+    def wake() -> None:
+        if state.runtime is not None:
+            state.runtime.listener.wake()
+
+    # Only the main thread gets signals; elsewhere, as in tests, NOTIFY does the same.
+    with suppress(ValueError, RuntimeError, NotImplementedError):
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, wake)
 
 
 def _add_routes(app: FastAPI, state: ServiceState) -> None:

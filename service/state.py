@@ -25,6 +25,7 @@ from service.crud.write import Writer
 from service.db import migrations
 from service.db.embedded import EmbeddedPostgres, start_embedded
 from service.db.engine import UnitOfWork, make_engine
+from service.db.listen import RELOAD_CHANNEL, Listener
 from service.db.pool import TablePool
 from service.db.privileges import open_schemas
 from service.db.role import role_to_assume
@@ -41,13 +42,18 @@ class Runtime:
 
     pool: TablePool
     engine: AsyncEngine
-    catalog: Catalog
     policy: Policy
     authenticator: Authenticator
     logins: Logins
     reader: Reader
     writer: Writer
     caller: Caller
+    listener: Listener
+
+    @property
+    def catalog(self) -> Catalog:
+        """Everything that is served, whoever asks."""
+        return self.policy.catalog
 
 
 @dataclass(slots=True)
@@ -102,6 +108,7 @@ class ServiceState:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._connecting
         if self.runtime is not None:
+            await self.runtime.listener.stop()
             await self.runtime.pool.close()
             await self.runtime.engine.dispose()
         if self.embedded is not None:
@@ -144,7 +151,6 @@ class ServiceState:
         self.runtime = Runtime(
             pool=pool,
             engine=engine,
-            catalog=catalog,
             policy=policy,
             authenticator=Authenticator(unit_of_work, signer, security),
             logins=Logins(unit_of_work, signer, LoginThrottle(security), security),
@@ -157,7 +163,20 @@ class ServiceState:
             ),
             writer=Writer(pool, policy, statements),
             caller=Caller(pool, policy, statements),
+            listener=Listener(url, settings, role, RELOAD_CHANNEL, self.reload),
         )
+        self.runtime.listener.start()
+
+    async def reload(self) -> None:
+        """Read the catalog again. Until it has been read, and if it cannot be, requests go on with the old one."""
+        runtime = self.connected()
+        try:
+            catalog = await self._read_database(self.service_url())
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DatabaseUnavailable) as error:
+            _log.warning("catalog_not_reloaded", reason=type(error).__name__)
+            return
+        runtime.policy.take(catalog)
+        _log.info("catalog_reloaded", tables=len(list(catalog)))
 
     def _secret(self) -> str:
         secret = self.settings.security.jwt_secret

@@ -44,6 +44,9 @@ class Database:
         """Run a statement as the owner, apart from the service."""
         return asyncio.run(_fetch(self.owner_url, sql, *arguments))
 
+    def execute_as_superuser(self, sql: str, *arguments: object) -> list[asyncpg.Record]:
+        return asyncio.run(_fetch(self.superuser_url, sql, *arguments))
+
 
 async def _fetch(url: str, sql: str, *arguments: object) -> list[asyncpg.Record]:
     connection = await asyncpg.connect(url)

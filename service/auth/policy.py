@@ -5,7 +5,7 @@ administrators may do everything.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from time import monotonic
 
 import structlog
@@ -28,10 +28,20 @@ FUNCTIONS = "rpc/"
 _log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class GrantRow:
+    """A grant as it is kept: the rows are a filter of the query language, None for all."""
+
+    role: Role
+    table: str
+    action: Action
+    row_filter: str | None
+
+
 class Grants:
     """What is granted: for a role and table, each allowed action with the rows that it reaches (None: all)."""
 
-    def __init__(self, catalog: Catalog, grants: Iterable[Grant]) -> None:
+    def __init__(self, catalog: Catalog, grants: Iterable["GrantRow"]) -> None:
         self._catalog = catalog
         self._by_role: dict[tuple[Role, str], dict[Action, Predicate | None]] = {}
         self._visible: dict[Role | None, Catalog] = {None: Catalog(()), Role.ADMIN: catalog}
@@ -49,19 +59,19 @@ class Grants:
             self._visible[role] = self._catalog.only(names, functions)
         return self._visible[role]
 
-    def _add(self, grant: Grant) -> None:
-        if grant.action == Action.EXECUTE:
-            self._by_role.setdefault((Role(grant.role), grant.table_name), {})[Action.EXECUTE] = None
+    def _add(self, grant: "GrantRow") -> None:
+        if grant.action is Action.EXECUTE:
+            self._by_role.setdefault((grant.role, grant.table), {})[Action.EXECUTE] = None
             return
-        resource = self._catalog.find(grant.table_name)
+        resource = self._catalog.find(grant.table)
         if resource is None:
             return
         try:
             rows = parse_filter(resource, grant.row_filter, _MAX_DEPTH) if grant.row_filter else None
         except RowhouseError as error:  # its columns have changed: it grants nothing, and the others stand
-            _log.error("grant_unusable", role=grant.role, table=grant.table_name, message=error.message)
+            _log.error("grant_unusable", role=grant.role, table=grant.table, message=error.message)
             return
-        self._by_role.setdefault((Role(grant.role), grant.table_name), {})[Action(grant.action)] = rows
+        self._by_role.setdefault((grant.role, grant.table), {})[grant.action] = rows
 
 
 class Policy:
@@ -69,10 +79,10 @@ class Policy:
 
     def __init__(self, unit_of_work: UnitOfWork, catalog: Catalog, believe_for: float) -> None:
         self._unit_of_work = unit_of_work
-        self._catalog = catalog
+        self.catalog = catalog
         self._believe_for = believe_for
+        self._granted_rows: tuple[GrantRow, ...] = ()
         self._grants = Grants(catalog, ())
-        self._read_before: list[tuple[str, str, str, str | None]] = []
         self._fresh_until = 0.0
         self._reading: SingleFlight[None] = SingleFlight()
 
@@ -85,10 +95,15 @@ class Policy:
         async with self._unit_of_work.begin() as session:
             ordered = select(Grant).order_by(Grant.role, Grant.table_name, Grant.action)
             grants = (await session.scalars(ordered)).all()
-        read = [(item.role, item.table_name, item.action, item.row_filter) for item in grants]
-        if read != self._read_before:  # else what was parsed and compiled for the visible tables stays good
-            self._grants, self._read_before = Grants(self._catalog, grants), read
+        rows = tuple(GrantRow(Role(one.role), one.table_name, Action(one.action), one.row_filter) for one in grants)
+        if rows != self._granted_rows:  # else what was parsed and compiled for the visible tables stays good
+            self._grants, self._granted_rows = Grants(self.catalog, rows), rows
         self._fresh_until = monotonic() + self._believe_for
+
+    def take(self, catalog: Catalog) -> None:
+        """Go on with another catalog, and the same grants."""
+        self._grants = Grants(catalog, self._granted_rows)
+        self.catalog = catalog
 
     def visible(self, principal: Principal) -> Catalog:
         """The tables that the caller may know of, being able to do something with them."""

@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import asyncpg
 import typer
 import uvicorn
 
@@ -9,6 +10,7 @@ from service.application import create_app
 from service.cli.session import command, database, messages, told
 from service.core.settings import Settings
 from service.db import migrations
+from service.db.listen import RELOAD_CHANNEL
 from service.db.migrations import Branch
 from service.db.privileges import open_schemas
 
@@ -49,6 +51,19 @@ def run_server(settings: Settings, host: str | None = None, port: int | None = N
         pass
     if not server.started:
         raise typer.Exit(1)
+
+
+@command
+async def reload() -> None:
+    """Let running services read the tables, views and functions of the database again."""
+    settings = Settings.load()
+    async with database(settings) as urls:
+        connection = await asyncpg.connect(urls.service, timeout=settings.database.connect_timeout)
+        try:
+            await connection.execute(f"notify {RELOAD_CHANNEL}")
+        finally:
+            await connection.close()
+    messages.print("Running services read the catalog again.")
 
 
 @command

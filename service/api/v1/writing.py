@@ -53,7 +53,7 @@ class WriteRequest:
         """
         refuse_paging(request, "A write")
         settings = tools.settings
-        query = tools.queries.write(tools.policy.visible(request.principal), resource, request.query_string)
+        query = tools.queries.page(tools.policy.visible(request.principal), resource, request.query_string)
         preferences = parse_preferences(request.header(b"prefer"), may_roll_back=settings.api_tx_override)
         form = accepted(request.header(b"accept"))
         if form.media not in (Media.JSON, Media.OBJECT, Media.CSV):

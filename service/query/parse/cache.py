@@ -39,11 +39,6 @@ class QueryCache:
             del self._pages[next(iter(self._pages))]
         return query
 
-    def write(self, catalog: Catalog, resource: Resource, query_string: bytes) -> Query:
-        """What a write says of its rows: which, and what of them is answered. Raises: as `parse_query`."""
-        parameters = decode_parameters(query_string) if query_string else ()
-        return parse_parameters(catalog, resource, parameters, self._bounds)
-
     def item(self, catalog: Catalog, resource: Resource, query_string: bytes) -> ReadPlan:
         """What is asked of a row. Raises: as `parse_query`."""
         if query_string:

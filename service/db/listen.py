@@ -1,0 +1,71 @@
+"""Waiting for a NOTIFY (PostgreSQL manual, NOTIFY)."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import asyncpg
+
+from service.core.settings import DatabaseSettings
+from service.db.connections import Connection
+from service.db.session import session_settings
+
+RELOAD_CHANNEL = "rowhouse_reload"
+_RETRY_SECONDS = 1.0
+
+
+class Listener:
+    """Calls back on each notification of a channel, once for those that come together.
+
+    It has a connection of its own: a pooler that hands connections around would lose what is listened to. After a
+    connection is lost it calls back as well, since a notification may have been missed.
+    """
+
+    def __init__(
+        self, url: str, settings: DatabaseSettings, role: str | None, channel: str, call: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._url = url
+        self._timeout = settings.connect_timeout
+        self._session = session_settings(settings, role)
+        self._channel = channel
+        self._call = call
+        self._woken = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run())
+
+    def wake(self) -> None:
+        """Call back as if a notification had come."""
+        self._woken.set()
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _run(self) -> None:
+        is_first = True
+        while True:
+            with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                connection = await asyncpg.connect(self._url, timeout=self._timeout, server_settings=self._session)
+                try:
+                    await self._listen(connection, has_missed=not is_first)
+                finally:
+                    connection.terminate()
+            is_first = False
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _listen(self, connection: Connection, *, has_missed: bool) -> None:
+        """Until the connection is lost."""
+        connection.add_termination_listener(lambda _: self._woken.set())
+        await connection.add_listener(self._channel, lambda *_: self._woken.set())
+        if has_missed:
+            self._woken.set()
+        while True:
+            await self._woken.wait()
+            self._woken.clear()
+            if connection.is_closed():
+                return
+            await self._call()

@@ -1,0 +1,102 @@
+"""The catalog is read again on a command, a NOTIFY and SIGHUP, while requests go on."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import httpx2
+import pytest
+
+from service.core.types import Role
+from tests.api.test_operations import free_port, is_up, wait_until
+from tests.cli.test_commands import rowhouse
+from tests.conftest import Database
+from tests.service_under_test import Service, run_service
+
+NOTES = "/api/v1/notes"
+
+
+@pytest.fixture
+def notes(database: Database) -> Iterator[None]:
+    database.execute("create table notes (id int primary key, text text)")
+    database.execute("grant select, insert on notes to rowhouse_service")
+    yield
+    database.execute("drop table notes")
+
+
+def serving(database: Database, keys: dict[Role, str]) -> Iterator[Service]:
+    with run_service({"DATABASE_URL": database.service_url, "JWT_SECRET": "x" * 40}, keys) as running:
+        yield running
+
+
+@pytest.fixture
+def before(database: Database, keys: dict[Role, str]) -> Iterator[Service]:
+    """A service that has read the catalog before there were any notes."""
+    yield from serving(database, keys)
+
+
+def test_a_new_table_and_column_are_served_after_a_reload(before: Service, notes: None, database: Database) -> None:
+    with before.client(Role.ADMIN) as client:
+        assert client.get(NOTES).status_code == 404
+        assert rowhouse(database, "reload").returncode == 0
+        wait_until(lambda: client.get(NOTES).status_code == 200)
+        database.execute("alter table notes add colour text default 'red'")
+        database.execute("notify rowhouse_reload")
+        wait_until(lambda: client.get(f"{NOTES}?select=colour").status_code == 200)
+
+
+def test_no_request_fails_while_the_catalog_is_read_again(before: Service, database: Database) -> None:
+    statuses: list[int] = []
+    stop = threading.Event()
+
+    def ask() -> None:
+        with before.client(Role.VIEWER) as client:
+            while not stop.is_set():
+                statuses.append(client.get("/api/v1/flights?select=id,airline(name)&limit=1").status_code)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    seen = {id(before.state.connected().catalog)}
+    for _ in range(5):
+        database.execute("notify rowhouse_reload")
+        wait_until(lambda: id(before.state.connected().catalog) not in seen)
+        seen.add(id(before.state.connected().catalog))
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert len(statuses) > 20
+    assert set(statuses) == {200}
+
+
+def test_a_lost_listener_comes_back_and_looks_again(before: Service, notes: None, database: Database) -> None:
+    database.execute_as_superuser(
+        "select pg_terminate_backend(pid) from pg_stat_activity where query like 'LISTEN%' and datname = $1",
+        database.name,
+    )
+    with before.client(Role.ADMIN) as client:
+        wait_until(lambda: client.get(NOTES).status_code == 200)
+
+
+def test_sighup_reloads(database: Database, keys: dict[Role, str]) -> None:
+    port = free_port()
+    environment = {"PATH": os.environ["PATH"], "DATABASE_URL": database.service_url, "PORT": str(port)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from service.cli.main import run; run()", "serve"],
+        env=environment | {"JWT_SECRET": "s" * 40}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    headers = {"X-API-Key": keys[Role.ADMIN]}
+    try:
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", headers=headers) as client:
+            wait_until(lambda: is_up(client), 30)
+            database.execute("create table later (id int primary key)")
+            database.execute("grant select on later to rowhouse_service")
+            process.send_signal(signal.SIGHUP)
+            wait_until(lambda: client.get("/api/v1/later").status_code == 200)
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+        database.execute("drop table later")
