@@ -18,10 +18,7 @@ from service.catalog.served import read_catalog
 from service.core.errors import ConfigurationError, DatabaseUnavailable
 from service.core.security import TokenSigner, development_secret
 from service.core.settings import Settings
-from service.crud.call import Caller
-from service.crud.read import Reader
 from service.crud.statements import StatementCache
-from service.crud.write import Writer
 from service.db import migrations
 from service.db.embedded import EmbeddedPostgres, start_embedded
 from service.db.engine import UnitOfWork, make_engine
@@ -45,9 +42,7 @@ class Runtime:
     policy: Policy
     authenticator: Authenticator
     logins: Logins
-    reader: Reader
-    writer: Writer
-    caller: Caller
+    statements: StatementCache
     listener: Listener
 
     @property
@@ -146,7 +141,6 @@ class ServiceState:
         security = self.settings.security
         policy = Policy(unit_of_work, catalog, security.credential_cache_seconds)
         signer = TokenSigner(self._secret(), security.access_token_seconds)
-        statements = StatementCache()
         self.metrics.watch_pool(pool.sizes)
         self.runtime = Runtime(
             pool=pool,
@@ -154,15 +148,7 @@ class ServiceState:
             policy=policy,
             authenticator=Authenticator(unit_of_work, signer, security),
             logins=Logins(unit_of_work, signer, LoginThrottle(security), security),
-            reader=Reader(
-                pool,
-                policy,
-                statements,
-                count_exactly=self.settings.api.api_max_rows,
-                max_cost=self.settings.api.api_max_plan_cost,
-            ),
-            writer=Writer(pool, policy, statements),
-            caller=Caller(pool, policy, statements),
+            statements=StatementCache(),
             listener=Listener(url, settings, role, RELOAD_CHANNEL, self.reload),
         )
         self.runtime.listener.start()

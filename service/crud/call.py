@@ -10,7 +10,7 @@ from service.core.types import Action
 from service.crud.explain import explain
 from service.crud.read import Page, as_bytes
 from service.crud.statements import StatementCache
-from service.db.pool import TablePool, Unit
+from service.db.runner import Runner, Unit
 from service.query.compile.call import compile_call
 from service.query.compile.statement import Statement
 from service.query.plan import CallPlan
@@ -21,7 +21,7 @@ Compile = Callable[[CallPlan], Statement]
 class Caller:
     """Runs call plans, as far as the caller may."""
 
-    def __init__(self, pool: TablePool, policy: Policy, statements: StatementCache) -> None:
+    def __init__(self, pool: Runner, policy: Policy, statements: StatementCache) -> None:
         self._pool = pool
         self._policy = policy
         self._statements = statements

@@ -10,7 +10,7 @@ from service.auth.principal import Principal
 from service.core.errors import LimitExceeded, RowhouseError, RowNotFound
 from service.crud.explain import explain
 from service.crud.statements import StatementCache
-from service.db.pool import Row, TablePool, Unit
+from service.db.runner import Row, Runner, Unit
 from service.query.compile.read import compile_count, compile_item, compile_list
 from service.query.compile.statement import Statement
 from service.query.plan import Count, ReadPlan
@@ -46,7 +46,7 @@ class Reader:
 
     def __init__(
         self,
-        pool: TablePool,
+        pool: Runner,
         policy: Policy,
         statements: StatementCache,
         *,

@@ -10,7 +10,7 @@ from service.core.errors import RowhouseError
 from service.core.types import Action
 from service.crud.explain import explain, refuse_unfit
 from service.crud.statements import StatementCache
-from service.db.pool import TablePool, Unit
+from service.db.runner import Runner, Unit
 from service.query.compile.write import compile_write
 from service.query.plan import (
     DeletePlan,
@@ -42,7 +42,7 @@ class Outcome:
 class Writer:
     """Runs write plans, as far as the caller may write."""
 
-    def __init__(self, pool: TablePool, policy: Policy, statements: StatementCache) -> None:
+    def __init__(self, pool: Runner, policy: Policy, statements: StatementCache) -> None:
         self._pool = pool
         self._policy = policy
         self._statements = statements

@@ -6,17 +6,18 @@ with the statement's own transaction. So the pool needs no reset round trip.
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import asyncpg
 
 from service.core.errors import DatabaseUnavailable
 from service.core.settings import DatabaseSettings
 from service.db.connections import AllBusy, Connection, Connections
+from service.db.runner import Row, Unit, in_unit
 from service.db.session import answer_timeout, session_settings
 from service.db.sqlstate import RETRYABLE, to_domain
+from service.db.transaction import Transaction
 
 _ATTEMPTS = 4
 _FIRST_BACKOFF = 0.01
@@ -26,32 +27,6 @@ select left(md5(concat_ws('/', epoch, system_identifier, timeline_id, (select oi
        where datname = current_database()))), 8)
 from rowhouse.cluster, pg_control_system(), pg_control_checkpoint()
 """
-
-
-_SET = "select set_config(name, value, true) from unnest($1::text[], $2::text[]) s (name, value)"
-# Not DISCARD ALL, which would forget the prepared statements as well.
-_CLEAN = "reset all; close all; unlisten *; select pg_advisory_unlock_all(); discard temp; discard sequences"
-
-
-class Row(Protocol):
-    """A record of the answer, by position."""
-
-    def __getitem__(self, index: int) -> Any: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """A transaction around one statement, with what must hold before it.
-
-    `settings` are set for its length alone. `keeps` False undoes it in the end. `cleans` undoes what a function may
-    have set on the connection (PostgreSQL manual, DISCARD). What `verify` raises undoes it too.
-    """
-
-    settings: Mapping[str, str] = field(default_factory=dict)
-    is_read_only: bool = False
-    keeps: bool = True
-    cleans: bool = False
-    verify: Callable[[Row], None] | None = None
 
 
 class TablePool:
@@ -104,6 +79,26 @@ class TablePool:
         """Run a statement in a transaction of its own. Retried, and raises, as `read` and `write`."""
         return await self._run(sql, arguments, is_read=unit.is_read_only, unit=unit)
 
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Several statements, all kept when the block ends, and none on any error.
+
+        Raises:
+            DatabaseUnavailable: PostgreSQL cannot be reached; with code `outcome_unknown` where the connection broke
+                while it committed.
+        """
+        connection = self._connections.take_idle() or await self._take()
+        transaction = Transaction(connection, self.epoch)
+        try:
+            await transaction.begin()
+            yield transaction
+            await transaction.commit()
+        except BaseException:
+            await transaction.roll_back()
+            raise
+        finally:
+            self._connections.give(connection)
+
     async def _run(
         self, sql: str, arguments: Sequence[object], *, is_read: bool, unit: Unit | None = None
     ) -> Row | None:
@@ -130,7 +125,7 @@ class TablePool:
         connection = self._connections.take_idle() or await self._take()
         try:
             if unit is not None:
-                return await _in_unit(connection, sql, arguments, unit)
+                return await in_unit(connection, sql, arguments, unit)
             row: Row | None = await connection.fetchrow(sql, *arguments)
             return row
         except TimeoutError as error:  # before OSError, which it is a kind of
@@ -170,31 +165,6 @@ class TablePool:
             connection.terminate()
             raise
         return connection
-
-
-async def _in_unit(connection: Connection, sql: str, arguments: Sequence[object], unit: Unit) -> Row | None:
-    transaction = connection.transaction(readonly=unit.is_read_only)
-    await transaction.start()
-    try:
-        if unit.settings:
-            names, values = zip(*unit.settings.items(), strict=True)
-            await connection.execute(_SET, names, values)
-        row: Row | None = await connection.fetchrow(sql, *arguments)
-        if unit.verify is not None and row is not None:
-            unit.verify(row)
-    except BaseException:
-        if not connection.is_closed():
-            await transaction.rollback()
-            await _clean(connection, unit)
-        raise
-    await (transaction.commit() if unit.keeps else transaction.rollback())
-    await _clean(connection, unit)
-    return row
-
-
-async def _clean(connection: Connection, unit: Unit) -> None:
-    if unit.cleans:
-        await connection.execute(_CLEAN)
 
 
 class _ConnectionLost(Exception):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from service.auth.principal import Principal
 from service.core.errors import InvalidBody, InvalidQuery, LimitExceeded
@@ -86,6 +86,15 @@ class Request:
             if size > limit:
                 raise _too_large(limit)
         return b"".join(parts)
+
+
+def replayed(body: bytes) -> Receive:
+    """What receives a body that was read before."""
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive
 
 
 def _too_large(limit: int) -> LimitExceeded:

@@ -16,6 +16,8 @@ PREFIX = "/api/v1/"
 _RAW_PREFIX = PREFIX.encode()
 _RESERVED = (b"-", b"rpc")
 _TABLES = b"-/tables/"
+_BATCH = _RAW_PREFIX + b"-/batch"
+_SCHEMA = b"/-/schema"
 _FUNCTIONS = _RAW_PREFIX + b"rpc/"
 # Clients would take these for no segment, or for a step in the path.
 _QUOTED = ("", ".", "..")
@@ -70,6 +72,38 @@ def parse_function_path(raw_path: bytes) -> FunctionPath | None:
         return None
     name = raw_path[len(_FUNCTIONS) :]
     return FunctionPath(_decode(name)) if name and b"/" not in name else None
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaPath:
+    """What is known of a table: `/api/v1/{table}/-/schema`."""
+
+    table: str
+
+    @property
+    def route(self) -> str:
+        return f"{PREFIX}{self.table}/-/schema"
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPath:
+    """Several operations at once: `/api/v1/-/batch`."""
+
+    @property
+    def route(self) -> str:
+        return _BATCH.decode()
+
+
+Path = TablePath | FunctionPath | SchemaPath | BatchPath
+
+
+def parse_any_path(raw_path: bytes) -> Path | None:
+    """The path, or None where it is not the table plane's. Raises: as `parse_path`."""
+    if raw_path == _BATCH:
+        return BatchPath()
+    if raw_path.endswith(_SCHEMA) and (table := parse_path(raw_path.removesuffix(_SCHEMA))) and table.key is None:
+        return SchemaPath(table.table)
+    return parse_path(raw_path) or parse_function_path(raw_path)
 
 
 def _decode(segment: bytes) -> str:

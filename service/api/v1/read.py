@@ -13,7 +13,7 @@ from service.catalog.resource import Resource
 from service.core.errors import NotAcceptable, PreconditionFailed
 from service.core.types import Role
 from service.crud.read import Page, Reader
-from service.db.pool import Unit
+from service.db.runner import Unit
 from service.query import cursor
 from service.query.parse.cache import QueryCache
 from service.query.parse.request import Query

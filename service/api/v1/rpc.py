@@ -20,7 +20,7 @@ from service.core.errors import AuthenticationFailed, InvalidBody, TableNotFound
 from service.core.settings import ApiSettings
 from service.crud.call import Caller
 from service.crud.read import Page
-from service.db.pool import Unit
+from service.db.runner import Unit
 from service.query.parse.call import argument_names, choose_overload, parse_call
 from service.query.parse.parameters import Bounds, Parameters, decode_parameters
 from service.query.parse.request import Query

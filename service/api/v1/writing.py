@@ -14,7 +14,7 @@ from service.core.settings import ApiSettings
 from service.core.types import Action
 from service.crud.read import Reader
 from service.crud.write import Outcome, Writer
-from service.db.pool import Row, TablePool, Unit
+from service.db.runner import Row, Runner, Unit
 from service.query.parse.cache import QueryCache
 from service.query.parse.request import Query
 from service.query.plan import Bind, BindKind, HasVersion, Predicate, ReadPlan, Written
@@ -24,7 +24,7 @@ from service.query.plan import Bind, BindKind, HasVersion, Predicate, ReadPlan, 
 class WriteTools:
     """What the write handlers work with."""
 
-    pool: TablePool
+    pool: Runner
     policy: Policy
     reader: Reader
     writer: Writer

@@ -1,6 +1,7 @@
 """Rowhouse's own tables, in the schema `rowhouse`."""
 
 from service.models.system.cluster import Cluster
+from service.models.system.idempotency import IdempotencyKey
 from service.models.system.identity import ApiKey, Grant, RefreshToken, User
 
-__all__ = ["ApiKey", "Cluster", "Grant", "RefreshToken", "User"]
+__all__ = ["ApiKey", "Cluster", "Grant", "IdempotencyKey", "RefreshToken", "User"]

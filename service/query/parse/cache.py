@@ -18,7 +18,7 @@ class QueryCache:
     """Parses query strings: of the same shape, once for each catalog that a caller may see."""
 
     def __init__(self, bounds: Bounds) -> None:
-        self._bounds = bounds
+        self.bounds = bounds
         self._pages: dict[tuple[Resource, Count | None, Parameters], Query] = {}
 
     def page(self, catalog: Catalog, resource: Resource, query_string: bytes, *, count: Count | None = None) -> Query:
@@ -29,7 +29,7 @@ class QueryCache:
         known = self._pages.get(key)
         if known is not None:
             return _fill(known, parameters, values)
-        query = parse_parameters(catalog, resource, parameters, self._bounds)
+        query = parse_parameters(catalog, resource, parameters, self.bounds)
         if count is not None:
             query = replace(query, plan=replace(query.plan, count=count))
         if query.plan.after is not None:  # its cursor belongs to the values as well
@@ -42,7 +42,7 @@ class QueryCache:
     def item(self, catalog: Catalog, resource: Resource, query_string: bytes) -> ReadPlan:
         """What is asked of a row. Raises: as `parse_query`."""
         if query_string:
-            return parse_item_query(catalog, resource, query_string, self._bounds)
+            return parse_item_query(catalog, resource, query_string, self.bounds)
         return ReadPlan(resource)
 
 

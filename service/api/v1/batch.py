@@ -1,0 +1,157 @@
+"""`POST /api/v1/-/batch`: operations on several tables, all of them or none.
+
+    {"operations": [
+      {"method": "POST", "path": "/orders", "body": {"customer": 7}},
+      {"method": "POST", "path": "/lines", "body": {"order_id": {"$ref": "/0/body/0/id"}, "article": "A"}}
+    ]}
+
+A later operation refers to what an earlier one answered by a JSON Pointer (RFC 6901) into the list of results: in a
+body as `{"$ref": …}`, in a path as `{…}`.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import orjson
+
+from service.api.v1.body import parse_json
+from service.api.v1.dispatch import Dispatch
+from service.api.v1.exchange import Answer, Request, replayed
+from service.api.v1.paths import PREFIX, BatchPath, parse_any_path
+from service.core.errors import FieldError, InvalidBody, MethodNotAllowed, RowhouseError
+from service.core.settings import ApiSettings
+
+_METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
+_REFERENCE = re.compile(r"\{(/[^{}]*)\}")
+_KEPT_HEADERS = (b"location", b"etag", b"content-range", b"preference-applied")
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation as written. `path` is below `/api/v1`, with its query string."""
+
+    method: str
+    path: str
+    body: object
+    headers: Mapping[str, str]
+
+
+class Batch:
+    """Runs the operations one after the other, on a dispatch within a transaction."""
+
+    def __init__(self, dispatch: Dispatch, settings: ApiSettings) -> None:
+        self._dispatch = dispatch
+        self._settings = settings
+
+    async def serve(self, path: BatchPath, request: Request) -> Answer:
+        """The results, in order: status, headers and body of each.
+
+        Raises:
+            MethodNotAllowed: it is no POST.
+            InvalidBody: it is no batch.
+            RowhouseError: what the first operation that failed raises; `errors` says which.
+        """
+        request.scope["rowhouse.route"] = path.route
+        if request.method != "POST":
+            raise MethodNotAllowed(f"This does not take {request.method}.", allow="POST")
+        operations = _operations(parse_json(await request.body(self._settings.api_max_body_bytes)))
+        if len(operations) > self._settings.api_max_batch:
+            raise InvalidBody(f"A batch has at most {self._settings.api_max_batch} operations.")
+        answers: list[Answer] = []
+        for number, operation in enumerate(operations):
+            try:
+                answers.append(await self._serve_one(operation, request, answers))
+            except RowhouseError as error:
+                where = f"operations[{number}]"
+                error.fields = (FieldError(where, error.message), *error.fields)
+                raise
+        return Answer(200, orjson.dumps([_result(answer, _body(answer)) for answer in answers]))
+
+    async def _serve_one(self, operation: Operation, request: Request, answers: list[Answer]) -> Answer:
+        raw = _REFERENCE.sub(lambda match: quote(_text(_found(match[1], answers)), safe=""), operation.path)
+        path_text, _, query = raw.partition("?")
+        path = parse_any_path(PREFIX.encode() + path_text.lstrip("/").encode())
+        if path is None or isinstance(path, BatchPath):
+            raise InvalidBody(f"{operation.path!r} is no path of a table or function.")
+        if any(name.lower() == "accept" for name in operation.headers):
+            raise InvalidBody("The answers of a batch are JSON: leave out Accept.")
+        body = b"" if operation.body is None else orjson.dumps(_resolved(operation.body, answers))
+        headers = {
+            name.lower().encode(): value.encode("latin-1", "replace") for name, value in operation.headers.items()
+        }
+        own = {"method": operation.method, "path": path_text, "query_string": query.encode()}
+        scope = {**request.scope, **own}
+        return await self._dispatch.serve(path, Request(scope, replayed(body), request.principal, headers))
+
+
+def _operations(value: object) -> list[Operation]:
+    """The operations of a parsed body.
+
+    Raises:
+        InvalidBody: it has none, or one that cannot be read.
+    """
+    listed = value.get("operations") if isinstance(value, dict) else None
+    if not isinstance(listed, list) or not listed:
+        raise InvalidBody('The body must be {"operations": […]}, with at least one.')
+    return [_operation(number, item) for number, item in enumerate(listed)]
+
+
+def _operation(number: int, item: object) -> Operation:
+    where = f"operations[{number}]"
+    if not isinstance(item, dict) or item.keys() - {"method", "path", "body", "headers"}:
+        raise InvalidBody(f"{where} must be an object of method, path, body and headers.")
+    method, path, headers = item.get("method"), item.get("path"), item.get("headers", {})
+    if method not in _METHODS:
+        raise InvalidBody(f"{where}: `method` must be one of {', '.join(_METHODS)}.")
+    if not isinstance(path, str) or not path.startswith("/"):
+        raise InvalidBody(f"{where}: `path` must be a text such as '/table?column=eq.1'.")
+    if not isinstance(headers, dict) or not all(isinstance(value, str) for value in headers.values()):
+        raise InvalidBody(f"{where}: `headers` must be an object of texts.")
+    return Operation(method, path, item.get("body"), headers)
+
+
+def _resolved(value: object, answers: list[Answer]) -> object:
+    """The value with what it refers to in place of the references."""
+    if isinstance(value, dict):
+        if value.keys() == {"$ref"} and isinstance(value["$ref"], str):
+            return _found(value["$ref"], answers)
+        return {name: _resolved(inner, answers) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_resolved(inner, answers) for inner in value]
+    return value
+
+
+def _found(pointer: str, answers: list[Answer]) -> object:
+    """What a JSON Pointer leads to.
+
+    Raises:
+        InvalidBody: it leads nowhere.
+    """
+    value: object = [_result(answer, orjson.loads(answer.body or b"null")) for answer in answers]
+    for step in pointer.split("/")[1:]:
+        name = step.replace("~1", "/").replace("~0", "~")
+        if isinstance(value, list) and name.isascii() and name.isdigit() and int(name) < len(value):
+            value = value[int(name)]
+        elif isinstance(value, dict) and name in value:
+            value = value[name]
+        else:
+            raise InvalidBody(f"The reference {pointer!r} leads to nothing that was answered before.")
+    return value
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    return orjson.dumps(value).decode()
+
+
+def _body(answer: Answer) -> object:
+    """The body as it came: parsed numbers may have lost digits."""
+    return orjson.Fragment(answer.body) if answer.body else None
+
+
+def _result(answer: Answer, body: object) -> dict[str, object]:
+    headers = {name.decode(): value.decode("latin-1") for name, value in answer.headers if name in _KEPT_HEADERS}
+    return {"status": answer.status, "headers": headers, "body": body}

@@ -1,0 +1,75 @@
+"""What runs a statement: the pool, or a transaction that several statements share."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from service.db.connections import Connection
+
+_SET = "select set_config(name, value, true) from unnest($1::text[], $2::text[]) s (name, value)"
+# Not DISCARD ALL, which would forget the prepared statements as well.
+_CLEAN = "reset all; close all; unlisten *; select pg_advisory_unlock_all(); discard temp; discard sequences"
+
+
+class Row(Protocol):
+    """A record of the answer, by position."""
+
+    def __getitem__(self, index: int) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A transaction around one statement, with what must hold before it.
+
+    `settings` are set for its length alone. `keeps` False undoes it in the end. `cleans` undoes what a function may
+    have set on the connection (PostgreSQL manual, DISCARD). What `verify` raises undoes it too.
+    """
+
+    settings: Mapping[str, str] = field(default_factory=dict)
+    is_read_only: bool = False
+    keeps: bool = True
+    cleans: bool = False
+    verify: Callable[[Row], None] | None = None
+
+
+class Runner(Protocol):
+    """Runs single statements. `epoch` is the life of the cluster that row versions belong to."""
+
+    @property
+    def epoch(self) -> str: ...
+
+    async def read(self, sql: str, arguments: Sequence[object]) -> Row | None: ...
+
+    async def write(self, sql: str, arguments: Sequence[object]) -> Row | None: ...
+
+    async def run(self, sql: str, arguments: Sequence[object], unit: Unit) -> Row | None: ...
+
+
+async def in_unit(connection: Connection, sql: str, arguments: Sequence[object], unit: Unit) -> Row | None:
+    transaction = connection.transaction(readonly=unit.is_read_only)
+    await transaction.start()
+    try:
+        if unit.settings:
+            await set_locally(connection, unit.settings)
+        row: Row | None = await connection.fetchrow(sql, *arguments)
+        if unit.verify is not None and row is not None:
+            unit.verify(row)
+    except BaseException:
+        if not connection.is_closed():
+            await transaction.rollback()
+            await clean_up(connection, unit)
+        raise
+    await (transaction.commit() if unit.keeps else transaction.rollback())
+    await clean_up(connection, unit)
+    return row
+
+
+async def clean_up(connection: Connection, unit: Unit) -> None:
+    if unit.cleans:
+        await connection.execute(_CLEAN)
+
+
+async def set_locally(connection: Connection, settings: Mapping[str, str]) -> None:
+    """Set for the length of the running transaction."""
+    names, values = zip(*settings.items(), strict=True)
+    await connection.execute(_SET, names, values)
