@@ -170,7 +170,7 @@ def _same_key(row: dict[str, object], resource: Resource, values: tuple[str, ...
         InvalidBody: the body names another key.
     """
     key = dict(zip(resource.key, values, strict=True))
-    if different := [name for name, value in key.items() if name in row and str(row[name]) != value]:
+    if different := [name for name, value in key.items() if name in row and _as_text(row[name]) != value]:
         raise InvalidBody(
             "The key in the body is not the key in the URL.",
             hint="Leave the key out of the body, or write it as in the URL. PATCH can change a key.",
@@ -178,3 +178,8 @@ def _same_key(row: dict[str, object], resource: Resource, values: tuple[str, ...
             code="PGRST115",
         )
     return key
+
+
+def _as_text(value: object) -> str:
+    """A JSON value as a URL writes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
