@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from loadtests.bench import report
+from loadtests.bench.apps import BY_TABLES, WITH_PEERS
 from loadtests.bench.cases import Case
 from loadtests.bench.database import prepared
 from loadtests.bench.errors import BenchError
@@ -32,6 +33,9 @@ def main(
     cases: Annotated[str, typer.Option(help="Cases to run, parted by commas.")] = ",".join(Case),
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write every round to this file.")] = None,
     data_dir: Annotated[Path, typer.Option(help="Folder of the bench's own PostgreSQL; kept.")] = _DATA_DIR,
+    many_tables: Annotated[
+        bool, typer.Option("--many-tables", help="Compare Rowhouse with 5 tables and with 405 instead.")
+    ] = False,
     generator: Annotated[
         Generator | None, typer.Option(help="What makes the load. Default: wrk, or Locust if it is missing.")
     ] = None,
@@ -43,7 +47,8 @@ def main(
     authentication, policy, rate limit, request ids, metrics and access log.
     An answer with an error ends the run. By default it takes about 7 minutes.
     """
-    options = Options(_chosen(cases), rounds, seconds, connections, generator or Generator.installed())
+    comparison = BY_TABLES if many_tables else WITH_PEERS
+    options = Options(comparison, _chosen(cases), rounds, seconds, connections, generator or Generator.installed())
     try:
         results, machine = asyncio.run(_bench(options, data_dir))
     except (BenchError, RowhouseError) as error:

@@ -1,7 +1,7 @@
 """The three applications: where each begins, and how it writes the same paths."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 POOL_SIZE = 16
 
@@ -16,6 +16,10 @@ class App:
     flights: str
     page: str
     environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_rowhouse(self) -> bool:
+        return self.asgi == "service.main:app"
 
     def one_path(self, number: int) -> str:
         return f"{self.flights}/{number}"
@@ -41,4 +45,26 @@ ROWHOUSE = App(
         "ACCESS_LOG": "true",
     },
 )
-APPS = (BARE, ORM, ROWHOUSE)
+# The same, with 400 tables beside the five.
+MANY = replace(
+    ROWHOUSE,
+    name="many",
+    title="405 tables",
+    environment={**ROWHOUSE.environment, "EXPOSED_SCHEMAS": "public,many"},
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What is measured, beside which peers."""
+
+    peers: tuple[App, ...]
+    subject: App
+
+    @property
+    def apps(self) -> tuple[App, ...]:
+        return (*self.peers, self.subject)
+
+
+WITH_PEERS = Comparison((BARE, ORM), ROWHOUSE)
+BY_TABLES = Comparison((replace(ROWHOUSE, title="5 tables"),), MANY)

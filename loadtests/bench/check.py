@@ -8,7 +8,6 @@ from typing import Any
 
 import orjson
 
-from loadtests.bench.apps import ROWHOUSE
 from loadtests.bench.cases import Call, Case, calls
 from loadtests.bench.client import Reply, ask
 from loadtests.bench.database import FLIGHTS, Database
@@ -40,7 +39,7 @@ async def check_nothing_is_off(servers: Sequence[Running]) -> None:
         BenchError: a part of it is off.
     """
     for server in servers:
-        if server.app is ROWHOUSE:
+        if server.app.is_rowhouse:
             await _check_whole(server)
 
 

@@ -12,7 +12,7 @@ import asyncpg
 from loadtests.bench.cases import POSTED_HOUR
 from loadtests.bench.errors import BenchError
 from service.core.settings import DatabaseSettings
-from service.core.types import Action, Role
+from service.core.types import OF_TABLES, Role
 from service.crud import accounts
 from service.db import migrations
 from service.db.embedded import EmbeddedPostgres, start_embedded
@@ -33,6 +33,24 @@ _KEEP = """
 create schema if not exists bench;
 create table if not exists bench.delays as select id, dep_delay from public.flights;
 alter table public.flights set (autovacuum_enabled = false);
+"""
+# What a database of some size has beside the tables that are asked for. Each refers to the one before it.
+_MANY = """
+do $$
+begin
+    if to_regnamespace('many') is not null then return; end if;
+    create schema many;
+    grant usage on schema many to rowhouse_service;
+    for number in 1 .. 400 loop
+        execute format('create table many.table_%s (id int primary key, previous int, a text, b int, c timestamptz,
+                        d numeric, e jsonb, f boolean, g uuid, h text[])', number);
+        if number > 1 then
+            execute format('alter table many.table_%s add foreign key (previous) references many.table_%s',
+                           number, number - 1);
+        end if;
+        execute format('grant select on many.table_%s to rowhouse_service', number);
+    end loop;
+end $$
 """
 _RESTORE = """
 update public.flights f set dep_delay = k.dep_delay from bench.delays k
@@ -90,6 +108,7 @@ async def prepared(data_dir: Path, say: Callable[[str], None]) -> AsyncIterator[
             if not await connection.fetchval("select pg_try_advisory_lock($1)", _LOCK_KEY):
                 raise BenchError("Another run uses this data folder. Wait for it, or name another folder.")
             await _load(connection, say)
+            await connection.execute(_MANY)
             database = Database(embedded.service_url, await _make_key(embedded), connection)
             try:
                 await database.restore()
@@ -118,7 +137,7 @@ async def _make_key(embedded: EmbeddedPostgres) -> str:
     try:
         async with UnitOfWork(engine).begin() as session:
             for table in TableBase.metadata.tables:
-                await accounts.grant(session, Role.EDITOR, table, list(Action), None)
+                await accounts.grant(session, Role.EDITOR, table, list(OF_TABLES), None)
             return (await accounts.create_key(session, _KEY_NAME, Role.EDITOR, days=1)).key
     finally:
         await engine.dispose()

@@ -7,7 +7,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from loadtests.bench.apps import APPS, BARE, ORM, ROWHOUSE, App
+from loadtests.bench.apps import App, Comparison
 from loadtests.bench.cases import Case
 from loadtests.bench.generators import Generator, Load
 from loadtests.bench.machine import Machine
@@ -23,7 +23,7 @@ _LOCUST = (
 def show(console: Console, results: Results, options: Options, machine: Machine) -> None:
     """The table, and what it was measured on."""
     console.print(_table(results, options))
-    memory = ", ".join(f"{app.title} {results.memory[app] / _MEGABYTE:.0f} MB" for app in APPS)
+    memory = ", ".join(f"{app.title} {results.memory[app] / _MEGABYTE:.0f} MB" for app in options.comparison.apps)
     rounds = (
         f"{options.rounds} rounds of {options.seconds} s" if options.rounds > 1 else f"1 round of {options.seconds} s"
     )
@@ -44,26 +44,26 @@ def as_json(results: Results, options: Options, machine: Machine) -> dict[str, o
         "rounds": options.rounds,
         "seconds": options.seconds,
         "connections": options.connections,
-        "cases": {case.value: _case_as_json(results, case) for case in options.cases},
-        "memory_bytes": {app.name: results.memory[app] for app in APPS},
+        "cases": {case.value: _case_as_json(results, options.comparison, case) for case in options.cases},
+        "memory_bytes": {app.name: results.memory[app] for app in options.comparison.apps},
     }
 
 
 def _table(results: Results, options: Options) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("", no_wrap=True)
-    for app in APPS:
+    for app in options.comparison.apps:
         table.add_column(f"req/s\n{app.title}", justify="right", no_wrap=True)
-    for peer in (BARE, ORM):
+    for peer in options.comparison.peers:
         table.add_column(f"ratio\n÷ {peer.title}", justify="right", no_wrap=True, style="bold")
-    for app in APPS:
+    for app in options.comparison.apps:
         table.add_column(f"p99 ms\n{app.title}", justify="right", no_wrap=True)
     for case in options.cases:
         table.add_row(
             case.label,
-            *(f"{_rate(results, case, app):,.0f}" for app in APPS),
-            *(f"{_ratio(results, case, peer):.2f}" for peer in (BARE, ORM)),
-            *(f"{_p99(results, case, app):.1f}" for app in APPS),
+            *(f"{_rate(results, case, app):,.0f}" for app in options.comparison.apps),
+            *(f"{_ratio(results, options.comparison, case, peer):.2f}" for peer in options.comparison.peers),
+            *(f"{_p99(results, case, app):.1f}" for app in options.comparison.apps),
         )
     return table
 
@@ -76,20 +76,21 @@ def _p99(results: Results, case: Case, app: App) -> float:
     return median(load.p99_ms for load in results.loads[case, app])
 
 
-def _ratio(results: Results, case: Case, peer: App) -> float:
-    return _rate(results, case, ROWHOUSE) / _rate(results, case, peer)
+def _ratio(results: Results, comparison: Comparison, case: Case, peer: App) -> float:
+    return _rate(results, case, comparison.subject) / _rate(results, case, peer)
 
 
-def _case_as_json(results: Results, case: Case) -> dict[str, object]:
+def _case_as_json(results: Results, comparison: Comparison, case: Case) -> dict[str, object]:
     apps = {
         app.name: {
             "rate": _rate(results, case, app),
             "p99_ms": _p99(results, case, app),
             "rounds": _rounds_as_json(results.loads[case, app]),
         }
-        for app in APPS
+        for app in comparison.apps
     }
-    ratios = {f"rowhouse_to_{peer.name}": _ratio(results, case, peer) for peer in (BARE, ORM)}
+    subject = comparison.subject.name
+    ratios = {f"{subject}_to_{peer.name}": _ratio(results, comparison, case, peer) for peer in comparison.peers}
     return {**apps, **ratios}
 
 

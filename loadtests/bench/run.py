@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from loadtests.bench.apps import APPS, ROWHOUSE, App
+from loadtests.bench.apps import App, Comparison
 from loadtests.bench.cases import Case, write_calls
 from loadtests.bench.check import check_answers, check_nothing_is_off
 from loadtests.bench.database import FLIGHTS, Database
@@ -28,6 +28,7 @@ _STRIDE = 10_007_919
 class Options:
     """What to run."""
 
+    comparison: Comparison
     cases: Sequence[Case]
     rounds: int
     seconds: int
@@ -37,7 +38,7 @@ class Options:
     @property
     def loads(self) -> int:
         """How many loads there are in all, warm-ups included."""
-        return len(self.cases) * len(APPS) * (self.rounds + 1)
+        return len(self.cases) * len(self.comparison.apps) * (self.rounds + 1)
 
 
 @dataclass(slots=True)
@@ -59,7 +60,7 @@ async def run(options: Options, database: Database, say: Callable[[str], None], 
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         servers = []
-        for app in APPS:
+        for app in options.comparison.apps:
             say(f"Starting {app.title}")
             servers.append(await stack.enter_async_context(running(app, folder, *_surroundings(app, database))))
         say("Checking the answers")
@@ -82,7 +83,7 @@ async def run(options: Options, database: Database, say: Callable[[str], None], 
 def _surroundings(app: App, database: Database) -> tuple[dict[str, str], dict[str, str]]:
     """The environment of the application, and the headers that it is sent."""
     environment, headers = {"DATABASE_URL": database.url}, {"Content-Type": "application/json"}
-    if app is ROWHOUSE:
+    if app.is_rowhouse:
         environment["JWT_SECRET"] = secrets.token_hex(32)
         headers["X-API-Key"] = database.key
     return environment, headers

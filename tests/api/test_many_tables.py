@@ -10,8 +10,8 @@ from tests.conftest import Database
 from tests.service_under_test import Service, run_service
 
 # Types that PostgreSQL writes and does not read back (manual, chapter 8.21) are copied as text. The name of a function
-# that has overloads (`regproc`) does not lead back to it; with its arguments it does. Vectors are arrays that count from
-# zero, which only the catalogs have.
+# that has overloads (`regproc`) does not lead back to it; with its arguments it does. Vectors are arrays that count
+# from zero, which only the catalogs have.
 _COPY = """
 do $$
 declare
