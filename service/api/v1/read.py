@@ -101,13 +101,18 @@ def single(body: bytes, rows: int) -> bytes:
     Raises:
         NotAcceptable: PGRST116, there are more or none.
     """
+    require_one(rows)
+    return body[1:-1]
+
+
+def require_one(rows: int) -> None:
+    """Refuse, with PGRST116, to show more rows or none as one object."""
     if rows != 1:
         raise NotAcceptable(
             "Cannot coerce the result to a single JSON object",
             details=f"The result contains {rows} rows",
             code="PGRST116",
         )
-    return body[1:-1]
 
 
 def csv_header(plan: ReadPlan) -> bytes:
