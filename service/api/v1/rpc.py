@@ -9,7 +9,7 @@ import orjson
 
 from service.api.v1.body import parse_json
 from service.api.v1.exchange import Answer, Request
-from service.api.v1.media import Accepted, Media, accepted
+from service.api.v1.media import PLANS, Accepted, Media, accepted
 from service.api.v1.preferences import Preferences, parse_preferences
 from service.api.v1.read import page_answer, require_one
 from service.api.v1.window import narrowed
@@ -20,6 +20,7 @@ from service.core.errors import (
     AuthenticationFailed,
     InvalidBody,
     InvalidQuery,
+    NotAcceptable,
     TableNotFound,
     UnfilteredWrite,
     UnsupportedMediaType,
@@ -85,6 +86,8 @@ class CallHandlers:
     ) -> Answer:
         preferences = parse_preferences(request.header(b"prefer"), may_roll_back=self._settings.api_tx_override)
         form = accepted(request.header(b"accept"), is_scalar=function.result is None)
+        if form.media in PLANS:
+            raise NotAcceptable(f"None of these media types are available: {form.media}")
         query = narrowed(query, request.header(b"range"))
         if function.result is not None:
             read = query.plan if function.is_set else replace(query.plan, limit=None, order=())
