@@ -52,7 +52,7 @@ class WriteRequest:
             InvalidQuery: as `parse_query`, or for paging, which a write does not have.
             NotAcceptable: rows cannot be answered in what is accepted.
         """
-        refuse_paging(request, "A write")
+        refuse_paging(request, "A write", may_order=True)
         settings = tools.settings
         query = tools.queries.write(tools.policy.visible(request.principal), resource, request.query_string)
         preferences = parse_preferences(request.header(b"prefer"), may_roll_back=settings.api_tx_override)
