@@ -151,7 +151,7 @@ def _names(parameter: str, text: str | None, require: Callable[[str], None]) -> 
 
 def _require_in_body(resource: Resource, name: str) -> None:
     if name not in resource.columns:
-        message = f"Could not find the {name!r} column of {resource.name!r} in the schema cache"
+        message = f"Could not find the '{name}' column of '{resource.table.name}' in the schema cache"
         raise UnknownColumn(message, hint=unknown_column(resource, name).hint, code="PGRST204")
 
 
