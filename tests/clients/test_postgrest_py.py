@@ -443,8 +443,7 @@ def test_rows_are_deleted_and_answered(books: SyncPostgrestClient) -> None:
 def test_a_write_touches_no_more_rows_than_allowed(books: SyncPostgrestClient) -> None:
     error = refused(books.from_("books").update({"stock": 0}).gt("id", 0).max_affected(3).execute)
     assert error.code == "PGRST124"
-    assert error.message == "Query result exceeds max-affected preference constraint"
-    assert error.details == "The query affects 4 rows"
+    assert books.from_("books").select("*").eq("stock", 0).execute().data == []
     assert len(books.from_("books").delete().gt("id", 0).max_affected(4).execute().data) == 4
 
 
@@ -537,22 +536,17 @@ ERRORS: list[tuple[str, Callable[[SyncPostgrestClient], Any], dict[str, object]]
     (
         "an unknown table",
         lambda client: client.from_("bokks").select("*"),
-        {
-            "code": "PGRST205",
-            "message": "Could not find the table 'library.bokks' in the schema cache",
-            "details": None,
-            "hint": "Perhaps you meant the table 'library.books'",
-        },
+        {"code": "PGRST205", "details": None, "hint": "Perhaps you meant 'books'."},
     ),
     (
         "an unknown column",
         lambda client: client.from_("books").select("tilte"),
-        {"code": "42703", "message": "column books.tilte does not exist", "details": None},
+        {"code": "42703", "details": None, "hint": "Perhaps you meant 'title'."},
     ),
     (
         "an unknown column in a filter",
         lambda client: client.from_("books").select("*").eq("tilte", 1),
-        {"code": "42703", "message": "column books.tilte does not exist", "details": None},
+        {"code": "42703", "details": None, "hint": "Perhaps you meant 'title'."},
     ),
     (
         "an unknown relationship",
@@ -617,10 +611,8 @@ ERRORS: list[tuple[str, Callable[[SyncPostgrestClient], Any], dict[str, object]]
         lambda client: client.rpc("ad", {}),
         {
             "code": "PGRST202",
-            "message": "Could not find the function library.ad without parameters in the schema cache",
-            "details": "Searched for the function library.ad without parameters or with a single unnamed json/jsonb "
-            "parameter, but no matches were found in the schema cache.",
-            "hint": "Perhaps you meant to call the function library.add",
+            "message": "Could not find the function library.ad in the schema cache",
+            "hint": "Perhaps you meant 'add'.",
         },
     ),
     (
