@@ -10,7 +10,6 @@ from service.query.parse.field import Field
 from service.query.parse.select import WrittenColumn, WrittenEmbed, WrittenItem
 from service.query.plan import Aggregate, OrderTerm, Predicate
 
-
 _COUNT = Field("count")
 
 
