@@ -3,6 +3,7 @@
 This is the one table of codes to statuses.
 """
 
+import re
 from http import HTTPStatus
 
 import orjson
@@ -51,11 +52,16 @@ _STATUS_OF_CODE = {
     "42P01": HTTPStatus.NOT_FOUND,
     "25006": HTTPStatus.METHOD_NOT_ALLOWED,
 }
+# A function chooses the status of its error by its SQLSTATE, as in PostgREST.
+_OWN_STATUS = re.compile("PT[45][0-9]{2}")
+_STATUSES = frozenset(HTTPStatus)
 
 
 def status_of(error: errors.RowhouseError) -> HTTPStatus:
     if (status := _STATUS_OF_CODE.get(error.stable_code)) is not None:
         return status
+    if _OWN_STATUS.fullmatch(error.stable_code) and int(error.stable_code[2:]) in _STATUSES:
+        return HTTPStatus(int(error.stable_code[2:]))
     return next(
         (STATUS_OF[kind] for kind in type(error).__mro__ if kind in STATUS_OF), HTTPStatus.INTERNAL_SERVER_ERROR
     )

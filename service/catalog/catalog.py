@@ -88,11 +88,12 @@ class Catalog:
         return ways[0]
 
     def _not_found(self, resource: Resource, target: str, hint: str | None) -> RelationNotFound:
+        name = resource.table.name
         by_hint = f" using the hint '{hint}'" if hint is not None else ""
         near = _nearest(target, {name for way in resource.relations for name in (way.name, way.target)} - {target})
         return RelationNotFound(
-            f"Could not find a relationship between '{resource.name}' and '{target}' in the schema cache",
-            details=f"Searched for a foreign key relationship between '{resource.name}' and '{target}'{by_hint} in the "
+            f"Could not find a relationship between '{name}' and '{target}' in the schema cache",
+            details=f"Searched for a foreign key relationship between '{name}' and '{target}'{by_hint} in the "
             f"schema '{self.schema_of(resource)}', but no matches were found.",
             hint=f"Perhaps you meant '{near}' instead of '{target}'." if near else None,
         )

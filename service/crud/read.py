@@ -1,6 +1,6 @@
 """Reads: policy, compile, execute, bytes. PostgreSQL renders the JSON; rows never become Python objects."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import orjson
@@ -17,6 +17,8 @@ from service.query.plan import Count, ReadPlan
 
 Compile = Callable[[ReadPlan], Statement]
 _EXPLAIN = "explain (format json) "
+# Where the options say `analyze`, the statement is run.
+_EXPLAINING = Unit(is_read_only=True, is_in_lines=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +83,17 @@ class Reader:
             raise RowNotFound(f"There is no such row in {plan.resource.name!r}.")
         return Item(row[0], f"{self._pool.epoch}.{row[1]}")
 
-    async def explained(self, plan: ReadPlan, principal: Principal, *, render: Compile = compile_list) -> bytes:
-        """How PostgreSQL would run it, as its EXPLAIN tells in JSON. Raises: as `page`."""
-        plan = self._policy.restrict(plan, principal)
-        return await self._explain(self._statements.get(render, plan), plan, plan)
+    async def explained(self, asked: ReadPlan, principal: Principal, options: Sequence[str]) -> bytes:
+        """How PostgreSQL would run it, or has, as its EXPLAIN tells with these options. Raises: as `page`."""
+        plan = self._policy.restrict(asked, principal)
+        statement = self._statements.get(compile_list, plan)
+        sql = f"explain ({', '.join(options)}) {statement.sql}"
+        try:
+            row = await self._pool.run(sql, statement.arguments(plan, self._pool.epoch), _EXPLAINING)
+        except RowhouseError as error:
+            raise explain(error, asked, plan) from error
+        assert row is not None
+        return as_bytes(row[0])
 
     async def _run(self, compile_plan: Compile, asked: ReadPlan, principal: Principal, unit: Unit | None) -> Row | None:
         plan = self._policy.restrict(asked, principal)

@@ -22,7 +22,8 @@ class Unit:
     """A transaction around one statement, with what must hold before it.
 
     `settings` are set for its length alone. `keeps` False undoes it in the end. `cleans` undoes what a function may
-    have set on the connection (PostgreSQL manual, DISCARD). What `verify` raises undoes it too.
+    have set on the connection (PostgreSQL manual, DISCARD). What `verify` raises undoes it too. `is_in_lines`: the
+    answer is a text in lines, one a row, as EXPLAIN writes it; they come as one.
     """
 
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -30,6 +31,7 @@ class Unit:
     keeps: bool = True
     cleans: bool = False
     verify: Callable[[Row], None] | None = None
+    is_in_lines: bool = False
 
 
 class Runner(Protocol):
@@ -51,7 +53,11 @@ async def in_unit(connection: Connection, sql: str, arguments: Sequence[object],
     try:
         if unit.settings:
             await set_locally(connection, unit.settings)
-        row: Row | None = await connection.fetchrow(sql, *arguments)
+        row: Row | None
+        if unit.is_in_lines:
+            row = (_text_of(await connection.fetch(sql, *arguments)),)
+        else:
+            row = await connection.fetchrow(sql, *arguments)
         if unit.verify is not None and row is not None:
             unit.verify(row)
     except BaseException:
@@ -73,3 +79,7 @@ async def set_locally(connection: Connection, settings: Mapping[str, str]) -> No
     """Set for the length of the running transaction."""
     names, values = zip(*settings.items(), strict=True)
     await connection.execute(_SET, names, values)
+
+
+def _text_of(lines: Sequence[Row]) -> bytes:
+    return b"\n".join(line[0] if isinstance(line[0], bytes) else line[0].encode() for line in lines)

@@ -1,7 +1,7 @@
 """PostgreSQL's SQLSTATE to a domain error (PostgreSQL manual, appendix A).
 
 Read from the code and the constraint's name, never from English text. What PostgreSQL says is passed on only in the
-classes whose messages speak of the caller's own input.
+classes whose messages speak of the caller's own input, and where a function raises an error of its own.
 """
 
 import asyncpg
@@ -67,6 +67,8 @@ def _special(state: str, error: asyncpg.PostgresError) -> RowhouseError | None:
             )
         case "40001" | "40P01":
             return DatabaseUnavailable("Other writers kept getting in the way; try again.", retry_after=1, code=state)
+        case _ if _is_raised(state):
+            return DatabaseRejected(error.args[0] or "", details=error.detail, hint=error.hint, code=state)
         case _ if state == MAX_AFFECTED:
             return UnfilteredWrite(error.args[0], code="PGRST124")
         case _ if state == EMBED_LIMIT:
@@ -74,6 +76,15 @@ def _special(state: str, error: asyncpg.PostgresError) -> RowhouseError | None:
         case _ if state == ROW_POLICY:
             return Forbidden("The row would not be one that you may write.", code="42501")
     return None
+
+
+def _is_raised(state: str) -> bool:
+    """Whether a function or trigger speaks to the caller: `raise exception`, or with a state of its own.
+
+    Classes from `I` on are for states that are no standard's (SQL:2023, part 2, section 24.1); PostgreSQL keeps `P0`
+    and `XX` for itself, Rowhouse `RH`.
+    """
+    return state == "P0001" or (state[0] >= "I" and state[:2] not in ("P0", "XX", "RH"))
 
 
 def _fields(error: asyncpg.PostgresError) -> list[FieldError]:

@@ -245,7 +245,15 @@ def test_an_empty_array_inserts_nothing(client: httpx2.Client) -> None:
 
 def test_a_write_takes_no_paging(client: httpx2.Client) -> None:
     assert client.patch(f"{AIRLINES}?carrier=eq._1&limit=1", json={"name": "x"}).status_code == 400
-    assert client.delete(f"{AIRLINES}?carrier=eq._1&order=name").status_code == 400
+    assert client.delete(f"{AIRLINES}?carrier=eq._1&offset=1").status_code == 400
+
+
+def test_a_write_answers_its_rows_in_the_order_asked_for(client: httpx2.Client) -> None:
+    rows = [{"carrier": "_1", "name": "b"}, {"carrier": "_2", "name": "c"}, {"carrier": "_3", "name": "a"}]
+    answer = client.post(f"{AIRLINES}?order=name.desc", json=rows)
+    assert [row["name"] for row in answer.json()] == ["c", "b", "a"]
+    answer = client.delete(f"{AIRLINES}?carrier=in.(_1,_2,_3)&order=name", headers={"Prefer": "return=representation"})
+    assert [row["name"] for row in answer.json()] == ["a", "b", "c"]
 
 
 def test_triggers_find_the_caller(client: httpx2.Client, database: Database) -> None:

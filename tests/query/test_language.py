@@ -160,6 +160,8 @@ SELECTS: list[tuple[str, tuple[SelectItem, ...]]] = [
     ("x:data->>a::int", (shown("data", "x", "int", key("a", is_text=True)),)),
     ("count()", (aggregated(Aggregate.COUNT),)),
     ("n:count()::text,id", (aggregated(Aggregate.COUNT, alias="n", cast="text"), shown("id"))),
+    ("count", (aggregated(Aggregate.COUNT),)),
+    ("n:count::text,id", (aggregated(Aggregate.COUNT, alias="n", cast="text"), shown("id"))),
     ("amount.sum()", (aggregated(SUM, "amount"),)),
     ("x:amount.sum()::int", (aggregated(SUM, "amount", alias="x", cast="int"),)),
     ("amount::numeric.avg()", (aggregated(Aggregate.AVG, "amount", "numeric"),)),

@@ -101,11 +101,12 @@ def _too_large(limit: int) -> LimitExceeded:
     return LimitExceeded(f"The body is larger than {limit} bytes.", code="body_too_large")
 
 
-def refuse_paging(request: Request, what: str) -> None:
+def refuse_paging(request: Request, what: str, *, may_order: bool = False) -> None:
     """Raise InvalidQuery for parameters that only a list has."""
     if not request.query_string:
         return
-    if paging := _OF_PAGES.intersection(name for name, _ in decode_parameters(request.query_string)):
+    refused = _OF_PAGES - {"order"} if may_order else _OF_PAGES
+    if paging := refused.intersection(name for name, _ in decode_parameters(request.query_string)):
         raise InvalidQuery(f"{what} takes no {', '.join(sorted(paging))}.")
 
 

@@ -16,7 +16,8 @@ class Media(StrEnum):
     OBJECT = "application/vnd.pgrst.object+json"
     CSV = "text/csv"
     GEOJSON = "application/geo+json"
-    PLAN = "application/vnd.pgrst.plan+json"
+    PLAN = "application/vnd.pgrst.plan+text"
+    JSON_PLAN = "application/vnd.pgrst.plan+json"
     TEXT = "text/plain"
     BYTES = "application/octet-stream"
 
@@ -30,14 +31,21 @@ _ALIASES = {
     "application/vnd.pgrst.plan": Media.PLAN,
 } | {media.value: media for media in Media}
 _OF_SCALARS = (Media.TEXT, Media.BYTES)
+PLANS = (Media.PLAN, Media.JSON_PLAN)
+# What EXPLAIN can tell besides (PostgreSQL manual, EXPLAIN).
+_OPTIONS = ("analyze", "verbose", "settings", "buffers", "wal")
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The representation to answer in. `is_stripped`: members that are null are left out."""
+    """The representation to answer in. `is_stripped`: members that are null are left out.
+
+    `options` are what a plan should tell besides, in the words of EXPLAIN.
+    """
 
     media: Media = Media.JSON
     is_stripped: bool = False
+    options: tuple[str, ...] = ()
 
     @property
     def content_type(self) -> bytes:
@@ -83,7 +91,7 @@ def accepted(header: str | None, *, is_scalar: bool = False) -> Accepted:
         if media is not None and (is_scalar or media not in _OF_SCALARS):
             is_stripped = parameters.get("nulls") == "stripped" and media in (Media.ARRAY, Media.OBJECT)
             plain = Media.JSON if media is Media.ARRAY and not is_stripped else media
-            return Accepted(plain, is_stripped)
+            return Accepted(plain, is_stripped, _options(parameters) if media in PLANS else ())
     names = ", ".join(name for name, _ in _by_weight(header))
     raise NotAcceptable(f"None of these media types are available: {names}")
 
@@ -97,6 +105,11 @@ def _by_weight(header: str) -> list[tuple[str, dict[str, str]]]:
         if name and weight > 0:
             found.append((-weight, name.lower(), parameters))
     return [(name, parameters) for _, name, parameters in sorted(found, key=lambda item: item[0])]
+
+
+def _options(parameters: dict[str, str]) -> tuple[str, ...]:
+    asked = parameters.get("options", "").strip('"').lower().split("|")
+    return tuple(option for option in _OPTIONS if option in asked)
 
 
 def _weight(text: str) -> float:

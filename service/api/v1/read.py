@@ -4,7 +4,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 from service.api.v1.conditional import entity_tag, is_version, matches
 from service.api.v1.exchange import Answer, Request, refuse_paging
-from service.api.v1.media import Accepted, Media, accepted
+from service.api.v1.media import PLANS, Accepted, Media, accepted
 from service.api.v1.paths import key_predicate, key_values, table_url
 from service.api.v1.preferences import Preferences, parse_preferences
 from service.api.v1.window import content_range, narrowed, status_of
@@ -38,8 +38,8 @@ class ReadHandlers:
         catalog = self._policy.visible(request.principal)
         query = self._queries.page(catalog, resource, request.query_string, count=preferences.count)
         query = narrowed(query, request.header(b"range"))
-        if form.media is Media.PLAN:
-            return await self._explained(query, request)
+        if form.media in PLANS:
+            return await self._explained(query, request, form)
         page = await self._reader.page(query.plan, request.principal, render=form.of_pages, unit=unit_of(preferences))
         answer = page_answer(page, query, form)
         if link := _next_link(request, resource, query, page):
@@ -48,12 +48,13 @@ class ReadHandlers:
             answer.add(b"preference-applied", applied)
         return answer
 
-    async def _explained(self, query: Query, request: Request) -> Answer:
+    async def _explained(self, query: Query, request: Request, form: Accepted) -> Answer:
         """How PostgreSQL would run it. It tells of what the policy hides, so it is for administrators."""
         if request.principal.role is not Role.ADMIN:
-            raise NotAcceptable(f"None of these media types are available: {Media.PLAN}")
-        body = await self._reader.explained(query.plan, request.principal)
-        return Answer(200, body, content_type=f"{Media.PLAN}; charset=utf-8".encode())
+            raise NotAcceptable(f"None of these media types are available: {form.media}")
+        explain = (*form.options, "format json" if form.media is Media.JSON_PLAN else "format text")
+        body = await self._reader.explained(query.plan, request.principal, explain)
+        return Answer(200, body, content_type=form.content_type)
 
     async def item(self, request: Request, resource: Resource, key: str) -> Answer:
         refuse_paging(request, "A row")
@@ -101,13 +102,18 @@ def single(body: bytes, rows: int) -> bytes:
     Raises:
         NotAcceptable: PGRST116, there are more or none.
     """
+    require_one(rows)
+    return body[1:-1]
+
+
+def require_one(rows: int) -> None:
+    """Refuse, with PGRST116, to show more rows or none as one object."""
     if rows != 1:
         raise NotAcceptable(
             "Cannot coerce the result to a single JSON object",
             details=f"The result contains {rows} rows",
             code="PGRST116",
         )
-    return body[1:-1]
 
 
 def csv_header(plan: ReadPlan) -> bytes:

@@ -1,7 +1,7 @@
 """Calls of functions: `/api/v1/rpc/{function}`."""
 
 import binascii
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from urllib.parse import parse_qsl
 
@@ -9,18 +9,26 @@ import orjson
 
 from service.api.v1.body import parse_json
 from service.api.v1.exchange import Answer, Request
-from service.api.v1.media import Accepted, Media, accepted
+from service.api.v1.media import PLANS, Accepted, Media, accepted
 from service.api.v1.preferences import Preferences, parse_preferences
-from service.api.v1.read import page_answer
+from service.api.v1.read import page_answer, require_one
 from service.api.v1.window import narrowed
 from service.auth.policy import Policy
 from service.catalog.catalog import Catalog, suggest
 from service.catalog.function import Function, Volatility
-from service.core.errors import AuthenticationFailed, InvalidBody, TableNotFound, UnsupportedMediaType
+from service.core.errors import (
+    AuthenticationFailed,
+    InvalidBody,
+    InvalidQuery,
+    NotAcceptable,
+    TableNotFound,
+    UnfilteredWrite,
+    UnsupportedMediaType,
+)
 from service.core.settings import ApiSettings
 from service.crud.call import Caller
 from service.crud.read import Page
-from service.db.runner import Unit
+from service.db.runner import Row, Unit
 from service.query.parse.call import argument_names, choose_overload, parse_call
 from service.query.parse.parameters import Bounds, Parameters, decode_parameters
 from service.query.parse.request import Query
@@ -78,16 +86,45 @@ class CallHandlers:
     ) -> Answer:
         preferences = parse_preferences(request.header(b"prefer"), may_roll_back=self._settings.api_tx_override)
         form = accepted(request.header(b"accept"), is_scalar=function.result is None)
+        if form.media in PLANS:
+            raise NotAcceptable(f"None of these media types are available: {form.media}")
         query = narrowed(query, request.header(b"range"))
         if function.result is not None:
             read = query.plan if function.is_set else replace(query.plan, limit=None, order=())
             plan = replace(plan, answer=replace(read, count=preferences.count))
-        unit = _unit(request, preferences, is_read_only=is_read_only)
+        verify = _verification(function, preferences, form)
+        unit = replace(_unit(request, preferences, is_read_only=is_read_only), verify=verify)
         page = await self._caller.call(plan, request.principal, unit, render=form.of_calls)
         answer = _rendered(function, page, query, form)
-        if applied := preferences.applied("count", "tx", "timezone"):
+        if applied := preferences.applied("count", "tx", "timezone", "max-affected"):
             answer.add(b"preference-applied", applied)
         return answer
+
+
+def _verification(function: Function, preferences: Preferences, form: Accepted) -> Callable[[Row], None] | None:
+    """What undoes the call: more rows than `max-affected`, or another number than the one that is asked for.
+
+    Raises:
+        InvalidQuery: PGRST128, with `handling=strict`, a bound for what returns no rows.
+    """
+    if preferences.max_affected is not None and preferences.is_strict and not function.is_set:
+        raise InvalidQuery(
+            "Function must return SETOF or TABLE when max-affected preference is used with handling=strict",
+            code="PGRST128",
+        )
+    most = preferences.max_affected if function.is_set else None
+    is_single = form.is_object and function.result is not None
+    if most is None and not is_single:
+        return None
+
+    def verify(row: Row) -> None:
+        if most is not None and row[1] > most:
+            message = "The call would touch more rows than max-affected allows."
+            raise UnfilteredWrite(message, details=f"The query affects {row[1]} rows", code="PGRST124")
+        if is_single:
+            require_one(row[1])
+
+    return verify
 
 
 def _unit(request: Request, preferences: Preferences, *, is_read_only: bool) -> Unit:

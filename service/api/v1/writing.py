@@ -6,6 +6,7 @@ from service.api.v1.conditional import ANY, entity_tag, strong_tags, versions_of
 from service.api.v1.exchange import Answer, Request, refuse_paging
 from service.api.v1.media import Accepted, Media, accepted
 from service.api.v1.preferences import Preferences, Return, parse_preferences
+from service.api.v1.read import require_one
 from service.api.v1.window import content_range
 from service.auth.policy import Policy
 from service.catalog.resource import Resource
@@ -51,7 +52,7 @@ class WriteRequest:
             InvalidQuery: as `parse_query`, or for paging, which a write does not have.
             NotAcceptable: rows cannot be answered in what is accepted.
         """
-        refuse_paging(request, "A write")
+        refuse_paging(request, "A write", may_order=True)
         settings = tools.settings
         query = tools.queries.page(tools.policy.visible(request.principal), resource, request.query_string)
         preferences = parse_preferences(request.header(b"prefer"), may_roll_back=settings.api_tx_override)
@@ -89,12 +90,7 @@ class WriteRequest:
 
 def _one_row(row: Row) -> None:
     """Raise where one object was asked for, and more rows were written or none."""
-    if row[1] != 1:
-        raise NotAcceptable(
-            "Cannot coerce the result to a single JSON object",
-            details=f"The result contains {row[1]} rows",
-            code="PGRST116",
-        )
+    require_one(row[1])
 
 
 def _is_answered(preferred: Return | None, default: Return, may_read: bool) -> bool:

@@ -6,8 +6,11 @@ from dataclasses import dataclass, field, replace
 from service.catalog.catalog import Catalog
 from service.catalog.resource import Relation, Resource
 from service.core.errors import InvalidQuery
+from service.query.parse.field import Field
 from service.query.parse.select import WrittenColumn, WrittenEmbed, WrittenItem
-from service.query.plan import OrderTerm, Predicate
+from service.query.plan import Aggregate, OrderTerm, Predicate
+
+_COUNT = Field("count")
 
 
 @dataclass(slots=True)
@@ -28,6 +31,13 @@ class Level:
     def is_grouped(self) -> bool:
         """Whether rows are grouped: by an aggregate here, or in what is spread here from a row that belongs."""
         return any(self._groups(item) for item in self.items)
+
+    @property
+    def has_aggregates(self) -> bool:
+        """Whether an aggregate is selected, here or in what is embedded, and not `count` alone."""
+        aggregates = [item for item in self.items if isinstance(item, WrittenColumn) and item.aggregate is not None]
+        is_counted = len(self.items) == 1 and all(item.is_old for item in aggregates)
+        return bool(aggregates and not is_counted) or any(child.has_aggregates for child in self.children.values())
 
     def _groups(self, item: WrittenItem) -> bool:
         if isinstance(item, WrittenColumn):
@@ -71,6 +81,8 @@ def build_level(
             if item.alias in children:
                 raise InvalidQuery(f"{item.alias!r} is selected twice.", hint=f"Rename one: other:{item.target}(…).")
             children[item.alias] = build_level(catalog, catalog.get(way.target), item.items, way)
+        elif item.field == _COUNT and item.aggregate is None and "count" not in {*resource.columns, *resource.computed}:
+            item = WrittenColumn(None, item.alias, None, Aggregate.COUNT, item.cast, is_old=True)
         named.append(item)
     return Level(resource, tuple(named), relation, children=children)
 

@@ -14,7 +14,7 @@ from service.query.parse.order import plain_column
 from service.query.parse.parameters import OF_THE_REQUEST, Bounds, Parameters, decode_parameters
 from service.query.parse.reader import Reader
 from service.query.parse.select import parse_select
-from service.query.plan import AfterKey, Aggregated, Bind, Embedded, OrderTerm, Predicate, ReadPlan, Selected, all_of
+from service.query.plan import AfterKey, Bind, OrderTerm, Predicate, ReadPlan, all_of
 
 __all__ = [
     "Bounds",
@@ -80,7 +80,7 @@ def parse_parameters(catalog: Catalog, resource: Resource, parameters: Parameter
     can_continue = _can_continue(root, order)
     after, position = _after(given.get("cursor"), parameters, resource, order if can_continue else None)
     plan = build_plan(root, bounds.max_rows)
-    if not bounds.allows_aggregates and _aggregates(plan):
+    if not bounds.allows_aggregates and root.has_aggregates:
         raise InvalidQuery("Use of aggregate functions is not allowed", code="PGRST123")
     return Query(
         plan=replace(plan, order=order, limit=Bind(str(limit)), after=after),
@@ -151,20 +151,10 @@ def _names(parameter: str, text: str | None, require: Callable[[str], None]) -> 
 
 def _require_in_body(resource: Resource, name: str) -> None:
     if name not in resource.columns:
-        message = f"Could not find the {name!r} column of {resource.name!r} in the schema cache"
+        message = f"Could not find the '{name}' column of '{resource.table.name}' in the schema cache"
         raise UnknownColumn(message, hint=unknown_column(resource, name).hint, code="PGRST204")
 
 
 def _require_column(resource: Resource, name: str) -> None:
     if name not in resource.columns:
         raise unknown_column(resource, name)
-
-
-def _aggregates(plan: ReadPlan) -> bool:
-    """Whether an aggregate is selected, here or in what is embedded."""
-    return any(
-        _aggregates(item.plan)
-        if isinstance(item, Embedded)
-        else isinstance(item, Selected) and isinstance(item.column, Aggregated)
-        for item in plan.select
-    )

@@ -12,13 +12,17 @@ _LONGEST_NAME = 63
 
 @dataclass(frozen=True, slots=True)
 class WrittenColumn:
-    """`alias:field::cast.aggregate()::cast`. Without a field it is `count()`; the field `*` stands for all columns."""
+    """`alias:field::cast.aggregate()::cast`. Without a field it is `count()`; the field `*` stands for all columns.
+
+    `is_old`: it is `count` as it was written before PostgREST had aggregates, which is allowed without them.
+    """
 
     field: Field | None
     alias: str
     cast: str | None = None
     aggregate: Aggregate | None = None
     aggregate_cast: str | None = None
+    is_old: bool = False
 
 
 @dataclass(frozen=True, slots=True)
