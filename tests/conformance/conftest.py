@@ -21,7 +21,7 @@ from tests.conftest import Database
 from tests.service_under_test import Service, in_session, run_service
 
 SCHEMAS = ("awkward", "awkward_two")
-_FIXTURE = Path(__file__).parent.parent / "fixture" / "awkward.sql"
+_FIXTURES = [Path(__file__).parent.parent / "fixture" / name for name in ("awkward.sql", "asked.sql")]
 _ENVIRONMENT = {
     "EXPOSED_SCHEMAS": ",".join(SCHEMAS),
     "API_AGGREGATES": "true",
@@ -87,7 +87,7 @@ def ask(client: httpx2.Client) -> Ask:
 
 async def _prepare(owner_url: str, superuser_url: str) -> None:
     await migrations.migrate(owner_url, (Branch.ROWHOUSE,))
-    await _execute(superuser_url, "set client_min_messages = error;" + _FIXTURE.read_text())
+    await _execute(superuser_url, "".join(["set client_min_messages = error;", *(file.read_text() for file in _FIXTURES)]))
     await open_schemas(superuser_url, SCHEMAS, 5)
 
 

@@ -29,7 +29,7 @@ from tests.service_under_test import problem_of
         ("things?or=(flag.is.null,flag.is.true)", [1, 3]),
         ("things?or=(words.cs.{a},numbers.cs.{3,4})", [1, 2]),
         ("things?or=(words.eq.{},id.eq.1)", [1, 3]),
-        ('things?or=(span.adj.(3,10),span.ov."[15,16)")', [2]),
+        ('things?or=(span.adj."(3,10)",span.ov."[15,16)")', [2]),
         ("things?or=(vector.fts.impossible,id.eq.3)", [1, 3]),
         ("things?or=(vector.plfts(english).fun impossible,id.eq.3)", [1, 3]),
         ("things?or=(document->>id.eq.2,notes->n.eq.9)", [1, 2]),
