@@ -3,6 +3,7 @@
 import binascii
 from collections.abc import Mapping
 from dataclasses import replace
+from http import HTTPStatus
 from urllib.parse import parse_qsl
 
 import orjson
@@ -16,7 +17,14 @@ from service.api.v1.window import narrowed
 from service.auth.policy import Policy
 from service.catalog.catalog import Catalog, suggest
 from service.catalog.function import Function, Volatility
-from service.core.errors import AuthenticationFailed, InvalidBody, TableNotFound, UnsupportedMediaType
+from service.core.errors import (
+    AuthenticationFailed,
+    Forbidden,
+    InvalidBody,
+    RaisedByFunction,
+    TableNotFound,
+    UnsupportedMediaType,
+)
 from service.core.settings import ApiSettings
 from service.crud.call import Caller
 from service.crud.read import Page
@@ -83,7 +91,12 @@ class CallHandlers:
             read = query.plan if function.is_set else replace(query.plan, limit=None, order=())
             plan = replace(plan, answer=replace(read, count=preferences.count))
         unit = _unit(request, preferences, is_read_only=is_read_only)
-        page = await self._caller.call(plan, request.principal, unit, render=form.of_calls)
+        try:
+            page = await self._caller.call(plan, request.principal, unit, render=form.of_calls)
+        except RaisedByFunction as error:
+            if error.stable_code == Forbidden.code and request.principal.is_anonymous:
+                error.status = HTTPStatus.UNAUTHORIZED
+            raise
         answer = _rendered(function, page, query, form)
         if applied := preferences.applied("count", "tx", "timezone"):
             answer.add(b"preference-applied", applied)

@@ -218,5 +218,5 @@ def _affected(written: Written, parameters: Parameters) -> ColumnElement[int]:
     if written.max_affected is None:
         return sa.func.count()
     within = sa.func.count() <= sa.cast(parameters[written.max_affected], SqlType("bigint"))
-    allowed = or_refuse(within, MAX_AFFECTED, "The write would touch more rows than max-affected allows.")
+    allowed = or_refuse(within, MAX_AFFECTED, "The query affects {} rows", sa.func.count())
     return sa.case((allowed, sa.func.count()))
