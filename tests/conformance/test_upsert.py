@@ -58,7 +58,7 @@ def test_columns_without_a_unique_index_are_refused(ask: Ask) -> None:
 
 def test_a_row_that_comes_twice_is_refused(ask: Ask) -> None:
     answer = ask("POST", "tiobe", [{"name": "Java", "rank": 9}, {"name": "Java", "rank": 8}], prefer=MERGE)
-    assert (answer.status_code, problem_of(answer)["code"]) == (500, "21000")
+    assert (answer.status_code, problem_of(answer)["code"]) == (400, "21000")
 
 
 @pytest.mark.parametrize(

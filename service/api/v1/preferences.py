@@ -1,6 +1,6 @@
 """The `Prefer` header (RFC 7240), as far as it is honoured."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 from zoneinfo import available_timezones
@@ -35,6 +35,12 @@ class Preferences:
     def applied(self, *names: str) -> str:
         """`Preference-Applied` of an operation that knows these preferences."""
         return ", ".join(f"{name}={value}" for name, value in self.honoured if name in (*names, "handling"))
+
+
+    def without_resolution(self) -> "Preferences":
+        """The same, with nothing said of how to resolve conflicts."""
+        honoured = tuple(item for item in self.honoured if item[0] != "resolution")
+        return replace(self, resolution=None, honoured=honoured)
 
 
 NONE = Preferences()
