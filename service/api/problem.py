@@ -43,6 +43,7 @@ _STATUS_OF_CODE = {
     "57014": HTTPStatus.UNPROCESSABLE_ENTITY,
     "23514": HTTPStatus.UNPROCESSABLE_ENTITY,
     "idempotency_mismatch": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "PGRST103": HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
     "PGRST105": HTTPStatus.METHOD_NOT_ALLOWED,
     "PGRST202": HTTPStatus.NOT_FOUND,
     "PGRST203": HTTPStatus.MULTIPLE_CHOICES,
@@ -52,19 +53,50 @@ _STATUS_OF_CODE = {
     "42P01": HTTPStatus.NOT_FOUND,
     "25006": HTTPStatus.METHOD_NOT_ALLOWED,
 }
-# A function chooses the status of its error by its SQLSTATE, as in PostgREST.
-_OWN_STATUS = re.compile("PT[45][0-9]{2}")
-_STATUSES = frozenset(HTTPStatus)
+
+
+# PostgREST's statuses of what a function raises, by its SQLSTATE or the class of it; but what it answers with 500 is
+# what the function made of the caller's input, and so 400.
+_STATUS_OF_RAISED = {
+    "08": _UNAVAILABLE,
+    "53": _UNAVAILABLE,
+    "28": HTTPStatus.FORBIDDEN,
+    "0L": HTTPStatus.FORBIDDEN,
+    "0P": HTTPStatus.FORBIDDEN,
+    "42501": HTTPStatus.FORBIDDEN,
+    "23503": HTTPStatus.CONFLICT,
+    "23505": HTTPStatus.CONFLICT,
+    "42883": HTTPStatus.NOT_FOUND,
+    "42P01": HTTPStatus.NOT_FOUND,
+    "25006": HTTPStatus.METHOD_NOT_ALLOWED,
+    "P0001": HTTPStatus.BAD_REQUEST,
+}
+# Headers of the answer's own frame, which are nobody else's to set.
+_OWN_HEADERS = frozenset(
+    {"connection", "content-length", "content-type", "date", "server", "transfer-encoding", "upgrade", "x-request-id"}
+)
+_STATUSES = frozenset(int(status) for status in HTTPStatus)
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
+_HEADER_VALUE = re.compile(r"[\x20-\x7e]{0,1024}")
 
 
 def status_of(error: errors.RowhouseError) -> HTTPStatus:
+    if isinstance(error, errors.RaisedByFunction):
+        return _status_of_raised(error)
     if (status := _STATUS_OF_CODE.get(error.stable_code)) is not None:
         return status
-    if _OWN_STATUS.fullmatch(error.stable_code) and int(error.stable_code[2:]) in _STATUSES:
-        return HTTPStatus(int(error.stable_code[2:]))
     return next(
         (STATUS_OF[kind] for kind in type(error).__mro__ if kind in STATUS_OF), HTTPStatus.INTERNAL_SERVER_ERROR
     )
+
+
+def _status_of_raised(error: errors.RaisedByFunction) -> HTTPStatus:
+    """As PostgREST; but an error is never answered with the status of a success."""
+    if error.status is not None:
+        is_known = error.status >= 400 and error.status in _STATUSES
+        return HTTPStatus(error.status) if is_known else HTTPStatus.INTERNAL_SERVER_ERROR
+    state = error.stable_code
+    return _STATUS_OF_RAISED.get(state) or _STATUS_OF_RAISED.get(state[:2], HTTPStatus.BAD_REQUEST)
 
 
 def problem(
@@ -117,4 +149,10 @@ def _headers(error: errors.RowhouseError) -> dict[str, str]:
             headers["content-range"] = f"*/{total}"
         case errors.PreconditionFailed(version=str() as version):
             headers["etag"] = f'"{version}"'
+        case errors.RaisedByFunction():
+            headers |= {
+                name.lower(): value
+                for name, value in error.headers.items()
+                if _HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value) and name.lower() not in _OWN_HEADERS
+            }
     return headers

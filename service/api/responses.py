@@ -30,7 +30,9 @@ class Problem(BaseModel):
     detail: str = Field(description="What went wrong.", examples=["There is no operator 'equals'."])
     code: str = Field(description="Stable code: PostgREST's, PostgreSQL's SQLSTATE, or our own.", examples=["42703"])
     message: str = Field(description="The same as `detail`.", examples=["There is no operator 'equals'."])
-    details: str | None = Field(description="More about the cause.", examples=[None])
+    details: str | list[dict[str, str]] | None = Field(
+        description="More about the cause. Of an ambiguous embedding, the ways that there are.", examples=[None]
+    )
     hint: str | None = Field(description="What to do about it.", examples=["Perhaps you meant 'eq'."])
     request_id: str = Field(description="Finds the request in the log.", examples=["6d5c6a0f4c1f4b0f9d6a"])
     errors: list[ProblemField] | None = Field(None, description="The fields at fault.")
@@ -43,7 +45,14 @@ _MEANINGS: tuple[tuple[str, RowhouseError], ...] = (
         "More than one relationship leads to a table that is to be embedded. The details list them.",
         errors.AmbiguousRelation(
             "More than one relationship leads there.",
-            details="billing (billing_id); shipping (shipping_id)",
+            details=[
+                {
+                    "cardinality": "many-to-one",
+                    "embedding": "orders with addresses",
+                    "relationship": f"{name} using orders({name}_id) and addresses(id)",
+                }
+                for name in ("billing", "shipping")
+            ],
             hint="Name one of them: addresses!billing(…), addresses!shipping(…).",
         ),
     ),

@@ -50,7 +50,12 @@ class Catalog:
         resource = self.find(name, schema)
         if resource is None:
             known = self._resources if schema is None else [table for place, table in self._placed if place == schema]
-            raise TableNotFound(f"There is no table {name!r} here.", hint=suggest(name, known))
+            near = _nearest(name, known)
+            place = schema or self.schemas[0]
+            raise TableNotFound(
+                f"Could not find the table '{place}.{name}' in the schema cache",
+                hint=f"Perhaps you meant the table '{place}.{near}'" if near else None,
+            )
         return resource
 
     def schema_of(self, resource: Resource) -> str:
@@ -132,9 +137,14 @@ def _ambiguous(resource: Resource, target: str, ways: Sequence[Relation]) -> Amb
     picks = ", ".join(f"'{way.target}!{way.constraint or way.name}'" for way in ways)
     return AmbiguousRelation(
         f"Could not embed because more than one relationship was found for '{resource.name}' and '{target}'",
-        details="; ".join(
-            f"{way.cardinality}: {resource.name} with {way.target}: {_described(resource, way)}" for way in ways
-        ),
+        details=[
+            {
+                "cardinality": way.cardinality,
+                "embedding": f"{resource.name} with {way.target}",
+                "relationship": _described(resource, way),
+            }
+            for way in ways
+        ],
         hint=f"Try changing '{target}' to one of the following: {picks}. "
         "Find the desired relationship in the 'details' key.",
     )

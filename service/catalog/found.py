@@ -170,4 +170,5 @@ def _abilities(row: asyncpg.Record) -> Abilities:
         can_update=bool(updatable & 4),
         can_delete=bool(updatable & 16),
         has_version=row["kind"] in _VERSIONED,
+        is_partitioned=row["kind"] == "p",
     )

@@ -102,12 +102,16 @@ class Relation:
 
 @dataclass(frozen=True, slots=True)
 class Abilities:
-    """What PostgreSQL can do with the rows. `has_version`: they have an `xmin` (views and foreign tables have none)."""
+    """What PostgreSQL can do with the rows. `has_version`: they have an `xmin` (views and foreign tables have none).
+
+    Of rows that are routed to a partition, a write cannot return system columns.
+    """
 
     can_insert: bool = True
     can_update: bool = True
     can_delete: bool = True
     has_version: bool = True
+    is_partitioned: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

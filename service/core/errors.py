@@ -20,6 +20,7 @@ RowhouseError
 ├── Forbidden                 the caller is known and may not
 ├── TooManyRequests           over the rate limit
 ├── DatabaseRejected          PostgreSQL refused the statement for what the caller sent
+│   └── RaisedByFunction      a function refused, in its author's words
 └── DatabaseUnavailable       PostgreSQL cannot be reached, or cannot serve now
 """
 
@@ -175,6 +176,24 @@ class TooManyRequests(RowhouseError):
 
 class DatabaseRejected(RowhouseError):
     code = "database_rejected"
+
+
+class RaisedByFunction(DatabaseRejected):
+    """`status` and `headers` are what the function's author asks of the answer, and unchecked."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        details: Details | None = None,
+        hint: str | None = None,
+        code: str,
+        status: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message, details=details, hint=hint, code=code)
+        self.status = status
+        self.headers = dict(headers or {})
 
 
 class DatabaseUnavailable(RowhouseError):

@@ -40,7 +40,11 @@ def test_several_ways_are_listed(catalog: Catalog) -> None:
     error = refused.value
     assert error.message == ("Could not embed because more than one relationship was found for 'people' and 'teams'")
     assert error.details is not None
-    assert "many-to-one: people with teams: people_team using people(team) and teams(id)" in error.details
+    assert {
+        "cardinality": "many-to-one",
+        "embedding": "people with teams",
+        "relationship": "people_team using people(team) and teams(id)",
+    } in error.details
     assert error.hint is not None
     assert "'teams!people_team', 'teams!teams_lead', 'teams!teams_second'" in error.hint
 

@@ -1,7 +1,9 @@
 """The `Prefer` header (RFC 7240), as far as it is honoured."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
+from zoneinfo import available_timezones
 
 from service.core.errors import InvalidQuery
 from service.query.plan import Count, OnConflict
@@ -34,6 +36,11 @@ class Preferences:
         """`Preference-Applied` of an operation that knows these preferences."""
         return ", ".join(f"{name}={value}" for name, value in self.honoured if name in (*names, "handling"))
 
+    def without_resolution(self) -> "Preferences":
+        """The same, with nothing said of how to resolve conflicts."""
+        honoured = tuple(item for item in self.honoured if item[0] != "resolution")
+        return replace(self, resolution=None, honoured=honoured)
+
 
 NONE = Preferences()
 _RESOLUTIONS = {"merge-duplicates": OnConflict.REPLACE, "ignore-duplicates": OnConflict.IGNORE}
@@ -59,11 +66,12 @@ def parse_preferences(header: str | None, *, may_roll_back: bool = False) -> Pre
     honoured = {name: given[name] for name, values in _KNOWN.items() if given.get(name) in values}
     if not may_roll_back:
         honoured.pop("tx", None)
-    for name in ("timezone", "max-affected"):
-        if name in given:
-            honoured[name] = given[name]
+    if "timezone" in given and _is_time_zone(given["timezone"]):
+        honoured["timezone"] = given["timezone"]
+    if "max-affected" in given:
+        honoured["max-affected"] = given["max-affected"]
     is_strict = honoured.get("handling") == "strict"
-    if is_strict and (unknown := [f"{name}={value}" for name, value in given.items() if name not in honoured]):
+    if is_strict and (unknown := [_written(name, value) for name, value in given.items() if name not in honoured]):
         raise InvalidQuery(
             "Invalid preferences given with handling=strict",
             details=f"Invalid preferences: {', '.join(unknown)}",
@@ -90,6 +98,21 @@ def _given(header: str) -> dict[str, str]:
         given.setdefault(name.strip().lower(), value.partition(";")[0].strip().strip('"'))
     given.pop("", None)
     return given
+
+
+def _written(name: str, value: str) -> str:
+    return f"{name}={value}" if value else name
+
+
+def _is_time_zone(name: str) -> bool:
+    """Whether there is such a zone. Where this machine has no list of them, PostgreSQL alone decides."""
+    known = _time_zones()
+    return not known or name in known
+
+
+@lru_cache(1)
+def _time_zones() -> frozenset[str]:
+    return frozenset(available_timezones())
 
 
 def _max_affected(honoured: dict[str, str]) -> int | None:

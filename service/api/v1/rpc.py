@@ -3,6 +3,7 @@
 import binascii
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from http import HTTPStatus
 from urllib.parse import parse_qsl
 
 import orjson
@@ -18,9 +19,11 @@ from service.catalog.catalog import Catalog, suggest
 from service.catalog.function import Function, Volatility
 from service.core.errors import (
     AuthenticationFailed,
+    Forbidden,
     InvalidBody,
     InvalidQuery,
     NotAcceptable,
+    RaisedByFunction,
     TableNotFound,
     UnfilteredWrite,
     UnsupportedMediaType,
@@ -94,7 +97,12 @@ class CallHandlers:
             plan = replace(plan, answer=replace(read, count=preferences.count))
         verify = _verification(function, preferences, form)
         unit = replace(_unit(request, preferences, is_read_only=is_read_only), verify=verify)
-        page = await self._caller.call(plan, request.principal, unit, render=form.of_calls)
+        try:
+            page = await self._caller.call(plan, request.principal, unit, render=form.of_calls)
+        except RaisedByFunction as error:
+            if error.stable_code == Forbidden.code and request.principal.is_anonymous:
+                error.status = HTTPStatus.UNAUTHORIZED
+            raise
         answer = _rendered(function, page, query, form)
         if applied := preferences.applied("count", "tx", "timezone", "max-affected"):
             answer.add(b"preference-applied", applied)

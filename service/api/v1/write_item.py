@@ -1,11 +1,13 @@
 """PATCH, PUT and DELETE of a row."""
 
-from service.api.v1.body import add_members, read_row
+from collections.abc import Sequence
+
+from service.api.v1.body import add_members, read_payload, read_row
 from service.api.v1.conditional import ANY, is_version
 from service.api.v1.exchange import Answer, Request
 from service.api.v1.paths import item_url, key_predicate, key_text, key_values
 from service.api.v1.preferences import Return
-from service.api.v1.writing import WriteRequest, WriteTools, row_answer, version_predicate
+from service.api.v1.writing import WriteRequest, WriteTools, row_answer, rows_answer, version_predicate
 from service.catalog.resource import Resource
 from service.core.errors import (
     FieldError,
@@ -19,7 +21,6 @@ from service.core.errors import (
 from service.core.types import Action
 from service.crud.write import Outcome
 from service.query.plan import (
-    And,
     Bind,
     BindKind,
     ColumnRef,
@@ -34,6 +35,8 @@ from service.query.plan import (
     WritePlan,
     all_of,
 )
+
+_OTHER_KEY = "Payload values do not match URL in primary key column(s)"
 
 
 class ItemWriteHandlers:
@@ -69,15 +72,16 @@ class ItemWriteHandlers:
         the row is inserted, and none replaced. Without a key in the path, the filters name it.
         """
         write = WriteRequest.read(request, resource, self._tools)
+        is_of_table = key is None
         if key is None:
-            values = _filtered_key(write.where, resource)
+            values = _filtered_key([predicate for _, predicate in write.query.filters], resource)
             key = key_text(values)
         elif write.where is not None:
             raise InvalidQuery("A PUT takes no filter.")
         else:
             values = key_values(resource, key)
         self._tools.policy.rows(request.principal, resource, Action.UPDATE)
-        body, row = await read_row(request, resource, self._tools.settings.api_max_body_bytes)
+        body, row = await self._replacement(request, resource, write, is_of_table=is_of_table)
         key_columns = _same_key(row, resource, values)
         columns = tuple(key_columns | row)
         bound = Bind(add_members(body, key_columns), BindKind.JSON)
@@ -93,10 +97,29 @@ class ItemWriteHandlers:
             raise PreconditionFailed("A row with this key is there already.")
         if not outcome.rows:
             raise Forbidden("This row is not one that you may replace.")
-        answer = row_answer(outcome, write, 201 if outcome.is_new else 200)
+        told = rows_answer if is_of_table else row_answer
+        answer = told(outcome, write, 201 if outcome.is_new else 200)
         if outcome.is_new:
             answer.add(b"location", item_url(request.prefix, resource, values))
         return answer
+
+    async def _replacement(
+        self, request: Request, resource: Resource, write: WriteRequest, *, is_of_table: bool
+    ) -> tuple[bytes, dict[str, object]]:
+        """The row of the body; of a table's path it may be the one of an array, and have more than is asked for.
+
+        Raises:
+            InvalidBody: PGRST115, there are several rows.
+        """
+        limit = self._tools.settings.api_max_body_bytes
+        if not is_of_table:
+            return await read_row(request, resource, limit)
+        payload = await read_payload(request, resource, write.query.columns, limit)
+        if len(payload.rows) != 1:
+            raise InvalidBody(_OTHER_KEY, code="PGRST115")
+        columns = write.query.columns
+        row = {name: value for name, value in payload.rows[0].items() if columns is None or name in columns}
+        return payload.body, row
 
     def _where(self, request: Request, resource: Resource, key: str, write: WriteRequest) -> Predicate | None:
         by_key = key_predicate(resource, key_values(resource, key))
@@ -128,13 +151,12 @@ def _whole(resource: Resource, key: str) -> ReadPlan:
     return ReadPlan(resource, where=key_predicate(resource, key_values(resource, key)))
 
 
-def _filtered_key(where: Predicate | None, resource: Resource) -> tuple[str, ...]:
+def _filtered_key(terms: Sequence[Predicate], resource: Resource) -> tuple[str, ...]:
     """The key that the filters of a PUT name: `eq` for each of its columns, and nothing else.
 
     Raises:
         InvalidQuery: PGRST105, they are other filters.
     """
-    terms = where.terms if isinstance(where, And) else (where,)
     named = {
         term.column.name: str(term.operand.value)
         for term in terms
@@ -172,7 +194,7 @@ def _same_key(row: dict[str, object], resource: Resource, values: tuple[str, ...
     key = dict(zip(resource.key, values, strict=True))
     if different := [name for name, value in key.items() if name in row and _as_text(row[name]) != value]:
         raise InvalidBody(
-            "The key in the body is not the key in the URL.",
+            _OTHER_KEY,
             hint="Leave the key out of the body, or write it as in the URL. PATCH can change a key.",
             fields=[FieldError(name, "is not what the URL says") for name in different],
             code="PGRST115",

@@ -1,5 +1,7 @@
 """POST, PATCH and DELETE of a table."""
 
+from dataclasses import replace
+
 from service.api.v1.body import read_payload
 from service.api.v1.exchange import Answer, Request
 from service.api.v1.paths import item_url
@@ -29,6 +31,9 @@ class TableWriteHandlers:
         self._tools.policy.rows(request.principal, resource, Action.CREATE)
         _require(resource.abilities.can_insert, request)
         query, preferences = write.query, write.preferences
+        if not (query.on_conflict or resource.key):  # nothing that rows could conflict in
+            preferences = preferences.without_resolution()
+            write = replace(write, preferences=preferences)
         payload = await read_payload(request, resource, query.columns, self._tools.settings.api_max_body_bytes)
         if not payload.rows:
             return rows_answer(Outcome(b"[]", 0, None, None, False), write, 201)
@@ -59,10 +64,14 @@ class TableWriteHandlers:
         if len(payload.rows) > 1:
             raise InvalidBody("A PATCH makes one change: the body must be one JSON object.")
         columns = write.query.columns or tuple(payload.rows[0] if payload.rows else ())
-        if not columns:
+        if not (columns and payload.rows):
             return rows_answer(Outcome(b"[]" if write.written.answer else None, 0, None, None, False), write, 200)
         where = all_of(write.where, version_predicate(request, self._tools))
-        plan = UpdatePlan(resource, columns, Bind(payload.body, BindKind.JSON), where, write.written)
+        missing: tuple[str, ...] = ()
+        if write.preferences.fills_missing:
+            missing = tuple(name for name in columns if name not in payload.rows[0])
+            columns = tuple(name for name in columns if name not in missing)
+        plan = UpdatePlan(resource, columns, Bind(payload.body, BindKind.JSON), where, write.written, missing)
         return await self._run(plan, request, write, has_range=True)
 
     async def delete(self, request: Request, resource: Resource) -> Answer:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from service.api.v1.conditional import ANY, entity_tag, strong_tags, versions_of
-from service.api.v1.exchange import Answer, Request, refuse_paging
+from service.api.v1.exchange import Answer, Request
 from service.api.v1.media import Accepted, Media, accepted
 from service.api.v1.preferences import Preferences, Return, parse_preferences
 from service.api.v1.read import require_one
@@ -17,8 +17,10 @@ from service.crud.read import Reader
 from service.crud.write import Outcome, Writer
 from service.db.runner import Row, Runner, Unit
 from service.query.parse.cache import QueryCache
-from service.query.parse.request import Query
+from service.query.parse.request import Query, decode_parameters
 from service.query.plan import Bind, BindKind, HasVersion, Predicate, ReadPlan, Written
+
+_OF_PAGES = frozenset({"limit", "offset", "cursor"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class WriteRequest:
             InvalidQuery: as `parse_query`, or for paging, which a write does not have.
             NotAcceptable: rows cannot be answered in what is accepted.
         """
-        refuse_paging(request, "A write", may_order=True)
+        _refuse_paging(request)
         settings = tools.settings
         query = tools.queries.page(tools.policy.visible(request.principal), resource, request.query_string)
         preferences = parse_preferences(request.header(b"prefer"), may_roll_back=settings.api_tx_override)
@@ -86,6 +88,23 @@ class WriteRequest:
         if keeps and not settings and verify is None:
             return None
         return Unit(settings=settings, keeps=keeps, verify=verify)
+
+
+def _refuse_paging(request: Request) -> None:
+    """Refuse to write a part of what a filter selects. What an insert writes may be asked for by clients as a page.
+
+    Raises:
+        InvalidQuery: PGRST114 for a PUT.
+    """
+    if request.method == "POST" or not request.query_string:
+        return
+    given = _OF_PAGES.intersection(name for name, _ in decode_parameters(request.query_string))
+    if given and request.method == "PUT":
+        raise InvalidQuery("limit/offset querystring parameters are not allowed for PUT", code="PGRST114")
+    if given:
+        raise InvalidQuery(
+            f"A write takes no {', '.join(sorted(given))}.", hint="Filter by the key of the rows that are meant."
+        )
 
 
 def _one_row(row: Row) -> None:

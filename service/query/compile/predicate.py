@@ -200,10 +200,16 @@ def _is(left: ColumnElement[Any], constant: IsValue) -> ColumnElement[bool]:
             return left.bool_op("IS")(sa.literal_column("UNKNOWN"))
 
 
-def or_refuse(condition: ColumnElement[bool], state: str, reason: str) -> ColumnElement[bool]:
+def or_refuse(
+    condition: ColumnElement[bool], state: str, reason: str, number: ColumnElement[int] | None = None
+) -> ColumnElement[bool]:
     """The condition; where it does not hold, the statement ends. State and reason are our own words, never a caller's.
+    A number goes into the reason in place of `{}`.
 
     CASE, since AND and OR promise no order of evaluation (PostgreSQL manual, chapter 4.2.14).
     """
-    refuse = sa.func.rowhouse.refuse(sa.literal_column(f"'{state}'"), sa.literal_column(f"'{reason}'"))
+    words: ColumnElement[Any] = sa.literal_column(f"'{reason}'", Text)
+    if number is not None:
+        words = sa.func.replace(words, sa.literal_column("'{}'", Text), sa.cast(number, Text))
+    refuse = sa.func.rowhouse.refuse(sa.literal_column(f"'{state}'"), words)
     return sa.case((condition, true()), else_=refuse)

@@ -192,14 +192,19 @@ class Projector:
     def _lateral(self, item: Embedded, inner: Rows, outer: Rows, keys: Sequence[ColumnElement[Any]]) -> Any:
         """Related rows as one value `r`, an array or a record, and beside it what the outer rows are ordered by."""
         joined = is_joined(item.relation, inner.table, outer.columns, inner.number)
-        query = self._related(item, inner, joined, outer, keys).correlate(outer.table)
+        query = self._related(item, inner, outer, joined, keys).correlate(outer.table)
         if not item.relation.is_many:
             return query.lateral(f"e{inner.number}")
         page = query.subquery(f"p{inner.number}")
         return sa.select(self._array(item, page).label("r")).lateral(f"e{inner.number}")
 
     def _related(
-        self, item: Embedded, inner: Rows, joined: ColumnElement[bool], outer: Rows, keys: Sequence[ColumnElement[Any]]
+        self,
+        item: Embedded,
+        inner: Rows,
+        outer: Rows,
+        joined: ColumnElement[bool],
+        keys: Sequence[ColumnElement[Any]],
     ) -> Select[Any]:
         plan = item.plan
         if inner.is_grouped:

@@ -8,6 +8,7 @@
 `current_setting('rowhouse.actor')`. The setting ends with the statement's transaction.
 """
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import sqlalchemy as sa
@@ -18,7 +19,7 @@ from service.catalog.resource import Column, Resource
 from service.catalog.sql_type import SqlType
 from service.core.errors import InvalidBody
 from service.core.states import MAX_AFFECTED, ROW_POLICY
-from service.query.compile.columns import Columns, function, quoted_text
+from service.query.compile.columns import Columns, comparable_type, function, qualified, quoted, quoted_text
 from service.query.compile.predicate import Conditions, or_refuse
 from service.query.compile.projection import Projector
 from service.query.compile.read import as_array
@@ -82,7 +83,7 @@ def _body(plan: InsertPlan | UpdatePlan, context: CTE, parameters: Parameters) -
         return _of_defaults(plan, context, parameters)
     typed = [sa.column(column.name, _input_type(column)) for column in columns]
     if isinstance(plan, InsertPlan) and plan.fills_missing:
-        return _filled(columns, typed, plan.body, context, parameters)
+        return _filled(plan, columns, typed, context, parameters)
     records = sa.func.json_to_recordset(parameters[plan.body]).table_valued(*typed, name="j")
     records = records.render_derived(with_types=True)
     values = (_from_json(column, records.c[column.name]).label(column.name) for column in columns)
@@ -94,7 +95,7 @@ def _of_defaults(plan: InsertPlan | UpdatePlan, context: CTE, parameters: Parame
     column = _named_for_default(plan.resource)
     elements = sa.func.json_array_elements(parameters[plan.body]).table_valued(sa.column("value", sa.JSON), name="e")
     source = context.join(elements.render_derived(), true())
-    return sa.select(_default(column).label(column.name)).select_from(source).subquery("b")
+    return sa.select(_default(plan.resource, column).label(column.name)).select_from(source).subquery("b")
 
 
 def _named_for_default(resource: Resource) -> Column:
@@ -109,23 +110,30 @@ def _named_for_default(resource: Resource) -> Column:
     raise InvalidBody("The body names no column.", hint="Name a column, if only with null.")
 
 
-def _filled(columns: list[Column], typed: list[Any], body: Bind, context: CTE, parameters: Parameters) -> Subquery:
+def _filled(
+    plan: InsertPlan, columns: list[Column], typed: list[Any], context: CTE, parameters: Parameters
+) -> Subquery:
     """The same, with the default of a column wherever an object does not name it."""
-    elements = sa.func.json_array_elements(parameters[body]).table_valued(sa.column("value", sa.JSON), name="e")
+    elements = sa.func.json_array_elements(parameters[plan.body]).table_valued(sa.column("value", sa.JSON), name="e")
     elements = elements.render_derived()
     record = sa.func.json_to_record(elements.c.value).table_valued(*typed, name="j")
     record = record.render_derived(with_types=True)
     values = []
     for column in columns:
         is_there = elements.c.value.op("->")(quoted_text(column.name)).is_not(None)
-        value = sa.case((is_there, _from_json(column, record.c[column.name])), else_=_default(column))
+        value = sa.case((is_there, _from_json(column, record.c[column.name])), else_=_default(plan.resource, column))
         values.append(value.label(column.name))
     return sa.select(*values).select_from(context.join(elements, true()).join(record, true())).subquery("b")
 
 
-def _default(column: Column) -> ColumnElement[Any]:
-    """What fills the column, as the catalog writes it."""
-    return sa.null() if column.default is None else sa.literal_column(f"({column.default})")
+def _default(resource: Resource, column: Column) -> ColumnElement[Any]:
+    """What fills the column: as the catalog writes it, or the next number of an identity."""
+    if column.default is not None:
+        return sa.literal_column(f"({column.default})")
+    if column.has_default and resource.abilities.has_version:
+        table = quoted_text(qualified(resource.table.schema, resource.table.name))
+        return sa.func.nextval(sa.func.pg_get_serial_sequence(table, quoted_text(column.name)))
+    return sa.cast(sa.null(), comparable_type(column))
 
 
 def _input_type(column: Column) -> SqlType:
@@ -158,10 +166,20 @@ def _insert(plan: InsertPlan, context: CTE, parameters: Parameters) -> CTE:
             set_={name: insert.excluded[name] for name in replaced},
             where=sa.and_(sa.true(), *_where(plan.resource, table, plan.replaceable, parameters)),
         )
-        is_new = sa.literal_column("xmax = 0")
+        is_new = _was_missing(plan.resource, conflict)
     elif plan.on_conflict is not OnConflict.FAIL and conflict:
         insert = insert.on_conflict_do_nothing(index_elements=list(conflict))
     return insert.returning(*_returned(table), is_new.label("is_new")).cte("written")
+
+
+def _was_missing(resource: Resource, conflict: Sequence[str]) -> ColumnElement[bool]:
+    """Whether a row that is returned is new. Where rows tell it not themselves, the table as it was before is asked."""
+    table = resource.table
+    if resource.abilities.has_version and not resource.abilities.is_partitioned:
+        return sa.literal_column("xmax = 0")
+    before, now = table.alias("before"), qualified(table.schema, table.name)
+    same = (before.c[name] == sa.literal_column(f"{now}.{quoted(name)}") for name in conflict)
+    return sa.not_(sa.exists(sa.select(sa.literal_column("1")).select_from(before).where(*same)))
 
 
 def _replaced(plan: InsertPlan) -> list[str]:
@@ -218,5 +236,5 @@ def _affected(written: Written, parameters: Parameters) -> ColumnElement[int]:
     if written.max_affected is None:
         return sa.func.count()
     within = sa.func.count() <= sa.cast(parameters[written.max_affected], SqlType("bigint"))
-    allowed = or_refuse(within, MAX_AFFECTED, "The write would touch more rows than max-affected allows.")
+    allowed = or_refuse(within, MAX_AFFECTED, "The query affects {} rows", sa.func.count())
     return sa.case((allowed, sa.func.count()))

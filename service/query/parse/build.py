@@ -51,6 +51,9 @@ def build_select(level: Level, max_rows: int) -> tuple[SelectItem, ...]:
         given = _names(level.resource, item)
         if given and all(names.get(name) == same for name, same in given.items()):
             continue
+        if isinstance(item, AllColumns):  # it has what was named before it
+            items = [other for other in items if other not in given.values()]
+            names = {name: same for name, same in names.items() if given.get(name) != same}
         if taken := next((name for name in given if name in names), None):
             raise InvalidQuery(f"{taken!r} is selected twice.", hint=f"Rename one: other:{taken}.")
         names |= given
