@@ -407,6 +407,13 @@ def test_values_of_a_function_are_counted(client: Chain) -> None:
     assert (answer.data, answer.count) == (["a", "b"], 2)
 
 
+def test_values_of_a_function_are_cut(client: Chain) -> None:
+    call = client.rpc("keys_of", {"document": {"a": 1, "b": [2], "c": None}}, {"count": "exact"})
+    answer = call.range(1, 1).ask()
+    assert (answer.data, answer.count, answer.status) == (["b"], 3, 206)
+    assert call.range(9, 9).refused()["code"] == "PGRST103"
+
+
 def test_rows_of_a_function_are_counted_alone(client: Chain) -> None:
     answer = client.rpc("books_by", {"writer": 1}, {"head": True, "count": "exact"}).ask()
     assert (answer.data, answer.count, answer.error) == (None, 2, None)
