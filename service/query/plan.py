@@ -352,7 +352,8 @@ class CallPlan:
     """A call of a function. `arguments` are (name, text), a list for a variadic one; or else `body` is a JSON object of
     them (`given` are its names), or the one argument of a function that takes the whole body.
 
-    `answer` reads what is returned, where that are rows: its resource is the function's result.
+    `answer` reads what is returned, where that are rows: its resource is the function's result. `limit` and `offset`
+    cut a set of values that are none.
     """
 
     function: Function
@@ -360,6 +361,8 @@ class CallPlan:
     body: Bind | None = None
     given: tuple[str, ...] = ()
     answer: ReadPlan | None = None
+    limit: Bind | None = None
+    offset: Bind | None = None
 
 
 WritePlan = InsertPlan | UpdatePlan | DeletePlan
@@ -466,7 +469,7 @@ _PARTS: Mapping[type, Callable[[Any], tuple[object, ...]]] = {
     AfterKey: lambda node: node.values,
     HasVersion: lambda node: (node.versions,),
     Embedded: lambda node: (node.plan, node.at_most),
-    CallPlan: lambda node: (*(bind for _, bind in node.arguments), node.body, node.answer),
+    CallPlan: lambda node: (*(bind for _, bind in node.arguments), node.body, node.answer, node.limit, node.offset),
     ReadPlan: lambda node: (
         *node.select,
         node.where,

@@ -17,6 +17,9 @@ from tests.service_under_test import Service, in_session, run_service
 HERE = Path(__file__).parent
 TABLES = ("authors", "books", "shelves", "books_shelves", "odd, names")
 FUNCTIONS = ("add", "sum_of", "keys_of", "books_by", "first_author", "restock", "nothing", "fail", "teapot")
+_GRANTS = {name: list(OF_TABLES) for name in (*(f"library.{table}" for table in TABLES), "archive.notes")} | {
+    f"rpc/{name}": [Action.EXECUTE] for name in (*(f"library.{function}" for function in FUNCTIONS), "archive.ping")
+}
 _SCHEMAS = ("public", "library", "archive")
 
 
@@ -40,6 +43,7 @@ def library(database: Database, keys: dict[Role, str], shared_folder: Path) -> I
         with run_service(environment, keys) as running:
             yield running
     finally:
+        in_session(database.service_url, _revoke)
         _run(database, "drop schema library, archive cascade")
 
 
@@ -50,10 +54,13 @@ def rows(library: Service, database: Database) -> None:
 
 
 async def _grant(session: AsyncSession) -> None:
-    for table in (*(f"library.{name}" for name in TABLES), "archive.notes"):
-        await accounts.grant(session, Role.EDITOR, table, list(OF_TABLES), None)
-    for function in (*(f"library.{name}" for name in FUNCTIONS), "archive.ping"):
-        await accounts.grant(session, Role.EDITOR, f"rpc/{function}", [Action.EXECUTE], None)
+    for name, actions in _GRANTS.items():
+        await accounts.grant(session, Role.EDITOR, name, actions, None)
+
+
+async def _revoke(session: AsyncSession) -> None:
+    for name, actions in _GRANTS.items():
+        await accounts.revoke_grant(session, Role.EDITOR, name, actions)
 
 
 def _run(database: Database, sql: str) -> None:

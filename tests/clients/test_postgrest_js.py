@@ -212,8 +212,10 @@ def test_rows_are_ordered_with_nulls_where_they_are_wanted(client: Chain) -> Non
     last = authors.order("is_active", {"nullsFirst": False}).order("id", {"ascending": False}).found()
     assert [row["id"] for row in last] == [2, 1, 3]
     by_author = client.from_("books").select("id, authors(name)")
-    found = by_author.order("authors(name)", {"ascending": False, "nullsFirst": False}).order("id").found()
-    assert [row["id"] for row in found] == [3, 1, 2, 4]
+    spread = client.from_("books").select("id, ...authors(name)")
+    for books in (by_author, spread):
+        found = books.order("authors(name)", {"ascending": False, "nullsFirst": False}).order("id").found()
+        assert [row["id"] for row in found] == [3, 1, 2, 4]
 
 
 @pytest.mark.parametrize("method", ["exact", "planned", "estimated"])
@@ -397,6 +399,19 @@ def test_rows_of_a_function_are_filtered_like_a_table(client: Chain, is_get: boo
     assert call.eq("isbn", "A-2").select("id").single().found() == {"id": 2}
     assert call.eq("isbn", "none").maybeSingle().found() is None
     assert call.select("id,isbn").order("id").range(1, 1).csv().found() == "id,isbn\n2,A-2"
+
+
+def test_values_of_a_function_are_counted(client: Chain) -> None:
+    document = {"document": {"a": 1, "b": [2]}}
+    answer = client.rpc("keys_of", document, {"count": "exact"}).ask()
+    assert (answer.data, answer.count) == (["a", "b"], 2)
+
+
+def test_values_of_a_function_are_cut(client: Chain) -> None:
+    call = client.rpc("keys_of", {"document": {"a": 1, "b": [2], "c": None}}, {"count": "exact"})
+    answer = call.range(1, 1).ask()
+    assert (answer.data, answer.count, answer.status) == (["b"], 3, 206)
+    assert call.range(9, 9).refused()["code"] == "PGRST103"
 
 
 def test_rows_of_a_function_are_counted_alone(client: Chain) -> None:

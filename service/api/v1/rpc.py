@@ -13,7 +13,7 @@ from service.api.v1.exchange import Answer, Request
 from service.api.v1.media import PLANS, Accepted, Media, accepted
 from service.api.v1.preferences import Preferences, parse_preferences
 from service.api.v1.read import page_answer, require_one
-from service.api.v1.window import narrowed
+from service.api.v1.window import content_range, narrowed, status_of
 from service.auth.policy import Policy
 from service.catalog.catalog import Catalog, suggest
 from service.catalog.function import Function, Volatility
@@ -95,6 +95,8 @@ class CallHandlers:
         if function.result is not None:
             read = query.plan if function.is_set else replace(query.plan, limit=None, order=())
             plan = replace(plan, answer=replace(read, count=preferences.count))
+        elif function.is_set:
+            plan = replace(plan, limit=query.plan.limit, offset=query.plan.offset)
         verify = _verification(function, preferences, form)
         unit = replace(_unit(request, preferences, is_read_only=is_read_only), verify=verify)
         try:
@@ -104,6 +106,10 @@ class CallHandlers:
                 error.status = HTTPStatus.UNAUTHORIZED
             raise
         answer = _rendered(function, page, query, form)
+        if function.result is None and function.is_set:
+            total = page.total if preferences.count is not None else None
+            answer.status = status_of(query.position, page.rows, total)
+            answer.add(b"content-range", content_range(query.position, page.rows, total))
         if applied := preferences.applied("count", "tx", "timezone", "max-affected"):
             answer.add(b"preference-applied", applied)
         return answer

@@ -42,8 +42,19 @@ def _compile(plan: CallPlan, render: Rendering) -> Statement:
     called = _called(plan, parameters)
     if plan.answer is not None:
         return finish(page_of(plan.answer, Projector(parameters), called.alias("t"), render))
-    array = sa.func.coalesce(sa.func.json_agg(called.c[_VALUE]), EMPTY_ARRAY)
-    return finish(sa.select(array, sa.func.count(), sa.null(), sa.null()).select_from(called))
+    page = sa.select(called.c[_VALUE])
+    if plan.limit is not None:
+        page = page.limit(_bigint(plan.limit, parameters))
+    if plan.offset is not None:
+        page = page.offset(_bigint(plan.offset, parameters))
+    values = page.subquery("p")
+    array = sa.func.coalesce(sa.func.json_agg(values.c[_VALUE]), EMPTY_ARRAY)
+    total = sa.select(sa.func.count()).select_from(called).scalar_subquery()
+    return finish(sa.select(array, sa.func.count(), sa.null(), total).select_from(values))
+
+
+def _bigint(bind: Bind, parameters: Parameters) -> ColumnElement[int]:
+    return sa.cast(parameters[bind], SqlType("bigint"))
 
 
 def _called(plan: CallPlan, parameters: Parameters) -> CTE:

@@ -175,16 +175,13 @@ class Projector:
             return  # embedded for its conditions alone
         number = next(self._numbers)
         inner = self.rows(item.plan, related_source(item.relation, item.plan.resource, outer.columns, number))
-        if item.is_spread:
-            self._spread(item, inner, outer)
-            return
         keys = [inner.columns.value(column).label(f"o{place}") for place, column in enumerate(ordered)]
-        lateral = self._lateral(item, inner, outer, keys)
+        lateral = (self._spread if item.is_spread else self._lateral)(item, inner, outer, keys)
         outer.source = outer.source.outerjoin(lateral, true())
         for place, column in enumerate(ordered):
             assert isinstance(column, ColumnRef)
             outer.related[item.alias, column.name] = lateral.c[f"o{place}"]
-        if item.plan.select:
+        if item.plan.select and not item.is_spread:
             value = lateral.c["r"]
             is_grouped = any(isinstance(one, Selected) and isinstance(one.column, Aggregated) for one in plan.select)
             outer.shown.append(_Shown(item.alias, sa.func.to_jsonb(value) if is_grouped else value))
@@ -213,14 +210,16 @@ class Projector:
             return self._bounded(item, sa.select(groups.table_valued().label("r")))
         return self._bounded(item, self.records(plan, inner, *keys).where(joined))
 
-    def _spread(self, item: Embedded, inner: Rows, outer: Rows) -> None:
-        """Related rows as columns: values where one row belongs, arrays of values where many do."""
+    def _spread(self, item: Embedded, inner: Rows, outer: Rows, keys: Sequence[ColumnElement[Any]]) -> Any:
+        """Related rows as columns: values where one row belongs, arrays of values where many do. Beside the values
+        stands what the outer rows are ordered by.
+        """
         joined = is_joined(item.relation, inner.table, outer.columns, inner.number)
         is_of_groups = inner.is_grouped and item.relation.is_many
         if is_of_groups:
             query = self._grouped(item.plan, inner)
         else:
-            query = sa.select(*(one.value.label(one.name) for one in inner.shown)).select_from(inner.source)
+            query = sa.select(*(one.value.label(one.name) for one in inner.shown), *keys).select_from(inner.source)
         query = self._bounded(item, self.cut(item.plan, inner, query).where(joined)).correlate(outer.table)
         if item.relation.is_many:
             page = query.subquery(f"p{inner.number}")
@@ -229,10 +228,10 @@ class Projector:
             )
             query = sa.select(*arrays)
         lateral = query.lateral(f"e{inner.number}")
-        outer.source = outer.source.outerjoin(lateral, true())
         outer.shown += [
             _Shown(one.name, lateral.c[one.name], None if is_of_groups else one.aggregate) for one in inner.shown
         ]
+        return lateral
 
     def _bounded(self, item: Embedded, query: Select[Any]) -> Select[Any]:
         """One row where one belongs and no key says so; one more than is allowed, to see that there are too many."""
