@@ -1,5 +1,6 @@
 """Writes: policy, compile, execute. One statement each; all of it or none."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import orjson
@@ -9,8 +10,10 @@ from service.auth.principal import Principal
 from service.core.errors import RowhouseError
 from service.core.types import Action
 from service.crud.explain import explain, refuse_unfit
+from service.crud.read import as_bytes
 from service.crud.statements import StatementCache
 from service.db.runner import Runner, Unit
+from service.query.compile.statement import Statement
 from service.query.compile.write import compile_write
 from service.query.plan import (
     DeletePlan,
@@ -24,10 +27,12 @@ from service.query.plan import (
     fresh,
 )
 
+Compile = Callable[[WritePlan], Statement]
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a write did: the rows as a JSON array (None if not asked for) and their number.
+    """What a write did: the rows as rendered (None if not asked for) and their number.
 
     Of a single row also its version and its key; `is_new` says that it was not there before.
     """
@@ -47,14 +52,16 @@ class Writer:
         self._policy = policy
         self._statements = statements
 
-    async def run(self, plan: WritePlan, principal: Principal, unit: Unit | None = None) -> Outcome:
+    async def run(
+        self, plan: WritePlan, principal: Principal, unit: Unit | None = None, *, render: Compile = compile_write
+    ) -> Outcome:
         """Do it, in a transaction of its own where one is given.
 
         Raises: as `Policy.rows`; Conflict, InvalidBody and others for what PostgreSQL refuses; Forbidden where a row
             would end up out of the caller's reach; UnfilteredWrite over `max_affected`; DatabaseUnavailable.
         """
         asked, plan = plan, self._restrict(plan, principal)
-        statement = self._statements.get(compile_write, plan)
+        statement = self._statements.get(render, plan)
         try:
             arguments = statement.arguments(plan, self._pool.epoch)
             if unit is None:
@@ -67,6 +74,7 @@ class Writer:
         if not row[1] and isinstance(plan, UpdatePlan):
             refuse_unfit(plan)
         body, rows, version, key, is_new = row[0], row[1], row[2], row[3], row[4]
+        body = None if body is None else as_bytes(body)
         if rows != 1:
             return Outcome(body, rows, None, None, bool(is_new))
         return Outcome(body, 1, f"{self._pool.epoch}.{version}", tuple(orjson.loads(key)), bool(is_new))

@@ -10,6 +10,7 @@ from service.catalog.resource import Abilities, Representation
 from tests.catalog.conftest import statements_of_reading
 
 ALL = Abilities()
+PARTED = Abilities(is_partitioned=True)
 VIEW = Abilities(has_version=False)
 READ_ONLY = Abilities(can_insert=False, can_update=False, can_delete=False, has_version=False)
 
@@ -24,7 +25,7 @@ TABLES = (
     ("counts", (), READ_ONLY),
     ("crew", (), READ_ONLY),
     ("dogs", ("id",), ALL),
-    ("events", ("id", "at"), ALL),
+    ("events", ("id", "at"), PARTED),
     ("friends", ("one", "other"), ALL),
     ("keyless", (), ALL),
     ("kinds", ("id",), ALL),

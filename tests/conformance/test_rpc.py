@@ -58,7 +58,7 @@ def test_functions_are_called_by_get(ask: Ask, path: str, answer: object) -> Non
         ("add_client?select=name", {"new_name": "Pear"}, {"name": "Pear"}),
         ("writes", {}, 77),
         ("integers", {}, [1, 2, 3]),
-        ("an_out", {"num": 1}, 2),
+        ("an_out", {"num": 1}, {"plus_one": 2}),
         ("null_integer", {}, None),
     ],
 )

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from service.core.errors import NotAcceptable
-from service.query.compile import call, read
+from service.query.compile import call, read, write
 from service.query.compile.statement import Statement
-from service.query.plan import CallPlan, ReadPlan
+from service.query.plan import CallPlan, ReadPlan, WritePlan, output_names
 
 
 class Media(StrEnum):
@@ -66,6 +66,13 @@ class Accepted:
         return _OF_PAGES.get(self.media, read.compile_list)
 
     @property
+    def of_writes(self) -> Callable[[WritePlan], Statement]:
+        """What compiles a write of rows for it."""
+        if self.is_stripped:
+            return write.compile_write_stripped
+        return _OF_WRITES.get(self.media, write.compile_write)
+
+    @property
     def of_calls(self) -> Callable[[CallPlan], Statement]:
         """What compiles a call for it."""
         if self.is_stripped:
@@ -73,6 +80,7 @@ class Accepted:
         return _OF_CALLS.get(self.media, call.compile_call)
 
 
+_OF_WRITES = {Media.CSV: write.compile_write_csv}
 _OF_PAGES = {Media.CSV: read.compile_csv, Media.GEOJSON: read.compile_features}
 _OF_CALLS = {Media.CSV: call.compile_call_csv, Media.GEOJSON: call.compile_call_features}
 ANY = Accepted()
@@ -94,6 +102,12 @@ def accepted(header: str | None, *, is_scalar: bool = False) -> Accepted:
             return Accepted(plain, is_stripped, _options(parameters) if media in PLANS else ())
     names = ", ".join(name for name, _ in _by_weight(header))
     raise NotAcceptable(f"None of these media types are available: {names}")
+
+
+def csv_header(plan: ReadPlan) -> bytes:
+    """The line of names, quoted where they must be (RFC 4180)."""
+    names = (name if name.isidentifier() else '"' + name.replace('"', '""') + '"' for name in output_names(plan))
+    return ",".join(names).encode() + b"\n"
 
 
 def _by_weight(header: str) -> list[tuple[str, dict[str, str]]]:

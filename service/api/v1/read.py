@@ -4,7 +4,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 from service.api.v1.conditional import entity_tag, is_version, matches
 from service.api.v1.exchange import Answer, Request, refuse_paging
-from service.api.v1.media import PLANS, Accepted, Media, accepted
+from service.api.v1.media import PLANS, Accepted, Media, accepted, csv_header
 from service.api.v1.paths import key_predicate, key_values, table_url
 from service.api.v1.preferences import Preferences, parse_preferences
 from service.api.v1.window import content_range, narrowed, status_of
@@ -17,7 +17,7 @@ from service.db.runner import Unit
 from service.query import cursor
 from service.query.parse.cache import QueryCache
 from service.query.parse.request import Query
-from service.query.plan import ReadPlan, all_of, output_names
+from service.query.plan import ReadPlan, all_of
 
 _OF_THIS_PAGE = (b"cursor", b"offset", b"limit")
 # What may stand in a query string as it is (RFC 3986, section 3.4).
@@ -114,12 +114,6 @@ def require_one(rows: int) -> None:
             details=f"The result contains {rows} rows",
             code="PGRST116",
         )
-
-
-def csv_header(plan: ReadPlan) -> bytes:
-    """The line of names, quoted where they must be (RFC 4180)."""
-    names = (name if name.isidentifier() else '"' + name.replace('"', '""') + '"' for name in output_names(plan))
-    return ",".join(names).encode() + b"\n"
 
 
 def unit_of(preferences: Preferences) -> Unit | None:

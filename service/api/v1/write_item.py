@@ -20,6 +20,7 @@ from service.core.errors import (
 )
 from service.core.types import Action
 from service.crud.write import Outcome
+from service.query.compile.write import compile_write
 from service.query.plan import (
     Bind,
     BindKind,
@@ -92,7 +93,8 @@ class ItemWriteHandlers:
         is_new_only = _is_new_only(request)
         conflict = OnConflict.IGNORE if is_new_only else OnConflict.REPLACE
         insert = InsertPlan(resource, columns, bound, write.written, conflict, resets_others=True)
-        outcome = await self._tools.writer.run(insert, request.principal, write.unit())
+        render = write.form.of_writes if is_of_table else compile_write
+        outcome = await self._tools.writer.run(insert, request.principal, write.unit(), render=render)
         if not outcome.rows and is_new_only:
             raise PreconditionFailed("A row with this key is there already.")
         if not outcome.rows:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from service.api.v1.body import read_payload
 from service.api.v1.exchange import Answer, Request
+from service.api.v1.media import Media
 from service.api.v1.paths import item_url
 from service.api.v1.preferences import Return
 from service.api.v1.write_item import ItemWriteHandlers
@@ -36,7 +37,7 @@ class TableWriteHandlers:
             write = replace(write, preferences=preferences)
         payload = await read_payload(request, resource, query.columns, self._tools.settings.api_max_body_bytes)
         if not payload.rows:
-            return rows_answer(Outcome(b"[]", 0, None, None, False), write, 201)
+            return rows_answer(_nothing(write), write, 201)
         plan = InsertPlan(
             resource,
             query.columns or tuple(payload.rows[0]),
@@ -46,7 +47,7 @@ class TableWriteHandlers:
             conflict=query.on_conflict or (),
             fills_missing=preferences.fills_missing and query.columns is not None,
         )
-        outcome = await self._tools.writer.run(plan, request.principal, write.unit())
+        outcome = await self._tools.writer.run(plan, request.principal, write.unit(), render=write.form.of_writes)
         is_replaced = plan.on_conflict is OnConflict.REPLACE and outcome.rows and not outcome.is_new
         answer = rows_answer(outcome, write, 200 if is_replaced else 201)
         if outcome.key and outcome.version is not None:
@@ -65,7 +66,7 @@ class TableWriteHandlers:
             raise InvalidBody("A PATCH makes one change: the body must be one JSON object.")
         columns = write.query.columns or tuple(payload.rows[0] if payload.rows else ())
         if not (columns and payload.rows):
-            return rows_answer(Outcome(b"[]" if write.written.answer else None, 0, None, None, False), write, 200)
+            return rows_answer(_nothing(write), write, 200)
         where = all_of(write.where, version_predicate(request, self._tools))
         missing: tuple[str, ...] = ()
         if write.preferences.fills_missing:
@@ -87,7 +88,7 @@ class TableWriteHandlers:
         return await self._items.replace(request, resource, None)
 
     async def _run(self, plan: WritePlan, request: Request, write: WriteRequest, *, has_range: bool = False) -> Answer:
-        outcome = await self._tools.writer.run(plan, request.principal, write.unit())
+        outcome = await self._tools.writer.run(plan, request.principal, write.unit(), render=write.form.of_writes)
         if not outcome.rows and request.header(b"if-match") is not None:
             raise PreconditionFailed("No row that the filter selects is in the version that If-Match names.")
         return rows_answer(outcome, write, 200, has_range=has_range)
@@ -99,6 +100,12 @@ class TableWriteHandlers:
                 f"A {method} without a filter would touch every row.",
                 hint="Add a filter, or say how many rows it may touch: Prefer: max-affected=100.",
             )
+
+
+def _nothing(write: WriteRequest) -> Outcome:
+    """What a body without rows or columns writes."""
+    empty = b"" if write.form.media is Media.CSV else b"[]"
+    return Outcome(empty if write.written.answer else None, 0, None, None, False)
 
 
 def _require(is_able: bool, request: Request) -> None:

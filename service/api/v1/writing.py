@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from service.api.v1.conditional import ANY, entity_tag, strong_tags, versions_of
 from service.api.v1.exchange import Answer, Request
-from service.api.v1.media import Accepted, Media, accepted
+from service.api.v1.media import Accepted, Media, accepted, csv_header
 from service.api.v1.preferences import Preferences, Return, parse_preferences
 from service.api.v1.read import require_one
 from service.api.v1.window import content_range
@@ -59,7 +59,7 @@ class WriteRequest:
         query = tools.queries.page(tools.policy.visible(request.principal), resource, request.query_string)
         preferences = parse_preferences(request.header(b"prefer"), may_roll_back=settings.api_tx_override)
         form = accepted(request.header(b"accept"))
-        if form.media not in (Media.JSON, Media.OBJECT, Media.CSV):
+        if form.media not in (Media.JSON, Media.ARRAY, Media.OBJECT, Media.CSV):
             raise NotAcceptable(f"None of these media types are available: {form.media}")
         is_answered = _is_answered(
             preferences.answer,
@@ -158,6 +158,8 @@ def rows_answer(outcome: Outcome, write: WriteRequest, status: int, *, has_range
         answer = Answer(201 if status == 201 else 204)
     else:
         body = outcome.body[1:-1] if write.form.is_object else outcome.body
+        if write.form.media is Media.CSV and write.written.answer is not None:
+            body = csv_header(write.written.answer) + body
         answer = Answer(status, body, content_type=write.form.content_type)
     total = outcome.rows if write.preferences.count is not None else None
     answer.add(b"content-range", content_range(0, outcome.rows if has_range else 0, total))

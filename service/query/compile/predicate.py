@@ -109,6 +109,9 @@ class Conditions:
 
     def _in(self, reference: ColumnRef | Aggregated, left: ColumnElement[Any], operand: Bind) -> ColumnElement[bool]:
         kind = self.columns.type_of(reference)
+        if (read := self._reader(reference)) is not None:
+            written = sa.func.unnest(self._parameters[operand]).column_valued("x")
+            return left.in_(sa.select(function(read)(written)))
         if not kind.name.endswith("[]"):
             return left == sa.any_(sa.cast(self._parameters[operand], ARRAY(kind)))
         # An array of arrays is one array of more dimensions: each is read by itself.
@@ -135,11 +138,16 @@ class Conditions:
 
     def _value(self, reference: ColumnRef | Aggregated, bind: Bind) -> ColumnElement[Any]:
         text = self._parameters[bind]
-        if isinstance(reference, ColumnRef) and not reference.path and not reference.cast:
-            representation = self.columns.described(reference).representation
-            if representation is not None and representation.from_text is not None:
-                return function(representation.from_text)(text)  # type: ignore[no-any-return]
+        if (read := self._reader(reference)) is not None:
+            return function(read)(text)  # type: ignore[no-any-return]
         return sa.cast(text, self.columns.type_of(reference))
+
+    def _reader(self, reference: ColumnRef | Aggregated) -> tuple[str, str] | None:
+        """The function that reads a text as a value of the column's domain, where it has one."""
+        if isinstance(reference, Aggregated) or reference.path or reference.cast:
+            return None
+        representation = self.columns.described(reference).representation
+        return None if representation is None else representation.from_text
 
     def order(self, term: OrderTerm, column: ColumnElement[Any] | None = None) -> ColumnElement[Any]:
         """The order of a term, whose expression is given where it belongs to what is embedded."""

@@ -161,7 +161,9 @@ class Projector:
                 return [_Shown(item.alias, _ONE, aggregate)]
             case Selected(column=Aggregated(column=ColumnRef() as reference) as aggregate):
                 return [_Shown(item.alias, columns.value(reference), aggregate)]
-            case Selected(column=ColumnRef(name=name)) if name == VERSION_COLUMN:
+            case Selected(column=ColumnRef(name=name)) if (
+                name == VERSION_COLUMN and VERSION_COLUMN not in columns.resource.columns
+            ):
                 return [_Shown(item.alias, self._tag(columns))]
         return [_Shown(item.alias, columns.shown(item.column))]
 

@@ -22,7 +22,7 @@ from service.core.states import MAX_AFFECTED, ROW_POLICY
 from service.query.compile.columns import Columns, comparable_type, function, qualified, quoted, quoted_text
 from service.query.compile.predicate import Conditions, or_refuse
 from service.query.compile.projection import Projector
-from service.query.compile.read import as_array
+from service.query.compile.read import Rendering, as_array, as_csv, as_stripped_array
 from service.query.compile.statement import Parameters, Statement, finish
 from service.query.plan import (
     Bind,
@@ -42,11 +42,25 @@ def compile_write(plan: WritePlan) -> Statement:
 
     The last column says whether a row is new.
     """
+    return _compile(plan, as_array)
+
+
+def compile_write_stripped(plan: WritePlan) -> Statement:
+    """The same, without the members that are null."""
+    return _compile(plan, as_stripped_array)
+
+
+def compile_write_csv(plan: WritePlan) -> Statement:
+    """The same, with lines in place of the array."""
+    return _compile(plan, as_csv)
+
+
+def _compile(plan: WritePlan, render: Rendering) -> Statement:
     parameters = Parameters(plan)
     written = _written(plan, parameters)
     conditions = Conditions(Columns(plan.resource, written, parameters), parameters)
     query = sa.select(
-        _answer(plan.written.answer, written, parameters),
+        _answer(plan.written.answer, written, parameters, render),
         _affected(plan.written, parameters),
         sa.func.min(conditions.columns.version()),
         sa.func.json_build_array(*(sa.func.min(sa.cast(written.c[name], Text)) for name in plan.resource.key)),
@@ -224,12 +238,12 @@ def _where(
     return [] if predicate is None else [Conditions(Columns(resource, table, parameters), parameters).where(predicate)]
 
 
-def _answer(answer: ReadPlan | None, written: CTE, parameters: Parameters) -> ColumnElement[Any]:
+def _answer(answer: ReadPlan | None, written: CTE, parameters: Parameters, render: Rendering) -> ColumnElement[Any]:
     if answer is None:
         return sa.null()
     projector = Projector(parameters)
     rows = projector.rows(answer, written.alias("w"))
-    return sa.select(as_array(projector.records(answer, rows).subquery("p"))).scalar_subquery()
+    return sa.select(render(projector.records(answer, rows).subquery("p"))).scalar_subquery()
 
 
 def _affected(written: Written, parameters: Parameters) -> ColumnElement[int]:

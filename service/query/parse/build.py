@@ -87,7 +87,8 @@ def _column(resource: Resource, item: WrittenColumn) -> ColumnRef | Aggregated:
     if item.field is None:
         assert item.aggregate is not None
         return Aggregated(item.aggregate, None, item.aggregate_cast)
-    if item.field.name == VERSION_COLUMN and not (item.field.path or item.aggregate):
+    is_version = item.field.name == VERSION_COLUMN and VERSION_COLUMN not in resource.columns
+    if is_version and not (item.field.path or item.aggregate):
         return ColumnRef(VERSION_COLUMN, item.cast)
     column = resolve(resource, item.field, item.cast)
     return column if item.aggregate is None else Aggregated(item.aggregate, column, item.aggregate_cast)
