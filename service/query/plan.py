@@ -328,7 +328,10 @@ class InsertPlan:
 
 @dataclass(frozen=True, slots=True)
 class UpdatePlan:
-    """Set columns of the selected rows from a JSON object. `defaults` go back to their defaults."""
+    """Set columns of the selected rows from a JSON object. `defaults` go back to their defaults.
+
+    With `is_by_key` the body is an array, and each of its objects changes the row whose key it names.
+    """
 
     resource: Resource
     columns: tuple[str, ...]
@@ -336,6 +339,7 @@ class UpdatePlan:
     where: Predicate | None
     written: Written
     defaults: tuple[str, ...] = ()
+    is_by_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)

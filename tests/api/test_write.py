@@ -168,7 +168,7 @@ def test_a_filtered_collection_is_changed_and_deleted(client: httpx2.Client) -> 
     client.post(AIRLINES, json=[{"carrier": f"_{number}", "name": "x"} for number in range(5)])
     changed = client.patch(f"{AIRLINES}?carrier=in.(_1,_2)", json={"name": "y"})
     deleted = client.delete(f"{AIRLINES}?name=eq.y")
-    left = client.get(f"{AIRLINES}?carrier=like._*&name=eq.x&select=carrier").json()
+    left = client.get(f"{AIRLINES}?carrier=in.(_1,_2,_3)&name=eq.x&select=carrier").json()
     assert [row["name"] for row in changed.json()] == ["y", "y"]
     assert (deleted.status_code, deleted.headers["content-range"]) == (204, "*/*")
     assert len(left) == 3
@@ -343,3 +343,31 @@ def test_the_url_names_the_row_whatever_the_body_says(client: httpx2.Client, dat
     answer = client.put(f"{AIRLINES}/_1", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 400
     assert database.execute("select name from airlines where carrier = 'UA'")[0][0] == "United Air Lines Inc."
+
+
+def test_an_array_changes_each_row_that_it_names(client: httpx2.Client) -> None:
+    client.post(AIRLINES, json=[{"carrier": f"_{number}", "name": "?"} for number in (1, 2, 3)])
+    answer = client.patch(AIRLINES, json=[{"carrier": "_1", "name": "One"}, {"carrier": "_3", "name": "Three"}])
+    assert (answer.status_code, answer.headers["content-range"]) == (200, "0-1/*")
+    rows = client.get(f"{AIRLINES}?carrier=in.(_1,_2,_3)&order=carrier").json()
+    assert [row["name"] for row in rows] == ["One", "?", "Three"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ([{"carrier": "_1", "name": "x"}, {"carrier": "_9", "name": "x"}], 404),
+        ([{"carrier": "_1", "name": "x"}, {"carrier": "_1", "name": "y"}], 400),
+        ([{"carrier": "_1"}, {"carrier": "_2"}], 400),
+        ([{"name": "x"}, {"name": "y"}], 400),
+        ([{"carrier": "_1", "name": "x"}, {"carrier": "_2"}], 400),
+    ],
+    ids=str,
+)
+def test_an_array_that_does_not_name_its_rows_changes_none(
+    client: httpx2.Client, body: list[dict[str, str]], status: int
+) -> None:
+    client.post(AIRLINES, json=[{"carrier": f"_{number}", "name": "?"} for number in (1, 2)])
+    assert client.patch(AIRLINES, json=body).status_code == status
+    rows = client.get(f"{AIRLINES}?carrier=in.(_1,_2,_3)").json()
+    assert {row["name"] for row in rows} == {"?"}

@@ -525,7 +525,7 @@ ERRORS: list[tuple[str, Callable[[Client], Any], dict[str, object]]] = [
     (
         "an unknown table",
         lambda client: client.from_("bokks").select("*"),
-        {"code": "PGRST205", "details": None, "hint": "Perhaps you meant 'books'."},
+        {"code": "PGRST205", "details": None, "hint": "Perhaps you meant the table 'library.books'"},
     ),
     (
         "an unknown column",

@@ -1,8 +1,9 @@
 """POST, PATCH and DELETE of a table."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
-from service.api.v1.body import read_payload
+from service.api.v1.body import Payload, read_payload
 from service.api.v1.exchange import Answer, Request
 from service.api.v1.media import Media
 from service.api.v1.paths import item_url
@@ -10,10 +11,18 @@ from service.api.v1.preferences import Return
 from service.api.v1.write_item import ItemWriteHandlers
 from service.api.v1.writing import WriteRequest, WriteTools, rows_answer, version_predicate
 from service.catalog.resource import Resource
-from service.core.errors import InvalidBody, InvalidQuery, MethodNotAllowed, PreconditionFailed, UnfilteredWrite
+from service.core.errors import (
+    InvalidBody,
+    InvalidQuery,
+    MethodNotAllowed,
+    PreconditionFailed,
+    RowNotFound,
+    UnfilteredWrite,
+)
 from service.core.settings import UnfilteredWrites
 from service.core.types import Action
 from service.crud.write import Outcome
+from service.db.runner import Row, Unit
 from service.query.plan import Bind, BindKind, DeletePlan, InsertPlan, OnConflict, UpdatePlan, WritePlan, all_of
 
 
@@ -56,14 +65,19 @@ class TableWriteHandlers:
         return answer
 
     async def update(self, request: Request, resource: Resource) -> Answer:
-        """Make the same change to every row that the filter selects."""
+        """Make the same change to every row that the filter selects; by an array, its own to each row that it names."""
         write = WriteRequest.read(request, resource, self._tools)
-        self._refuse_unfiltered(write, "PATCH")
         self._tools.policy.rows(request.principal, resource, Action.UPDATE)
         _require(resource.abilities.can_update, request)
         payload = await read_payload(request, resource, write.query.columns, self._tools.settings.api_max_body_bytes)
+        if _is_by_key(payload, resource):
+            return await self._update_by_key(request, resource, write, payload)
+        self._refuse_unfiltered(write, "PATCH")
         if len(payload.rows) > 1:
-            raise InvalidBody("A PATCH makes one change: the body must be one JSON object.")
+            raise InvalidBody(
+                "A PATCH makes one change: the body must be one JSON object.",
+                hint="An array changes many rows differently if each of its objects names the key.",
+            )
         columns = write.query.columns or tuple(payload.rows[0] if payload.rows else ())
         if not (columns and payload.rows):
             return rows_answer(_nothing(write), write, 200)
@@ -74,6 +88,22 @@ class TableWriteHandlers:
             columns = tuple(name for name in columns if name not in missing)
         plan = UpdatePlan(resource, columns, Bind(payload.body, BindKind.JSON), where, write.written, missing)
         return await self._run(plan, request, write, has_range=True)
+
+    async def _update_by_key(
+        self, request: Request, resource: Resource, write: WriteRequest, payload: Payload
+    ) -> Answer:
+        """Change each row that the array names, or none of them where one is not there."""
+        columns = write.query.columns or tuple(payload.rows[0])
+        if not set(columns) - set(resource.key):
+            raise InvalidBody("The body names no column to change.")
+        if len({tuple(map(str, map(row.get, resource.key))) for row in payload.rows}) < len(payload.rows):
+            raise InvalidBody("The body names a row twice.")
+        where = all_of(write.where, version_predicate(request, self._tools))
+        body = Bind(payload.body, BindKind.JSON)
+        plan = UpdatePlan(resource, columns, body, where, write.written, is_by_key=True)
+        unit = replace(write.unit() or Unit(), verify=_every_row(len(payload.rows)))
+        outcome = await self._tools.writer.run(plan, request.principal, unit, render=write.form.of_writes)
+        return rows_answer(outcome, write, 200, has_range=True)
 
     async def delete(self, request: Request, resource: Resource) -> Answer:
         """Delete every row that the filter selects."""
@@ -100,6 +130,22 @@ class TableWriteHandlers:
                 f"A {method} without a filter would touch every row.",
                 hint="Add a filter, or say how many rows it may touch: Prefer: max-affected=100.",
             )
+
+
+def _is_by_key(payload: Payload, resource: Resource) -> bool:
+    """Whether it is an array whose objects all name the key."""
+    is_array = payload.is_array and bool(payload.rows) and bool(resource.key)
+    return is_array and all(set(resource.key) <= row.keys() for row in payload.rows)
+
+
+def _every_row(wanted: int) -> Callable[[Row], None]:
+    def verify(row: Row) -> None:
+        if row[1] != wanted:
+            raise RowNotFound(
+                f"Of {wanted} rows {wanted - row[1]} are not there, or not yours to write; nothing was changed."
+            )
+
+    return verify
 
 
 def _nothing(write: WriteRequest) -> Outcome:

@@ -206,9 +206,11 @@ def _replaced(plan: InsertPlan) -> list[str]:
 def _update(plan: UpdatePlan, context: CTE, parameters: Parameters) -> CTE:
     table = _target(plan.resource)
     body = _body(plan, context, parameters)
-    values: dict[str, Any] = {name: body.c[name] for name in plan.columns}
+    key = plan.resource.key if plan.is_by_key else ()
+    values: dict[str, Any] = {name: body.c[name] for name in plan.columns if name not in key}
     values |= {name: sa.text("default") for name in plan.defaults}
-    update = sa.update(table).values(values).where(*_where(plan.resource, table, plan.where, parameters))
+    same_row = (table.c[name] == body.c[name] for name in key)
+    update = sa.update(table).values(values).where(*same_row, *_where(plan.resource, table, plan.where, parameters))
     return update.returning(*_returned(table), sa.false().label("is_new")).cte("written")
 
 
