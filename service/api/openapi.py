@@ -40,6 +40,7 @@ from service.core.types import OF_TABLES, Action
 from service.state import ServiceState
 
 JsonObject = dict[str, Any]
+May = Callable[[Resource, Action], bool]
 
 _DESCRIPTION = """\
 Every table is a list at `/api/v1/{table}` and a row at `/api/v1/{table}/{key}`; a function is at `/api/v1/rpc/{name}`.
@@ -58,11 +59,12 @@ Lists take PostgREST's query language:
 - `limit=100` sets the size of the page; the header `Link` leads to the next one. `Range: 0-9` does so, too.
 
 `Prefer: count=exact` counts the rows. A row's `ETag`, sent in `If-Match`, keeps a write from undoing another one.
-`Accept` chooses `application/json`, `text/csv`, one object (`application/vnd.pgrst.object+json`), or rows without what is
-null (`application/vnd.pgrst.array+json;nulls=stripped`). Bodies are JSON, CSV or forms.
+`Accept` chooses `application/json`, `text/csv`, one object (`application/vnd.pgrst.object+json`), or rows without
+what is null (`application/vnd.pgrst.array+json;nulls=stripped`). Bodies are JSON, CSV or forms.
 
-Every error is a problem document (RFC 9457) with a stable `code`. What is not listed here, you may not do, or PostgreSQL
-cannot. Numbers that JSON lacks, such as `NaN`, come as texts. `/openapi.json?table={name}` is the document of one table.
+Every error is a problem document (RFC 9457) with a stable `code`. What is not listed here, you may not do, or
+PostgreSQL cannot. Numbers that JSON lacks, such as `NaN`, come as texts. `/openapi.json?table={name}` is the document
+of one table.
 """
 _TAGS = (
     ("Login", "Access tokens for users. Services send an API key in `X-API-Key` instead."),
@@ -77,8 +79,9 @@ _MOST_KEPT = 16
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """What is to be described: tables with the rights to them, and functions by name. `listed` are the names of all that
-    the caller may use, where this is a part of it.
+    """What is to be described: tables with the rights to them, and functions by name.
+
+    `listed` are the names of all that the caller may use, where this is a part of it.
     """
 
     tables: tuple[Rights, ...] = ()
@@ -87,9 +90,7 @@ class Described:
     listed: tuple[str, ...] | None = None
 
     @classmethod
-    def of(
-        cls, catalog: Catalog, may: Callable[[Resource, Action], bool], names: Collection[str] | None
-    ) -> "Described":
+    def of(cls, catalog: Catalog, may: May, names: Collection[str] | None = None) -> "Described":
         """What the caller may do; with `names` of that alone which they name, functions as `rpc/{name}`.
 
         Names of what is hidden, or is not there, add nothing.

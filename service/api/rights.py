@@ -27,8 +27,8 @@ class Rights:
         said = []
         if verbs:
             said.append(
-                f"PostgreSQL cannot {_listed(verbs)} its rows: it writes to a view that shows rows of one table as they "
-                "are, or that has rules or `INSTEAD OF` triggers."
+                f"PostgreSQL cannot {_listed(verbs)} its rows: it writes to views that show rows of one table "
+                "as they are, or that have rules or `INSTEAD OF` triggers."
             )
         if refused:
             said.append(f"Your role may not {_listed(refused)} its rows.")

@@ -44,6 +44,7 @@ _EXAMPLES: Mapping[str, object] = {
 } | {
     f"{name}multirange": "{}" for name in ("int4", "int8", "num", "date", "ts", "tstz")
 }  # fmt: skip
+_TEXTS = ("text", "character varying", "character", "bpchar")
 _TEXT = "ABC"
 _LENGTH = re.compile(r"\((\d+)\)")
 
@@ -53,9 +54,7 @@ def example_value(column: Column) -> object:
     if isinstance(column.type, sa.Enum) and column.type.enums:
         return column.type.enums[0]
     name = base_name(column)
-    return (
-        _text(column.sql_type) if name in ("text", "character varying", "character", "bpchar") else type_example(name)
-    )
+    return _text(column.sql_type) if name in _TEXTS else type_example(name)
 
 
 def type_example(name: str) -> object:

@@ -1,4 +1,4 @@
-"""A table for programs: its columns with the types that JSON carries, so that clients in R and Python get them right."""
+"""A table for programs: its columns with the types that JSON carries, which clients in R and Python read."""
 
 from typing import Any, Literal
 
@@ -32,7 +32,7 @@ class RelationSchema(BaseModel):
     target: str = Field(description="The table that it leads to.")
     cardinality: str = Field(description="many-to-one, one-to-many, one-to-one or many-to-many.")
     columns: list[tuple[str, str]] = Field(
-        description="Pairs of columns (here, there) that are equal; none where another table or a function lies between."
+        description="Pairs of columns (here, there) that are equal; none where a table or function lies between."
     )
 
 
