@@ -22,7 +22,7 @@ class Rights:
     def missing(self) -> list[str]:
         """Sentences that say why an operation is not there."""
         impossible = self._impossible()
-        verbs = [_VERBS[action] for action in impossible]
+        verbs = [_VERBS[action] for action in self._unable()]
         refused = [_VERBS.get(action, "read") for action in OF_TABLES if action not in {*self.granted, *impossible}]
         said = []
         if verbs:
@@ -32,11 +32,21 @@ class Rights:
             )
         if refused:
             said.append(f"Your role may not {_listed(refused)} its rows.")
+        if not self._has_writable():
+            said.append("It has no column that could be changed.")
         if not self.resource.key:
             said.append("It has no key, so that its rows have no paths of their own.")
         return said
 
+    def _has_writable(self) -> bool:
+        return any(column.is_writable for column in self.resource.columns.values())
+
     def _impossible(self) -> list[Action]:
+        unable = self._unable()
+        return unable if self._has_writable() or Action.UPDATE in unable else [*unable, Action.UPDATE]
+
+    def _unable(self) -> list[Action]:
+        """What PostgreSQL has no way to do."""
         abilities = self.resource.abilities
         able = {
             Action.CREATE: abilities.can_insert,
