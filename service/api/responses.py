@@ -70,8 +70,13 @@ _MEANINGS: tuple[tuple[str, RowhouseError], ...] = (
         errors.RowNotFound("There is no such row."),
     ),
     (
-        "`Accept` leaves out what is served.",
-        errors.NotAcceptable("Rows are served as application/json.", hint="Send Accept: application/json."),
+        "PostgreSQL cannot do this with these rows, or a function that is called by GET would write.",
+        errors.MethodNotAllowed("PostgreSQL cannot insert rows of this view.", allow="GET, HEAD, OPTIONS"),
+    ),
+    (
+        "`Accept` leaves out what is served, a schema is asked for that is not, or one object was asked for "
+        "(`application/vnd.pgrst.object+json`) where there are more rows or none.",
+        errors.NotAcceptable("None of these media types are available: text/html"),
     ),
     (
         "A unique or foreign key stands in the way.",
@@ -94,7 +99,7 @@ _MEANINGS: tuple[tuple[str, RowhouseError], ...] = (
         errors.LimitExceeded("Path and query string are too long.", code="url_too_long"),
     ),
     (
-        "The body is not said to be JSON.",
+        "The body is said to be neither JSON nor CSV nor a form.",
         errors.UnsupportedMediaType("The body must be JSON.", hint="Send Content-Type: application/json."),
     ),
     (
@@ -129,6 +134,8 @@ HEADERS: JsonObject = {
     "Link": '`rel="next"`: the next page (RFC 8288).',
     "Location": "Path of the new row.",
     "Preference-Applied": "Which of the preferences in `Prefer` were honoured.",
+    "Content-Profile": "The schema, where several are served.",
+    "Allow": "The methods that are taken.",
     "Retry-After": "Seconds to wait before the next try.",
     "WWW-Authenticate": "How to authenticate.",
     "RateLimit": "What is left of the limit, and the seconds until it is whole again.",
@@ -148,6 +155,26 @@ def header_components() -> JsonObject:
 def headers(*names: str) -> JsonObject:
     """Those headers, and the ones that every answer has."""
     return {name: {"$ref": f"#/components/headers/{name}"} for name in (*names, *_ALWAYS)}
+
+
+def done_components() -> JsonObject:
+    """Answers without a body, by name."""
+    of_rows = headers("Content-Range", "Preference-Applied")
+    return {
+        "Written": {"description": "Written. The rows are not shown.", "headers": of_rows},
+        "RowWritten": {
+            "description": "Written. The row is not shown.",
+            "headers": headers("ETag", "Preference-Applied"),
+        },
+        "RowDeleted": {"description": "Deleted.", "headers": headers("Preference-Applied")},
+        "NotModified": {"description": "The row is as `If-None-Match` says.", "headers": headers("ETag")},
+        "Called": {"description": "Called. The function returns nothing.", "headers": headers("Preference-Applied")},
+    }
+
+
+def answer(name: str) -> JsonObject:
+    """An answer by its name in `components`."""
+    return {"$ref": f"#/components/responses/{name}"}
 
 
 def problem_components() -> JsonObject:

@@ -1,103 +1,66 @@
-"""Parameters of the table plane as OpenAPI describes them: what all tables share, and the filters of each."""
+"""The filters of a table as OpenAPI describes them: a parameter a column, a schema a type.
+
+The schemas are shared, or a document of hundreds of tables would be too large to be read.
+"""
 
 import re
 from typing import Any
 
 import sqlalchemy as sa
 
+from service.api.shared_parameters import query_parameter
 from service.catalog.resource import Column, Resource
-from service.core.settings import ApiSettings
+from service.query.parse.parameters import OF_A_TABLE, OF_THE_REQUEST
 from service.schemas.examples import example_value
+from service.schemas.types import base_name
 
 JsonObject = dict[str, Any]
 
-# Parameters of these names are the language's own, so a column of that name cannot be a filter.
-_WORDS = frozenset({"select", "order", "limit", "offset", "cursor", "and", "or"})
-_NUMBERS = (sa.Integer, sa.Float, sa.Numeric)
-_ETAG = '(W/)?"[^"]*"'
-_TERM = r'("[^"]+"|[^.,:()!=&<>{}" ]+)(\.(asc|desc))?(\.nulls(first|last))?'
-_TEXT: JsonObject = {"type": "string"}
-
-
-def shared_parameters(settings: ApiSettings) -> JsonObject:
-    """What every table takes, by the name in `components`."""
-    number = {"type": "integer", "format": "int64", "minimum": 0}
-    return {
-        "select": _query(
-            "select",
-            "What of each row, parted by commas: columns, `*` for all, renamed `new:column`, cast `column::text`, "
-            "related tables `relation(columns)`, and `_etag` for the row version. Default: all columns.",
-            _TEXT | {"examples": ["*"]},
-        ),
-        "order": _query(
-            "order",
-            "Columns to sort by, parted by commas: `column`, `column.desc`, `column.desc.nullslast`. The key comes "
-            "last by itself, so that the order is always total.",
-            _TEXT | {"pattern": rf"^({_TERM}(,{_TERM})*)?$"},
-        ),
-        "limit": _query(
-            "limit",
-            f"Most rows of the page. At most {settings.api_max_rows:,} come at once; `Link` leads to the rest.",
-            number | {"examples": [20]},
-        ),
-        "offset": _query(
-            "offset",
-            "Rows to skip. A `cursor` is faster, and misses nothing while rows are written.",
-            number | {"examples": [0]},
-        ),
-        "cursor": _query("cursor", "Where the page begins, as the `Link` of the page before wrote it.", _TEXT),
-        "and": _logic("and", "All of the filters hold"),
-        "or": _logic("or", "One of the filters holds"),
-        "PreferRead": _header(
-            "Prefer",
-            "`count=exact` counts all rows that the filters select (`Content-Range`, and 206 for a part of them). "
-            "`handling=strict` makes a preference that is not known here an error.",
-            _TEXT | {"examples": ["count=exact"]},
-        ),
-        "PreferWrite": _header(
-            "Prefer",
-            "`return=representation` answers with the rows as written, `return=minimal` and `return=headers-only` "
-            "without. `max-affected=10` refuses to touch more rows than that. `handling=strict` makes a preference "
-            "that is not known here an error.",
-            _TEXT | {"examples": ["return=representation"]},
-        ),
-        "If-Match": _header(
-            "If-Match",
-            "Write only if the row is still in this version: an `ETag` as it was read, or several. `*`: in any.",
-            _TEXT | {"pattern": rf"^(\*|{_ETAG}(, *{_ETAG})*)$", "examples": ["*"]},
-        ),
-        "If-None-Match": _header(
-            "If-None-Match",
-            "Answer 304 without a body if the row is still as this `ETag` says.",
-            _TEXT | {"pattern": rf"^(\*|{_ETAG}(, *{_ETAG})*)$", "examples": ['"bce36e78.758"']},
-        ),
-        "If-None-Match-Any": _header(
-            "If-None-Match", "`*`: insert the row, and replace none that is there.", _TEXT | {"examples": ["*"]}
-        ),
-    }
+# Parameters of these names are the language's own, so a column of that name is written in quotes.
+_WORDS = OF_THE_REQUEST | OF_A_TABLE
+_WHOLE = ("smallint", "integer", "bigint")
+_NUMBERS = (*_WHOLE, "real", "double precision", "numeric")
+_TEXTS = ("text", "character varying", "character", "bpchar", "name")
+_COMPARED = "eq|neq|gt|gte|lt|lte|isdistinct"
+_QUANTIFIED = "eq|gt|gte|lt|lte"
+_OF_TEXTS = "like|ilike|match|imatch"
+_FULL_TEXT = r"(fts|plfts|phfts|wfts)(\(\w+\))?"
+_OF_SETS = "cs|cd|ov"
+_OF_RANGES = "sl|sr|nxr|nxl|adj"
 
 
 def filter_parameters(resource: Resource) -> JsonObject:
     """The filters of a table, one a column, by the name in `components`."""
     return {
-        f"{component_name(resource.name)}.{component_name(column.name)}": _query(
-            _written(column.name),
+        f"{component_name(resource.name)}.{component_name(column.name)}": query_parameter(
+            written_name(column.name),
             _filter_text(column),
-            _TEXT | {"pattern": _pattern(column), "examples": [example_filter(column)]},
+            {"$ref": f"#/components/schemas/{filter_component(column)}"},
         )
-        for column in resource.columns.values()
-        if column.name not in _WORDS
+        for column in (*resource.columns.values(), *resource.computed.values())
     }
+
+
+def filter_schemas(resource: Resource) -> JsonObject:
+    """The schemas of those filters, by the name in `components`."""
+    return {
+        filter_component(column): {
+            "type": "string",
+            "pattern": _pattern(column),
+            "examples": [example_filter(column)],
+        }
+        for column in (*resource.columns.values(), *resource.computed.values())
+    }
+
+
+def filter_component(column: Column) -> str:
+    """The name of the schema that filters of this type share. No table's schema ends in `.filter`."""
+    return f"{component_name(_type_name(column))}.filter"
 
 
 def component_name(name: str) -> str:
     """A name as `components` can hold it, different for different names."""
     return re.sub(r"[^A-Za-z0-9_-]", lambda match: f".{ord(match[0]):x}.", name)
-
-
-def parameters(*names: str) -> list[JsonObject]:
-    """Those parameters, by reference."""
-    return [{"$ref": f"#/components/parameters/{name}"} for name in names]
 
 
 def as_text(value: object) -> str:
@@ -107,66 +70,83 @@ def as_text(value: object) -> str:
 
 def example_filter(column: Column) -> str:
     """`operator.value`, of a kind that is usual for the column's type."""
-    match column.type:
-        case sa.Boolean():
-            return "is.true"
-        case sa.String() | sa.Uuid():
-            return f"eq.{as_text(example_value(column))}"
-        case sa.JSON() | sa.ARRAY() | sa.LargeBinary():
-            return "not.is.null"
-    return f"gte.{as_text(example_value(column))}"
+    name = base_name(column)
+    if name == "boolean":
+        return "is.true"
+    if name in _TEXTS or name == "uuid" or _is_enum(column):
+        return f"eq.{as_text(example_value(column))}"
+    if name in _NUMBERS or name == "date" or name.startswith("time"):
+        return f"gte.{as_text(example_value(column))}"
+    return "not.is.null"
 
 
-def _filter_text(column: Column) -> str:
-    """The comment, the type, and how filters on such a column are written."""
-    value = as_text(example_value(column))
-    match column.type:
-        case sa.Boolean():
-            ways = ["is.true", "is.false"]
-        case sa.Uuid() | sa.Enum():
-            ways = [f"eq.{value}", f"in.({value},…)"]
-        case sa.String():
-            ways = [f"eq.{value}", f"like.{value[:1]}*", f"not.in.({value},…)"]
-        case sa.JSON() | sa.ARRAY() | sa.LargeBinary():
-            ways = []
-        case _:
-            ways = [f"eq.{value}", f"gte.{value}", f"not.in.({value},…)"]
-    ways += ["is.null"] if column.is_nullable else []
-    said = [column.comment.rstrip(".") + "."] if column.comment else []
-    return " ".join([*said, f"Filter ({column.sql_type}): {', '.join(f'`{way}`' for way in ways)}."])
-
-
-def _pattern(column: Column) -> str:
-    """What a filter may look like. Values of other types than numbers are left to PostgreSQL."""
-    compared = "eq|neq|gt|gte|lt|lte"
-    if isinstance(column.type, sa.String) and not isinstance(column.type, sa.Enum):
-        compared += "|like|ilike|match|imatch"
-    constants = "null|not_null|true|false|unknown" if isinstance(column.type, sa.Boolean) else "null|not_null"
-    if not isinstance(column.type, _NUMBERS):
-        return rf"^(not\.)?(({compared})\.|in\.\(.*\)$|is\.({constants})$)"
-    number = r"-?\d+" if isinstance(column.type, sa.Integer) else r"-?\d+(\.\d+)?([eE]-?\d{1,2})?"
-    return rf"^(not\.)?(({compared})\.{number}|in\.\(({number}(,{number})*)?\)|is\.({constants}))$"
-
-
-def _written(name: str) -> str:
-    """A column's name as the language writes it: quoted where it has characters of the language."""
-    if re.fullmatch(r"\w+", name):
+def written_name(name: str) -> str:
+    """A column's name as the language writes it: quoted where it has characters or is a word of the language."""
+    if re.fullmatch(r"\w+", name) and name not in _WORDS:
         return name
     escaped = name.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
 
-def _logic(name: str, meaning: str) -> JsonObject:
-    return _query(
-        name,
-        f"{meaning}: `(column.operator.value,…)`, nested as `and(…)` and `or(…)`. `not.{name}` negates it.",
-        _TEXT | {"pattern": r"^\(.+\)$"},
+def _is_enum(column: Column) -> bool:
+    return isinstance(column.type, sa.Enum)
+
+
+def _type_name(column: Column) -> str:
+    """The type that a filter is of. Domains with casts of their own, and enums, go by their own names."""
+    return column.sql_type if column.representation is not None or _is_enum(column) else base_name(column)
+
+
+def _filter_text(column: Column) -> str:
+    """The comment, the type, and how filters on such a column are written."""
+    said = [column.comment.rstrip(".") + "."] if column.comment else []
+    ways = [*_ways(column), *(["is.null"] if column.is_nullable else [])]
+    return " ".join([*said, f"Filter ({column.sql_type}): {', '.join(f'`{way}`' for way in ways)}."])
+
+
+def _ways(column: Column) -> list[str]:
+    name, value = base_name(column), as_text(example_value(column))
+    if name == "boolean":
+        return ["is.true", "is.false"]
+    if name == "uuid" or _is_enum(column):
+        return [f"eq.{value}", f"in.({value},…)"]
+    if name in _TEXTS:
+        return [f"eq.{value}", f"like.{value[:1]}*", "fts.word", f"not.in.({value},…)"]
+    if name.endswith("[]"):
+        return ["cs.{…}", "cd.{…}", "ov.{…}"]
+    if name.endswith("range"):
+        return [f"cs.{value}", f"ov.{value}", f"adj.{value}"]
+    if name in ("json", "jsonb"):
+        return ["cs.{…}"] if name == "jsonb" else []
+    if name == "tsvector":
+        return ["fts.word", "wfts(english).words"]
+    if example_filter(column) == "not.is.null":
+        return [f"eq.{value}"]
+    return [f"eq.{value}", f"gte.{value}", f"not.in.({value},…)"]
+
+
+def _pattern(column: Column) -> str:
+    """What a filter may look like. Values of other types than numbers are left to PostgreSQL."""
+    name = _type_name(column)
+    if name in _NUMBERS:
+        return _number_pattern(r"-?\d+" if name in _WHOLE else r"-?\d+(\.\d+)?([eE]-?\d{1,2})?")
+    constants = "null|not_null|true|false|unknown" if name == "boolean" else "null|not_null"
+    listed = rf"in\.\(.*\)$|is\.({constants})$"
+    quantified = _QUANTIFIED
+    rest = []
+    if name in _TEXTS:
+        quantified, rest = f"{_QUANTIFIED}|{_OF_TEXTS}", [rf"{_FULL_TEXT}\."]
+    elif name == "tsvector":
+        rest = [rf"{_FULL_TEXT}\."]
+    elif name.endswith(("[]", "range", "json", "jsonb")) or "." in name:
+        rest = [rf"({_OF_SETS}|{_OF_RANGES})\."]
+    terms = "|".join([rf"({_COMPARED})\.", rf"({quantified})(\((any|all)\))?\.", *rest, listed])
+    return rf"^(not\.)?({terms})"
+
+
+def _number_pattern(number: str) -> str:
+    several = rf"({number}(,{number})*)?"
+    return (
+        rf"^(not\.)?(({_COMPARED})\.{number}|({_QUANTIFIED})\((any|all)\)\.\{{{several}\}}"
+        rf"|in\.\({several}\)|is\.(null|not_null))$"
     )
-
-
-def _query(name: str, text: str, schema: JsonObject) -> JsonObject:
-    return {"name": name, "in": "query", "description": text, "schema": schema}
-
-
-def _header(name: str, text: str, schema: JsonObject) -> JsonObject:
-    return {"name": name, "in": "header", "description": text, "schema": schema}

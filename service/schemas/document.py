@@ -1,65 +1,56 @@
-"""JSON Schemas of a resource's rows (JSON Schema 2020-12, as OpenAPI 3.1 has it), from the Pydantic models."""
+"""JSON Schemas of a resource's rows (JSON Schema 2020-12, as OpenAPI 3.1 has it)."""
 
+from collections.abc import Iterable
 from typing import Any
 
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-from pydantic_core import core_schema
-
-from service.catalog.resource import Resource
+from service.catalog.resource import Column, Resource
 from service.schemas.examples import change_example, insert_example, put_example, row_example
-from service.schemas.fields import input_model, row_model
+from service.schemas.types import value_schema
 
 JsonObject = dict[str, Any]
 
 
-class _Plain(GenerateJsonSchema):
-    """Says what Pydantic says in fewer words: `[integer, null]` for a union, no titles, no defaults of our own."""
-
-    def field_title_should_be_set(self, schema: Any) -> bool:
-        return False
-
-    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        return self.generate_inner(schema["schema"])
-
-    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
-        inner = self.generate_inner(schema["schema"])
-        if not isinstance(inner.get("type"), str):
-            return super().nullable_schema(schema)
-        listed = {"enum": [*inner["enum"], None]} if "enum" in inner else {}
-        return inner | {"type": [inner["type"], "null"]} | listed
-
-
 def row_schema(resource: Resource) -> JsonObject:
-    """A row as it is read. Nothing is required: `select` chooses what is in it."""
-    schema = row_model(resource).model_json_schema(schema_generator=_Plain)
-    schema.pop("required", None)
-    return _described(schema, resource, resource.name, row_example(resource))
-
-
-def insert_schema(resource: Resource) -> JsonObject:
-    """A row to insert."""
-    return _described(_input(resource), resource, f"{resource.name} to insert", insert_example(resource))
-
-
-def replacement_schema(resource: Resource) -> JsonObject:
-    """A row to put. Its key stands in the URL, and may be left out of the body."""
-    schema = _input(resource)
-    schema["required"] = [name for name in schema.pop("required", ()) if name not in resource.key]
-    return _described(schema, resource, f"{resource.name} to put", put_example(resource))
-
-
-def change_schema(resource: Resource) -> JsonObject:
-    """The columns that a PATCH sets, at least one."""
-    schema = _input(resource) | {"minProperties": 1}
-    schema.pop("required", None)
-    return _described(schema, resource, f"{resource.name} to change", change_example(resource))
-
-
-def _input(resource: Resource) -> JsonObject:
-    schema = input_model(resource).model_json_schema(schema_generator=_Plain)
-    return schema if schema.get("required") else schema | {"minProperties": 1}
-
-
-def _described(schema: JsonObject, resource: Resource, title: str, example: JsonObject) -> JsonObject:
+    """A row as it is read. Nothing is required: `select` chooses what is in it. Computed columns come when selected."""
+    columns = (*resource.columns.values(), *resource.computed.values())
     about = {"description": resource.comment} if resource.comment else {}
-    return schema | {"title": title, "examples": [example]} | about
+    return _object(columns) | {"title": resource.name, "examples": [row_example(resource)]} | about
+
+
+def input_schema(resource: Resource) -> JsonObject:
+    """What may be written: the columns that PostgreSQL does not compute."""
+    writable = (column for column in resource.columns.values() if column.is_writable)
+    return _object(writable) | {"title": f"{resource.name} to write", "additionalProperties": False}
+
+
+def insert_schema(resource: Resource, written: JsonObject) -> JsonObject:
+    """A row to insert, on top of the schema `written`, which is referred to."""
+    return written | _required(_required_names(resource)) | {"examples": [insert_example(resource)]}
+
+
+def replacement_schema(resource: Resource, written: JsonObject) -> JsonObject:
+    """A row to put. Its key stands in the URL, and may be left out of the body."""
+    names = [name for name in _required_names(resource) if name not in resource.key]
+    return written | _required(names) | {"examples": [put_example(resource)]}
+
+
+def change_schema(resource: Resource, written: JsonObject) -> JsonObject:
+    """The columns that a PATCH sets, at least one."""
+    return written | {"minProperties": 1, "examples": [change_example(resource)]}
+
+
+def _required_names(resource: Resource) -> list[str]:
+    return [column.name for column in resource.columns.values() if column.is_required]
+
+
+def _required(names: list[str]) -> JsonObject:
+    return {"required": names} if names else {}
+
+
+def _object(columns: Iterable[Column]) -> JsonObject:
+    return {"type": "object", "properties": {column.name: _property(column) for column in columns}}
+
+
+def _property(column: Column) -> JsonObject:
+    schema = value_schema(column)
+    return schema | {"description": column.comment} if column.comment else schema

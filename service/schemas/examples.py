@@ -1,42 +1,70 @@
 """Example values by the types of columns. Never from the data, which the reader of a document may not see."""
 
-from typing import Any
+import re
+from collections.abc import Mapping
 
 import sqlalchemy as sa
-from sqlalchemy.types import TypeEngine
 
 from service.catalog.resource import Column, Resource
+from service.schemas.types import base_name
 
-_EXAMPLES: tuple[tuple[type[TypeEngine[Any]], object], ...] = (
-    (sa.Boolean, True),
-    (sa.SmallInteger, 12),
-    (sa.BigInteger, 1001),
-    (sa.Integer, 120),
-    (sa.Float, 12.5),
-    (sa.Numeric, 19.95),
-    (sa.Date, "2026-03-01"),
-    (sa.Uuid, "0190a6f2-6d3c-7c1e-8f45-2b1f0c9d4e7a"),
-    (sa.ARRAY, []),
-    (sa.LargeBinary, "\\x00ff"),
-    (sa.JSON, {"a": 1}),
-)
+_EXAMPLES: Mapping[str, object] = {
+    "boolean": True,
+    "smallint": 12,
+    "integer": 120,
+    "bigint": 1001,
+    "real": 12.5,
+    "double precision": 12.5,
+    "numeric": 19.95,
+    "date": "2026-03-01",
+    "timestamp with time zone": "2026-03-01T09:30:00+00:00",
+    "timestamp without time zone": "2026-03-01T09:30:00",
+    "time with time zone": "09:30:00+00",
+    "time without time zone": "09:30:00",
+    "interval": "1 day",
+    "uuid": "0190a6f2-6d3c-7c1e-8f45-2b1f0c9d4e7a",
+    "bytea": "\\x00ff",
+    "json": {"a": 1},
+    "jsonb": {"a": 1},
+    "inet": "10.0.0.1",
+    "cidr": "10.0.0.0/8",
+    "macaddr": "08:00:2b:01:02:03",
+    "bit": "1",
+    "bit varying": "1",
+    "money": "19.95",
+    "oid": "1001",
+    "point": "(1,2)",
+    "xml": "<a/>",
+    "int4range": "[1,10)",
+    "int8range": "[1,10)",
+    "numrange": "[1.5,2.5)",
+    "daterange": "[2026-03-01,2026-04-01)",
+    "tsrange": '["2026-03-01 09:30:00","2026-03-01 10:30:00")',
+    "tstzrange": '["2026-03-01 09:30:00+00","2026-03-01 10:30:00+00")',
+} | {
+    f"{name}multirange": "{}" for name in ("int4", "int8", "num", "date", "ts", "tstz")
+}  # fmt: skip
+_TEXTS = ("text", "character varying", "character", "bpchar")
 _TEXT = "ABC"
+_LENGTH = re.compile(r"\((\d+)\)")
 
 
 def example_value(column: Column) -> object:
     """A JSON value that a column of this type can have."""
-    kind = column.type
-    has_zone = bool(getattr(kind, "timezone", False))
-    match kind:
-        case sa.Enum():
-            return kind.enums[0]
-        case sa.DateTime():
-            return "2026-03-01T09:30:00" + ("+00:00" if has_zone else "")
-        case sa.Time():
-            return "09:30:00" + ("+00:00" if has_zone else "")
-        case sa.String():
-            return _TEXT[: kind.length]
-    return next((value for known, value in _EXAMPLES if isinstance(kind, known)), _TEXT)
+    if isinstance(column.type, sa.Enum) and column.type.enums:
+        return column.type.enums[0]
+    name = base_name(column)
+    return _text(column.sql_type) if name in _TEXTS else type_example(name)
+
+
+def type_example(name: str) -> object:
+    """A JSON value of the PostgreSQL type of this name."""
+    return [] if name.endswith("[]") else _EXAMPLES.get(name, _TEXT)
+
+
+def _text(sql_type: str) -> str:
+    length = _LENGTH.search(sql_type)
+    return _TEXT[: int(length[1])] if length else _TEXT
 
 
 def row_example(resource: Resource) -> dict[str, object]:

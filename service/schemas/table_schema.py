@@ -1,4 +1,4 @@
-"""A table for programs: columns with the types that JSON carries, so that clients in R and Python get them right."""
+"""A table for programs: its columns with the types that JSON carries, which clients in R and Python read."""
 
 from typing import Any, Literal
 

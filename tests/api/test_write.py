@@ -168,7 +168,7 @@ def test_a_filtered_collection_is_changed_and_deleted(client: httpx2.Client) -> 
     client.post(AIRLINES, json=[{"carrier": f"_{number}", "name": "x"} for number in range(5)])
     changed = client.patch(f"{AIRLINES}?carrier=in.(_1,_2)", json={"name": "y"})
     deleted = client.delete(f"{AIRLINES}?name=eq.y")
-    left = client.get(f"{AIRLINES}?carrier=in.(_1,_2,_3)&name=eq.x&select=carrier").json()
+    left = client.get(f"{AIRLINES}?carrier=like._*&name=eq.x&select=carrier").json()
     assert [row["name"] for row in changed.json()] == ["y", "y"]
     assert (deleted.status_code, deleted.headers["content-range"]) == (204, "*/*")
     assert len(left) == 3

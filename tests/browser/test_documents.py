@@ -4,6 +4,7 @@ Each page is watched: whatever it fetches elsewhere, logs as an error or does ag
 Pictures of the pages are left in `test-output/`.
 """
 
+import asyncio
 import os
 import re
 import shutil
@@ -11,12 +12,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import asyncpg
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, Response, expect, sync_playwright
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from service.core.types import Role
+from service.core.types import Action, Role
+from service.crud import accounts
+from service.db.privileges import open_schemas
+from tests.awkward_database import awkward_database
 from tests.conftest import Database
-from tests.service_under_test import Service, run_service
+from tests.service_under_test import Service, in_session, run_service
 
 _PICTURES = Path(__file__).parents[2] / "test-output"
 _ARGUMENTS = (
@@ -68,8 +74,8 @@ class Watch:
 
 
 @pytest.fixture(scope="module")
-def chromium(service: Service) -> Iterator[Browser]:
-    """The system's Chromium. After `service`, since Playwright keeps this thread's event loop for itself."""
+def chromium(service: Service, large_service: Service) -> Iterator[Browser]:
+    """The system's Chromium. After the databases, since Playwright keeps this thread's event loop for itself."""
     path = shutil.which("chromium")
     if path is None:
         missing = "chromium is not installed (Debian: apt-get install chromium)"
@@ -197,3 +203,72 @@ def test_swagger_says_that_a_key_is_wrong(chromium: Browser, service: Service, s
         take_picture(page, "docs-wrong-key", size)
         assert watch.troubles.pop(0).startswith("answered 401")
         assert not page.evaluate(_IS_WIDER_THAN_THE_SCREEN)
+
+
+@pytest.fixture(scope="module")
+def large_service(database: Database, service: Service, shared_folder: Path) -> Iterator[Service]:
+    """Hundreds of tables, which whoever comes may read."""
+    with awkward_database(database.server, f"pages_{database.name}", shared_folder) as large:
+        asyncio.run(_make_tables(large.superuser_url))
+        asyncio.run(open_schemas(large.superuser_url, ["many"], 5.0))
+        in_session(large.service_url, _grant_reading)
+        environment = {
+            "DATABASE_URL": large.service_url,
+            "EXPOSED_SCHEMAS": "many",
+            "ANONYMOUS_ROLE": "viewer",
+            "JWT_SECRET": "x" * 40,
+        }
+        with run_service(environment, service.keys) as running:
+            yield running
+
+
+async def _make_tables(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute("create schema many")
+        for number in range(400):
+            await connection.execute(
+                f"create table many.table_{number:03} (id bigint primary key, name text, at timestamptz, day date, "
+                "price numeric, amount integer, is_on boolean, notes jsonb, ratio real, kind varchar(20))"
+            )
+    finally:
+        await connection.close()
+
+
+async def _grant_reading(session: AsyncSession) -> None:
+    for number in range(400):
+        await accounts.grant(session, Role.VIEWER, f"table_{number:03}", [Action.READ], None)
+
+
+@at_each_size
+@pytest.mark.parametrize("name", ["docs", "redoc"])
+def test_hundreds_of_tables_are_listed_and_shown_one_by_one(
+    chromium: Browser, large_service: Service, name: str, size: tuple[int, int]
+) -> None:
+    watch = Watch(large_service)
+    with open_page(chromium, watch, f"/{name}", size) as page:
+        expect(page.get_by_text("400 tables and functions")).to_be_visible()
+        assert f"{large_service.url}/openapi.json" not in watch.fetched
+        take_picture(page, f"{name}-list", size)
+        check(page, watch)
+        page.get_by_role("searchbox").fill("_123")
+        page.get_by_role("link", name="table_123").click()
+        expect(page.get_by_text("Read rows of table_123").first).to_be_visible()
+        take_picture(page, f"{name}-one-table", size)
+        check(page, watch)
+        assert f"{large_service.url}/openapi.json?table=table_123" in watch.fetched
+        page.get_by_role("link", name="All tables").click()
+        expect(page.get_by_role("link", name="table_007")).to_be_visible()
+        check(page, watch)
+
+
+@at_each_size
+@pytest.mark.parametrize("name", ["docs", "redoc"])
+def test_a_page_of_one_table_can_be_linked(
+    chromium: Browser, open_service: Service, name: str, size: tuple[int, int]
+) -> None:
+    watch = Watch(open_service)
+    with open_page(chromium, watch, f"/{name}?table=flights", size) as page:
+        expect(page.get_by_text("Read rows of flights").first).to_be_visible()
+        expect(page.get_by_text("Read rows of airlines")).to_have_count(0)
+        check(page, watch)

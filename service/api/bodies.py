@@ -1,0 +1,50 @@
+"""Rows in requests and answers as OpenAPI describes them: the media types in which they come."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from service.api.responses import headers
+
+JsonObject = dict[str, Any]
+
+JSON = "application/json"
+CSV = "text/csv"
+FORM = "application/x-www-form-urlencoded"
+ONE = "application/vnd.pgrst.object+json"
+STRIPPED = "application/vnd.pgrst.array+json;nulls=stripped"
+_TEXT: JsonObject = {"type": "string"}
+
+
+def rows_answer(text: str, row: JsonObject, *names: str) -> JsonObject:
+    """Rows: as an array, as the one object, as CSV, or without what is null."""
+    rows = {"type": "array", "items": row}
+    content = {JSON: rows, ONE: row, CSV: _TEXT, STRIPPED: rows}
+    return _answer(text, content, *names)
+
+
+def row_answer(text: str, row: JsonObject, *names: str) -> JsonObject:
+    """One row as an object."""
+    return _answer(text, {JSON: row}, *names)
+
+
+def rows_body(row: JsonObject, example: object) -> JsonObject:
+    """One row or many."""
+    many = {"anyOf": [row, {"type": "array", "items": row, "title": "an array of them"}]}
+    examples = {"one": {"summary": "One row", "value": example}, "many": {"summary": "Several", "value": [example]}}
+    return {
+        "required": True,
+        "content": {JSON: {"schema": many, "examples": examples}} | _content({FORM: row, CSV: _TEXT}),
+    }
+
+
+def row_body(row: JsonObject) -> JsonObject:
+    """One row."""
+    return {"required": True, "content": _content({JSON: row, FORM: row})}
+
+
+def _answer(text: str, schemas: Mapping[str, JsonObject], *names: str) -> JsonObject:
+    return {"description": text, "headers": headers(*names), "content": _content(schemas)}
+
+
+def _content(schemas: Mapping[str, JsonObject]) -> JsonObject:
+    return {media: {"schema": schema} for media, schema in schemas.items()}
