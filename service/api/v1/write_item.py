@@ -37,7 +37,6 @@ from service.query.plan import (
     all_of,
 )
 
-
 _OTHER_KEY = "Payload values do not match URL in primary key column(s)"
 
 

@@ -52,8 +52,10 @@ def _called(plan: CallPlan, parameters: Parameters) -> CTE:
     made = function((plan.function.schema, plan.function.sql_name))(*_arguments(plan, given, parameters))
     names = [_VALUE] if plan.function.result is None else list(plan.function.result.columns)
     rows = made.table_valued(*(sa.column(name) for name in names), name="f").render_derived()
-    source = rows if given is None else given.join(rows.lateral(), true())
-    return sa.select(*(rows.c[name] for name in names)).select_from(source).cte("called")
+    if given is None:
+        return sa.select(*(rows.c[name] for name in names)).select_from(rows).cte("called")
+    lateral = rows.lateral()  # its own columns are selected: those of `rows` would call the function once more
+    return sa.select(*(lateral.c[name] for name in names)).select_from(given.join(lateral, true())).cte("called")
 
 
 def _given(plan: CallPlan, parameters: Parameters) -> FromClause | None:
