@@ -87,7 +87,9 @@ def ask(client: httpx2.Client) -> Ask:
 
 async def _prepare(owner_url: str, superuser_url: str) -> None:
     await migrations.migrate(owner_url, (Branch.ROWHOUSE,))
-    await _execute(superuser_url, "".join(["set client_min_messages = error;", *(file.read_text() for file in _FIXTURES)]))
+    await _execute(
+        superuser_url, "".join(["set client_min_messages = error;", *(file.read_text() for file in _FIXTURES)])
+    )
     await open_schemas(superuser_url, SCHEMAS, 5)
 
 

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (a case stands on one line)
 """Names and types that are seldom thought of."""
 
 from typing import Any
@@ -75,7 +76,9 @@ def test_a_value_of_any_type_is_compared(ask: Ask, query: str) -> None:
 
 
 def test_a_domain_is_shown_and_cast_by_its_own_functions(ask: Ask) -> None:
-    assert ask("GET", "kinds?select=colour,plain:colour::integer&id=eq.1").json() == [{"colour": "#0000ff", "plain": 255}]
+    assert ask("GET", "kinds?select=colour,plain:colour::integer&id=eq.1").json() == [
+        {"colour": "#0000ff", "plain": 255}
+    ]
 
 
 def test_partitions_and_children_are_read(ask: Ask) -> None:

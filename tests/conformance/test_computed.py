@@ -9,7 +9,10 @@ from tests.service_under_test import problem_of
 @pytest.mark.parametrize(
     ("path", "rows"),
     [
-        ("people?select=id,initial&order=id", [{"id": 1, "initial": "A"}, {"id": 2, "initial": "B"}, {"id": 3, "initial": "C"}]),
+        (
+            "people?select=id,initial&order=id",
+            [{"id": 1, "initial": "A"}, {"id": 2, "initial": "B"}, {"id": 3, "initial": "C"}],
+        ),
         ("people?select=first:initial&initial=eq.B", [{"first": "B"}]),
         ("people?select=id&order=initial.desc", [{"id": 3}, {"id": 2}, {"id": 1}]),
         ("people?select=id&or=(initial.eq.A,initial.eq.C)&order=id", [{"id": 1}, {"id": 3}]),

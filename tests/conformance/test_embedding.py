@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (a case stands on one line)
 """Embedded tables: shapes, filters, order, limits, inner joins, presence."""
 
 import pytest
@@ -65,13 +66,25 @@ def test_related_rows_are_embedded(ask: Ask, path: str, rows: list[dict[str, obj
     ("path", "code", "message"),
     [
         ("projects?select=id,clients()&clients=eq.3", "PGRST120", "Bad operator on the 'clients' embedded resource"),
-        ("clients?select=id,projects()&projects=in.(1)", "PGRST120", "Bad operator on the 'projects' embedded resource"),
+        (
+            "clients?select=id,projects()&projects=in.(1)",
+            "PGRST120",
+            "Bad operator on the 'projects' embedded resource",
+        ),
         ("projects?select=id&clients.name=eq.3", "PGRST108", "'clients' is not an embedded resource in this request"),
         ("projects?select=id&clients.limit=3", "PGRST108", "'clients' is not an embedded resource in this request"),
         ("projects?select=id&clients.order=id", "PGRST108", "'clients' is not an embedded resource in this request"),
         ("projects?order=clients(name)", "PGRST108", "'clients' is not an embedded resource in this request"),
-        ("clients?select=id,projects(id)&order=projects(id)", "PGRST118", "A related order on 'projects' is not possible"),
-        ("projects?select=id,items(*)", "PGRST200", "Could not find a relationship between 'projects' and 'items' in the schema cache"),
+        (
+            "clients?select=id,projects(id)&order=projects(id)",
+            "PGRST118",
+            "A related order on 'projects' is not possible",
+        ),
+        (
+            "projects?select=id,items(*)",
+            "PGRST200",
+            "Could not find a relationship between 'projects' and 'items' in the schema cache",
+        ),
     ],
 )
 def test_a_wrong_embedding_is_refused(ask: Ask, path: str, code: str, message: str) -> None:

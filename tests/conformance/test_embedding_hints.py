@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (a case stands on one line)
 """Several ways between two tables, and how one is named."""
 
 import pytest
@@ -33,7 +34,9 @@ def test_ambiguous_ways_are_listed(ask: Ask) -> None:
     problem = problem_of(answer)
     assert answer.status_code == 300
     assert problem["code"] == "PGRST201"
-    assert problem["message"] == "Could not embed because more than one relationship was found for 'orders' and 'places'"
+    assert (
+        problem["message"] == "Could not embed because more than one relationship was found for 'orders' and 'places'"
+    )
     assert problem["hint"] == (
         "Try changing 'places' to one of the following: 'places!orders_billing', 'places!orders_shipping'. "
         "Find the desired relationship in the 'details' key."

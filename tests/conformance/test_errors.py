@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (a case stands on one line)
 """What functions refuse, in their author's words; what PostgreSQL refuses, by its SQLSTATE."""
 
 import pytest

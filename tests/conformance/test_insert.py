@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (a case stands on one line)
 """POST of a table."""
 
 import pytest
@@ -93,7 +94,12 @@ def test_bodies_come_in_several_kinds(ask: Ask, media: str, body: str) -> None:
         ("text/csv", "id,name\n3,Pear,x\n4,Fig", "PGRST102", "All lines must have same number of fields"),
         ("application/json", '[{"id":3,"name":"P"},{"id":4}]', "PGRST102", "All object keys must match"),
         ("application/json", "", "PGRST102", "Empty or invalid json"),
-        ("application/json", '{"id":3,"helicopter":"P"}', "PGRST204", "Could not find the 'helicopter' column of 'clients' in the schema cache"),
+        (
+            "application/json",
+            '{"id":3,"helicopter":"P"}',
+            "PGRST204",
+            "Could not find the 'helicopter' column of 'clients' in the schema cache",
+        ),
     ],
 )
 def test_a_wrong_body_is_refused(ask: Ask, media: str, body: str, code: str, message: str) -> None:
@@ -118,7 +124,10 @@ def test_rows_are_counted(ask: Ask) -> None:
 )
 def test_a_default_fills_what_is_missing(ask: Ask, prefer: str, names: list[str]) -> None:
     answer = ask(
-        "POST", "checked?columns=id,size,name&select=name", [{"size": 1}, {"size": 2, "name": "x"}], prefer=f"{prefer}, {ROWS}"
+        "POST",
+        "checked?columns=id,size,name&select=name",
+        [{"size": 1}, {"size": 2, "name": "x"}],
+        prefer=f"{prefer}, {ROWS}",
     )
     assert [row["name"] for row in answer.json()] == names, answer.text
     assert "missing=default" in answer.headers["preference-applied"]
@@ -126,7 +135,10 @@ def test_a_default_fills_what_is_missing(ask: Ask, prefer: str, names: list[str]
 
 def test_a_null_fills_what_is_missing_without_it(ask: Ask) -> None:
     answer = ask("POST", "tiobe?columns=name,rank,first_seen", [{"name": "R"}, {"name": "S", "rank": 7}], prefer=ROWS)
-    assert answer.json() == [{"name": "R", "rank": None, "first_seen": None}, {"name": "S", "rank": 7, "first_seen": None}]
+    assert answer.json() == [
+        {"name": "R", "rank": None, "first_seen": None},
+        {"name": "S", "rank": 7, "first_seen": None},
+    ]
 
 
 @pytest.mark.parametrize("path", ["counts", "snapshot", "both_kinds", "crew"])

@@ -55,13 +55,24 @@ def test_a_negated_group_filters_what_is_embedded(ask: Ask) -> None:
 
 
 def test_a_group_changes_and_deletes_rows(ask: Ask) -> None:
-    changed = ask("PATCH", "projects?or=(id.eq.1,id.eq.3)&select=id&order=id", {"name": "x"}, prefer="return=representation")
+    changed = ask(
+        "PATCH", "projects?or=(id.eq.1,id.eq.3)&select=id&order=id", {"name": "x"}, prefer="return=representation"
+    )
     gone = ask("DELETE", "tasks?or=(id.eq.1,id.eq.3)&select=id&order=id", prefer="return=representation")
     assert changed.json() == gone.json() == [{"id": 1}, {"id": 3}]
 
 
 @pytest.mark.parametrize(
-    "query", ["or=()", "or=(id.eq.1", "or=)", "or=(id.eq)", "and=(id.eq.1,)", "or=(ord(id.eq.1,id.eq.1),id.eq.2)", "or=(id.in.1,2,id.eq.3)"]
+    "query",
+    [
+        "or=()",
+        "or=(id.eq.1",
+        "or=)",
+        "or=(id.eq)",
+        "and=(id.eq.1,)",
+        "or=(ord(id.eq.1,id.eq.1),id.eq.2)",
+        "or=(id.in.1,2,id.eq.3)",
+    ],
 )
 def test_a_group_that_cannot_be_read_is_refused(ask: Ask, query: str) -> None:
     answer = ask("GET", f"items?{query}")

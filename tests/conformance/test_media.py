@@ -16,7 +16,10 @@ from tests.service_under_test import problem_of
         ("text/csv", "text/csv; charset=utf-8"),
         ("application/vnd.pgrst.array+json", "application/json; charset=utf-8"),
         ("text/csv;q=0.1, application/json", "application/json; charset=utf-8"),
-        ("application/vnd.pgrst.array+json;nulls=stripped", "application/vnd.pgrst.array+json;nulls=stripped; charset=utf-8"),
+        (
+            "application/vnd.pgrst.array+json;nulls=stripped",
+            "application/vnd.pgrst.array+json;nulls=stripped; charset=utf-8",
+        ),
     ],
 )
 def test_a_representation_is_chosen(ask: Ask, accept: str, media: str) -> None:
@@ -63,7 +66,7 @@ def test_nulls_are_stripped_of_written_rows(ask: Ask) -> None:
 @pytest.mark.parametrize(
     ("path", "text"),
     [
-        ("projects?select=id,name&id=lt.3&order=id", "id,name\n1,\"Windows 7\"\n2,\"Windows 10\""),
+        ("projects?select=id,name&id=lt.3&order=id", 'id,name\n1,"Windows 7"\n2,"Windows 10"'),
         ("projects?select=id,client_id&id=eq.5", "id,client_id\n5,"),
         ("rpc/all_projects?select=id&id=lt.3&order=id", "id\n1\n2"),
         ("clients?id=eq.99", "id,name\n"),

@@ -29,7 +29,13 @@ def test_rows_are_ordered(ask: Ask, order: str, ids: list[int] | None) -> None:
 
 @pytest.mark.parametrize(
     ("order", "code"),
-    [("id.asd", "PGRST100"), ("id.asc.nulls", "PGRST100"), ("id.,name", "PGRST100"), ("idd", "42703"), ("id.asc.desc", "PGRST100")],
+    [
+        ("id.asd", "PGRST100"),
+        ("id.asc.nulls", "PGRST100"),
+        ("id.,name", "PGRST100"),
+        ("idd", "42703"),
+        ("id.asc.desc", "PGRST100"),
+    ],
 )
 def test_a_wrong_order_is_refused(ask: Ask, order: str, code: str) -> None:
     answer = ask("GET", f"projects?order={order}")

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (a case stands on one line)
 """`limit`, `offset`, `Range`, counts."""
 
 import pytest

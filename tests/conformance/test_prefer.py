@@ -37,7 +37,9 @@ def test_a_time_zone_that_is_none_is_passed_over(ask: Ask, handling: str) -> Non
     assert "timezone" not in answer.headers.get("preference-applied", "")
 
 
-@pytest.mark.parametrize(("zone", "at"), [("America/Los_Angeles", "2019-12-31T16:00:00-08:00"), ("UTC", "2020-01-01T00:00:00+00:00")])
+@pytest.mark.parametrize(
+    ("zone", "at"), [("America/Los_Angeles", "2019-12-31T16:00:00-08:00"), ("UTC", "2020-01-01T00:00:00+00:00")]
+)
 def test_times_are_told_in_a_time_zone(ask: Ask, zone: str, at: str) -> None:
     answer = ask("GET", "things?id=eq.1&select=at", prefer=f"timezone={zone}, handling=strict")
     assert answer.json() == [{"at": at}]

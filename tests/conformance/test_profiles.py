@@ -21,9 +21,15 @@ def test_a_table_of_another_schema_is_not_found(ask: Ask) -> None:
 
 
 def test_a_schema_is_written(ask: Ask) -> None:
-    for method, path, body in (("POST", "twin", {"id": 5}), ("PATCH", "parts?id=eq.1", {"a": None}), ("DELETE", "parts?id=eq.1", None)):
+    for method, path, body in (
+        ("POST", "twin", {"id": 5}),
+        ("PATCH", "parts?id=eq.1", {"a": None}),
+        ("DELETE", "parts?id=eq.1", None),
+    ):
         answer = ask(method, path, body, content_profile="awkward_two", prefer="return=representation")
-        assert (answer.status_code in (200, 201), answer.headers["content-profile"]) == (True, "awkward_two"), answer.text
+        assert (answer.status_code in (200, 201), answer.headers["content-profile"]) == (True, "awkward_two"), (
+            answer.text
+        )
 
 
 def test_a_function_of_a_schema_is_called(ask: Ask) -> None:

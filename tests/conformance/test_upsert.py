@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (a case stands on one line)
 """`Prefer: resolution=…`, `on_conflict`, PUT."""
 
 import pytest
@@ -67,11 +68,21 @@ def test_a_row_that_comes_twice_is_refused(ask: Ask) -> None:
         ("tiobe?name=eq.Java", {"name": "Java", "rank": 9}, 200, [{"name": "Java", "rank": 9, "first_seen": 1972}]),
         ("tiobe?name=eq.Go", {"name": "Go", "rank": 19}, 201, [{"name": "Go", "rank": 19, "first_seen": 1972}]),
         ("tiobe?name=eq.Go", [{"name": "Go", "rank": 19}], 201, [{"name": "Go", "rank": 19, "first_seen": 1972}]),
-        ("tiobe?name=eq.Go&columns=name,rank", {"name": "Go", "rank": 19, "x": 1}, 201, [{"name": "Go", "rank": 19, "first_seen": 1972}]),
+        (
+            "tiobe?name=eq.Go&columns=name,rank",
+            {"name": "Go", "rank": 19, "x": 1},
+            201,
+            [{"name": "Go", "rank": 19, "first_seen": 1972}],
+        ),
         ("composite?a=eq.x&b=eq.1&select=c", {"a": "x", "b": 1, "c": "new"}, 200, [{"c": "new"}]),
         ("composite?b=eq.7&a=eq.q&select=c", {"a": "q", "b": 7, "c": "new"}, 201, [{"c": "new"}]),
         ("only_key?id=eq.4", {"id": 4}, 201, [{"id": 4}]),
-        ("events?id=eq.1&at=eq.2020-05-05&select=person", {"id": 1, "at": "2020-05-05", "person": 3}, 200, [{"person": 3}]),
+        (
+            "events?id=eq.1&at=eq.2020-05-05&select=person",
+            {"id": 1, "at": "2020-05-05", "person": 3},
+            200,
+            [{"person": 3}],
+        ),
     ],
 )
 def test_a_put_replaces_or_inserts(ask: Ask, path: str, body: object, status: int, rows: object) -> None:

@@ -36,7 +36,6 @@ class Preferences:
         """`Preference-Applied` of an operation that knows these preferences."""
         return ", ".join(f"{name}={value}" for name, value in self.honoured if name in (*names, "handling"))
 
-
     def without_resolution(self) -> "Preferences":
         """The same, with nothing said of how to resolve conflicts."""
         honoured = tuple(item for item in self.honoured if item[0] != "resolution")

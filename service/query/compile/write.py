@@ -238,9 +238,7 @@ def _where(
     return [] if predicate is None else [Conditions(Columns(resource, table, parameters), parameters).where(predicate)]
 
 
-def _answer(
-    answer: ReadPlan | None, written: CTE, parameters: Parameters, render: Rendering
-) -> ColumnElement[Any]:
+def _answer(answer: ReadPlan | None, written: CTE, parameters: Parameters, render: Rendering) -> ColumnElement[Any]:
     if answer is None:
         return sa.null()
     projector = Projector(parameters)
