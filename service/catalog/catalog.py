@@ -50,7 +50,7 @@ class Catalog:
         resource = self.find(name, schema)
         if resource is None:
             known = self._resources if schema is None else [table for place, table in self._placed if place == schema]
-            near = _nearest(name, known)
+            near = nearest(name, known)
             place = schema or self.schemas[0]
             raise TableNotFound(
                 f"Could not find the table '{place}.{name}' in the schema cache",
@@ -95,7 +95,7 @@ class Catalog:
     def _not_found(self, resource: Resource, target: str, hint: str | None) -> RelationNotFound:
         name = resource.table.name
         by_hint = f" using the hint '{hint}'" if hint is not None else ""
-        near = _nearest(target, {name for way in resource.relations for name in (way.name, way.target)} - {target})
+        near = nearest(target, {name for way in resource.relations for name in (way.name, way.target)} - {target})
         return RelationNotFound(
             f"Could not find a relationship between '{name}' and '{target}' in the schema cache",
             details=f"Searched for a foreign key relationship between '{name}' and '{target}'{by_hint} in the "
@@ -168,9 +168,10 @@ def unknown_column(resource: Resource, name: str) -> UnknownColumn:
 
 def suggest(wrong: str, known: Iterable[str]) -> str | None:
     """`Perhaps you meant …`, or None where nothing is near."""
-    near = _nearest(wrong, known)
+    near = nearest(wrong, known)
     return f"Perhaps you meant {near!r}." if near else None
 
 
-def _nearest(wrong: str, known: Iterable[str]) -> str | None:
+def nearest(wrong: str, known: Iterable[str]) -> str | None:
+    """The one that is most like it, or None where none is."""
     return next(iter(difflib.get_close_matches(wrong[:64], list(known), n=1, cutoff=0.5)), None)

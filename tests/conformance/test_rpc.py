@@ -67,6 +67,12 @@ def test_functions_are_called_by_post(ask: Ask, path: str, body: object, answer:
     assert (got.status_code, got.json()) == (200, answer), got.text
 
 
+def test_a_function_with_arguments_in_the_body_is_called_once(ask: Ask) -> None:
+    assert ask("POST", "rpc/counted", {"step": 1}).json() == 1
+    assert ask("POST", "rpc/counted", {"step": 1}).json() == 2
+    assert ask("POST", "rpc/seniors?select=id&order=id", {"lowest": 2}).json() == [{"id": 2}, {"id": 3}]
+
+
 def test_a_function_without_an_answer(ask: Ask) -> None:
     answer = ask("POST", "rpc/no_answer", {})
     assert (answer.status_code, answer.content) == (204, b"")

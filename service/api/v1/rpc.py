@@ -1,7 +1,7 @@
 """Calls of functions: `/api/v1/rpc/{function}`."""
 
 import binascii
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from http import HTTPStatus
 from urllib.parse import parse_qsl
@@ -15,7 +15,7 @@ from service.api.v1.preferences import Preferences, parse_preferences
 from service.api.v1.read import page_answer, require_one
 from service.api.v1.window import content_range, narrowed, status_of
 from service.auth.policy import Policy
-from service.catalog.catalog import Catalog, suggest
+from service.catalog.catalog import Catalog
 from service.catalog.function import Function, Volatility
 from service.core.errors import (
     AuthenticationFailed,
@@ -24,7 +24,6 @@ from service.core.errors import (
     InvalidQuery,
     NotAcceptable,
     RaisedByFunction,
-    TableNotFound,
     UnfilteredWrite,
     UnsupportedMediaType,
 )
@@ -32,7 +31,7 @@ from service.core.settings import ApiSettings
 from service.crud.call import Caller
 from service.crud.read import Page
 from service.db.runner import Row, Unit
-from service.query.parse.call import argument_names, choose_overload, parse_call
+from service.query.parse.call import argument_names, choose_overload, no_function, parse_call
 from service.query.parse.parameters import Bounds, Parameters, decode_parameters
 from service.query.parse.request import Query
 from service.query.plan import Bind, BindKind, CallPlan
@@ -53,15 +52,15 @@ class CallHandlers:
 
     async def get(self, request: Request, name: str, schema: str | None) -> Answer:
         """Call with the arguments in the query string. The function cannot write."""
-        catalog, functions = self._found(request, name, schema)
         parameters = decode_parameters(request.query_string)
+        catalog, functions = self._found(request, name, schema, argument_names((), parameters))
         function = choose_overload(functions, argument_names(functions, parameters), takes_body=False)
         arguments, query = parse_call(catalog, function, parameters, self._bounds)
         return await self._answer(request, function, CallPlan(function, arguments), query, is_read_only=True)
 
     async def post(self, request: Request, name: str, schema: str | None) -> Answer:
         """Call with the arguments in the body."""
-        catalog, functions = self._found(request, name, schema)
+        catalog, functions = self._found(request, name, schema, ())
         parameters = decode_parameters(request.query_string)
         body = await request.body(self._settings.api_max_body_bytes)
         plan = _plan(functions, body, request.media_type)
@@ -69,19 +68,16 @@ class CallHandlers:
         is_read_only = plan.function.volatility is not Volatility.VOLATILE
         return await self._answer(request, plan.function, plan, query, is_read_only=is_read_only)
 
-    def _found(self, request: Request, name: str, schema: str | None) -> tuple[Catalog, tuple[Function, ...]]:
+    def _found(
+        self, request: Request, name: str, schema: str | None, arguments: Sequence[str]
+    ) -> tuple[Catalog, tuple[Function, ...]]:
         principal = request.principal
         if principal.role is None and principal.is_anonymous:
             raise AuthenticationFailed("This needs a credential.", hint="Send an API key or an access token.")
         catalog = self._policy.visible(principal)
         functions = catalog.functions(name, schema or catalog.schemas[0]) or catalog.functions(name, schema)
         if not functions:
-            known = {item.sql_name for item in catalog.all_functions()}
-            raise TableNotFound(
-                f"Could not find the function {schema or catalog.schemas[0]}.{name} in the schema cache",
-                hint=suggest(name, known),
-                code="PGRST202",
-            )
+            raise no_function(catalog, schema or catalog.schemas[0], name, arguments)
         return catalog, functions
 
     async def _answer(

@@ -64,10 +64,9 @@ def _called(plan: CallPlan, parameters: Parameters) -> CTE:
     names = [_VALUE] if plan.function.result is None else list(plan.function.result.columns)
     rows = made.table_valued(*(sa.column(name) for name in names), name="f").render_derived()
     if given is None:
-        return sa.select(*(rows.c[name] for name in names)).cte("called")
-    # The columns must be those of the lateral: `rows` beside it would be a second call, joined with the first.
-    of_given = rows.lateral()
-    return sa.select(*(of_given.c[name] for name in names)).select_from(given.join(of_given, true())).cte("called")
+        return sa.select(*(rows.c[name] for name in names)).select_from(rows).cte("called")
+    lateral = rows.lateral()  # its own columns are selected: those of `rows` would call the function once more
+    return sa.select(*(lateral.c[name] for name in names)).select_from(given.join(lateral, true())).cte("called")
 
 
 def _given(plan: CallPlan, parameters: Parameters) -> FromClause | None:

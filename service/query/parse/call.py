@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from sqlalchemy import MetaData, Table
 
-from service.catalog.catalog import Catalog
+from service.catalog.catalog import Catalog, nearest
 from service.catalog.function import Function
 from service.catalog.resource import Resource
 from service.core.errors import AmbiguousRelation, TableNotFound
@@ -116,6 +116,21 @@ def _no_function(functions: Sequence[Function], names: Collection[str], *, takes
         details=f"Searched for the function {called}{with_parameters}{with_body}, "
         "but no matches were found in the schema cache.",
         hint=f"Perhaps you meant to call the function {called}" + (f"({parameters})" if parameters else ""),
+        code="PGRST202",
+    )
+
+
+def no_function(catalog: Catalog, schema: str, name: str, names: Sequence[str]) -> TableNotFound:
+    """PGRST202 for a name that no function of the schema has, with the nearest one."""
+    called = f"{schema}.{name}"
+    listed = ", ".join(names)
+    with_parameters = f" with parameter{'s' if len(names) > 1 else ''} {listed}" if names else " without parameters"
+    known = {item.sql_name for item in catalog.all_functions() if item.schema == schema}
+    near = nearest(name, known)
+    return TableNotFound(
+        f"Could not find the function {called}{f'({listed})' if names else ' without parameters'} in the schema cache",
+        details=f"Searched for the function {called}{with_parameters}, but no matches were found in the schema cache.",
+        hint=f"Perhaps you meant to call the function {schema}.{near}" if near else None,
         code="PGRST202",
     )
 
