@@ -191,7 +191,7 @@ def test_head_is_get_without_a_body(service: Service) -> None:
 @pytest.mark.parametrize(
     ("path", "hint"),
     [
-        ("/api/v1/flihgts", "'flights'"),
+        ("/api/v1/flihgts", "'public.flights'"),
         ("/api/v1/flights?select=arr_dealy", "'arr_delay'"),
         ("/api/v1/flights?dset=eq.SFO", "'dest'"),
         ("/api/v1/flights?dest=eqq.SFO", "'eq'"),
