@@ -62,7 +62,7 @@ def test_users_are_made_listed_and_changed(database: Database) -> None:
         (["users", "create", "no-address"], "", "no e-mail address"),
         (["users", "create", "x@example.com", "--password-stdin"], "short\n", "at least 12 characters"),
         (["users", "password", "nobody@example.com"], "", "no user"),
-        (["grant", "viewer", "flihgts"], "", "'flights'"),
+        (["grant", "viewer", "flihgts"], "", "'public.flights'"),
         (["grant", "viewer", "flights", "read", "--where", "orgin=eq.JFK"], "", "'origin'"),
     ],
 )

@@ -600,8 +600,8 @@ ERRORS: list[tuple[str, Callable[[Client], Any], dict[str, object]]] = [
         lambda client: client.rpc("ad", {}),
         {
             "code": "PGRST202",
-            "message": "Could not find the function library.ad in the schema cache",
-            "hint": "Perhaps you meant 'add'.",
+            "message": "Could not find the function library.ad without parameters in the schema cache",
+            "hint": "Perhaps you meant to call the function library.add",
         },
     ),
     (
