@@ -45,10 +45,16 @@ def decode(token: str, bound_to: str, resource: Resource, order: tuple[OrderTerm
     if not (isinstance(values, list) and is_count and len(values) == len(order)):
         raise _unusable("The cursor cannot be read.")
     for value, term in zip(values, order, strict=True):
-        is_null_allowed = isinstance(term.column, Aggregated) or resource.columns[term.column.name].is_nullable
+        is_null_allowed = _may_be_null(resource, term)
         if not isinstance(value, str) and not (value is None and is_null_allowed):
             raise _unusable("The cursor cannot be read.")
     return AfterKey(tuple(None if value is None else Bind(value) for value in values)), position
+
+
+def _may_be_null(resource: Resource, term: OrderTerm) -> bool:
+    if isinstance(term.column, Aggregated) or term.column.path or term.column.name not in resource.columns:
+        return True
+    return resource.columns[term.column.name].is_nullable
 
 
 def _unusable(message: str) -> InvalidQuery:

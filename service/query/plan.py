@@ -272,15 +272,9 @@ class ReadPlan:
 
     @property
     def has_keyset(self) -> bool:
-        """Whether its order names each row by plain columns, so that a cursor can continue it."""
-        return (
-            bool(self.resource.key)
-            and self.limit is not None
-            and not self.is_grouped
-            and all(
-                term.embedded is None and type(term.column) is ColumnRef and not term.column.path for term in self.order
-            )
-        )
+        """Whether its order gives each row a place that its own columns tell, so that a cursor can continue it."""
+        is_own = all(term.embedded is None and type(term.column) is ColumnRef for term in self.order)
+        return bool(self.resource.key) and self.limit is not None and not self.is_grouped and is_own
 
 
 @dataclass(frozen=True, slots=True)

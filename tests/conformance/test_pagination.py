@@ -85,3 +85,34 @@ def test_a_page_says_where_the_next_begins(ask: Ask) -> None:
     answer = ask("GET", "items?limit=10")
     link = answer.headers["link"].partition(">")[0].removeprefix("</api/v1/")
     assert [row["id"] for row in ask("GET", link).json()] == [11, 12, 13, 14, 15]
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        "document->>id.desc",
+        "notes->n",
+        "notes->>n.desc.nullslast,id.desc",
+        "words.desc",
+        "document->>none,notes->n.desc",
+    ],
+)
+def test_cursors_lead_through_every_row_in_any_order_of_its_own(ask: Ask, order: str) -> None:
+    whole = [row["id"] for row in ask("GET", f"things?select=id&order={order}").json()]
+    path, seen = f"things?select=id&order={order}&limit=1", []
+    while path:
+        answer = ask("GET", path)
+        assert answer.status_code == 200, answer.text
+        seen += [row["id"] for row in answer.json()]
+        link = answer.headers.get("link", "").partition(">")[0]
+        path = link.removeprefix("</api/v1/")
+        assert not path or "cursor=" in path
+    assert seen == whole
+    assert len(seen) > 2
+
+
+def test_cursors_lead_through_an_order_by_a_computed_column(ask: Ask) -> None:
+    first = ask("GET", "people?select=id&order=initial.desc&limit=1")
+    link = first.headers["link"].partition(">")[0].removeprefix("</api/v1/")
+    assert "cursor=" in link
+    assert [row["id"] for row in [*first.json(), *ask("GET", link).json()]] == [3, 2]

@@ -179,7 +179,9 @@ class Conditions:
         return len({term.is_descending for term in order}) == 1 and not any(map(self._may_be_null, order))
 
     def _may_be_null(self, term: OrderTerm) -> bool:
-        return isinstance(term.column, Aggregated) or self.columns.described(term.column).is_nullable
+        if isinstance(term.column, Aggregated) or term.column.path:
+            return True
+        return self.columns.described(term.column).is_nullable
 
     def _same(self, term: OrderTerm, bind: Bind | None) -> ColumnElement[bool]:
         column = self.columns.value(term.column)

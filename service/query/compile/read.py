@@ -6,9 +6,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, FromClause, Select, Subquery, Text
 
+from service.query.compile.columns import Columns
 from service.query.compile.projection import EMPTY_ARRAY, Projector
 from service.query.compile.statement import Parameters, Statement, finish
-from service.query.plan import Count, ReadPlan
+from service.query.plan import Count, OrderTerm, ReadPlan
 
 # A subquery of records `r` to the whole body.
 Rendering = Callable[[Subquery], ColumnElement[Any]]
@@ -80,12 +81,18 @@ def page_of(plan: ReadPlan, projector: Projector, source: FromClause | None, ren
     """The page of a plan, from its own table or another source, as one row."""
     rows = projector.rows(plan, source)
     keys = [
-        rows.columns.value(term.column).label(f"k{number}")
+        _sort_value(rows.columns, term).label(f"k{number}")
         for number, term in enumerate(plan.order if plan.has_keyset else ())
     ]
     page = projector.records(plan, rows, *keys).subquery("p")
     total = _total(plan, projector, source)
     return sa.select(render(page), sa.func.count(), _last_key(page, len(keys)) if keys else sa.null(), total)
+
+
+def _sort_value(columns: Columns, term: OrderTerm) -> ColumnElement[Any]:
+    """The value as it is gathered in an array: one that is an array itself is gathered as text."""
+    value = columns.value(term.column)
+    return sa.cast(value, Text) if columns.type_of(term.column).name.endswith("[]") else value
 
 
 def _total(plan: ReadPlan, projector: Projector, source: FromClause | None) -> ColumnElement[Any]:

@@ -10,11 +10,10 @@ from service.query import cursor
 from service.query.parse.build import build_plan, total_order
 from service.query.parse.gather import gather
 from service.query.parse.level import Level, build_level
-from service.query.parse.order import plain_column
 from service.query.parse.parameters import OF_THE_REQUEST, Bounds, Parameters, decode_parameters
 from service.query.parse.reader import Reader
 from service.query.parse.select import parse_select
-from service.query.plan import AfterKey, Bind, OrderTerm, Predicate, ReadPlan, all_of
+from service.query.plan import AfterKey, Bind, ColumnRef, OrderTerm, Predicate, ReadPlan, all_of
 
 __all__ = [
     "Bounds",
@@ -119,11 +118,11 @@ def _bound_to(parameters: Parameters) -> str:
 
 
 def _can_continue(root: Level, order: tuple[OrderTerm, ...]) -> bool:
-    """Whether each row has a place of its own in the order, told by columns of its table."""
+    """Whether each row has a place in the order that its own columns tell."""
     return (
         bool(root.resource.key)
         and not root.is_grouped
-        and all(plain_column(term) in root.resource.columns for term in order)
+        and all(term.embedded is None and isinstance(term.column, ColumnRef) for term in order)
     )
 
 
