@@ -10,12 +10,12 @@ from tests.service_under_test import problem_of
     ("path", "rows"),
     [
         ("projects?select=count()", [{"count": 5}]),
-        ("projects?select=count", None),
+        ("projects?select=count", [{"count": 5}]),
         ("projects?select=n:count()", [{"n": 5}]),
         ("projects?select=id.count()", [{"count": 5}]),
         ("projects?select=client_id.count()", [{"count": 4}]),
         ("projects?select=budget.sum(),budget.max(),budget.min()", [{"sum": 42.5, "max": 20, "min": 5}]),
-        ("projects?select=budget.avg()", None),
+        ("projects?select=budget.avg()", [{"avg": 10.625}]),
         ("projects?select=total:budget.sum()::text", [{"total": "42.5"}]),
         ("projects?select=budget::integer.sum()", [{"sum": 43}]),
         (
@@ -23,7 +23,6 @@ from tests.service_under_test import problem_of
             [{"client_id": 1, "sum": 30}, {"client_id": 2, "sum": 12.5}, {"client_id": None, "sum": None}],
         ),
         ("projects?select=client_id,count()&order=client_id.desc.nullslast&limit=1", [{"client_id": 2, "count": 2}]),
-        ("projects?select=budget.sum(),clients(name)&clients=not.is.null&order=clients(name)", None),
         (
             "clients?select=name,projects(budget.sum())&order=id",
             [{"name": "Microsoft", "projects": [{"sum": 30}]}, {"name": "Apple", "projects": [{"sum": 12.5}]}],
@@ -37,14 +36,13 @@ from tests.service_under_test import problem_of
             "tasks?select=...projects(budget.sum(),...clients(client:name))&project_id=lt.3",
             [{"sum": 60, "client": "Microsoft"}],
         ),
-        ("things?select=notes->n.sum()::integer&id=lt.3", None),
         ("things?select=document->>id::integer.sum()&id=lt.3", [{"sum": 3}]),
         ("projects?select=count()&id=gt.99", [{"count": 0}]),
     ],
 )
-def test_rows_are_aggregated(ask: Ask, path: str, rows: list[dict[str, object]] | None) -> None:
+def test_rows_are_aggregated(ask: Ask, path: str, rows: list[dict[str, object]]) -> None:
     answer = ask("GET", path)
-    assert rows is None or answer.json() == rows, answer.text
+    assert answer.json() == rows, answer.text
 
 
 def test_the_count_of_groups_is_of_groups(ask: Ask) -> None:

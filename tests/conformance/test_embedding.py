@@ -47,18 +47,17 @@ from tests.service_under_test import problem_of
         ("projects?select=id,clients!inner()&clients.name=eq.Apple&order=id", [{"id": 3}, {"id": 4}]),
         ("clients?select=id,projects(id)&projects.limit=1&projects.order=id.desc&order=id", [{"id": 1, "projects": [{"id": 2}]}, {"id": 2, "projects": [{"id": 4}]}]),
         ("clients?select=id,projects(id)&projects.limit=1&projects.offset=1&projects.order=id&order=id", [{"id": 1, "projects": [{"id": 2}]}, {"id": 2, "projects": [{"id": 4}]}]),
-        ("projects?select=id&order=clients(name).asc.nullslast,id.desc&select=id,clients()", None),
+        ("projects?select=id&order=clients(name).asc.nullslast,id.desc&select=id,clients()", [{"id": 4}, {"id": 3}, {"id": 2}, {"id": 1}, {"id": 5}]),
         ("projects?select=id,clients(name)&order=clients(name).desc.nullslast,id&limit=1", [{"id": 1, "clients": {"name": "Microsoft"}}]),
         ("projects?select=id,clients()&order=clients(name).asc.nullsfirst,id&limit=2", [{"id": 5}, {"id": 3}]),
         ("clients?select=*,projects(*)&limit=0", []),
         ("clients?select=id,a:projects(id),b:projects(id)&a.id=eq.1&b.id=eq.2&id=eq.1", [{"id": 1, "a": [{"id": 1}], "b": [{"id": 2}]}]),
-        ("clients?select=id,projects(\nid,\nname)&id=eq.9", None),
     ],
 )  # fmt: skip
 def test_related_rows_are_embedded(ask: Ask, path: str, rows: list[dict[str, object]] | None) -> None:
     answer = ask("GET", path.replace("\n", ""))
     assert answer.status_code == 200, answer.text
-    assert rows is None or answer.json() == rows
+    assert answer.json() == rows
 
 
 @pytest.mark.parametrize(
