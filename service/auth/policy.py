@@ -20,7 +20,7 @@ from service.core.types import Action, Role
 from service.db.engine import UnitOfWork
 from service.models.system import Grant
 from service.query.parse.request import parse_filter
-from service.query.plan import Embedded, Predicate, ReadPlan, all_of, fresh
+from service.query.plan import Embedded, Predicate, ReadPlan, fresh, guarded
 
 _MAX_DEPTH = 8
 # Grants name a function as its path does. A grant of a table of such a name knows no `execute`.
@@ -149,17 +149,24 @@ class Policy:
         """
         rows = self.rows(principal, plan.resource, Action.READ)
         plan = self.restrict_embeds(plan, principal)
-        return plan if rows is None else replace(plan, where=all_of(plan.where, rows))
+        return plan if rows is None else replace(plan, where=guarded(plan.where, rows))
 
     def restrict_embeds(self, plan: ReadPlan, principal: Principal) -> ReadPlan:
         """The same for what is embedded alone. Raises: as `rows`."""
         if not plan.embeds:
             return plan
         select = tuple(
-            replace(item, plan=self.restrict(item.plan, principal)) if isinstance(item, Embedded) else item
-            for item in plan.select
+            self._restrict_embed(item, principal) if isinstance(item, Embedded) else item for item in plan.select
         )
         return replace(plan, select=select)
+
+    def _restrict_embed(self, item: Embedded, principal: Principal) -> Embedded:
+        """What is embedded, and the junction that leads to it, as far as the caller may read both."""
+        plan = self.restrict(item.plan, principal)
+        if item.relation.junction is None:
+            return replace(item, plan=plan)
+        junction = self.catalog.get(item.relation.junction.name)
+        return replace(item, plan=plan, through=junction, between=self.rows(principal, junction, Action.READ))
 
     def require(self, principal: Principal, name: str, action: Action) -> None:
         """Refuse what is not granted.

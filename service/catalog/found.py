@@ -170,5 +170,6 @@ def _abilities(row: asyncpg.Record) -> Abilities:
         can_update=bool(updatable & 4),
         can_delete=bool(updatable & 16),
         has_version=row["kind"] in _VERSIONED,
+        runs_code=row["runs_code"],
         is_partitioned=row["kind"] == "p",
     )

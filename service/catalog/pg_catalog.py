@@ -35,6 +35,11 @@ select c.oid, c.reltype as type, n.nspname::text as schema, c.relname::text as n
        n.nspname = any($1) and c.relkind in ('r', 'p', 'v', 'm', 'f') and not c.relispartition as is_served,
        obj_description(c.oid, 'pg_class') as comment,
        case when c.relkind = 'c' then 0 else pg_relation_is_updatable(c.oid, true) end as updatable,
+       c.relkind in ('v', 'f') or c.relrowsecurity or exists (
+           select from pg_trigger t join pg_proc f on f.oid = t.tgfoid
+           where t.tgrelid in (select c.oid union all select relid from pg_partition_tree(c.oid))
+             and not t.tgisinternal and f.pronamespace <> coalesce(to_regnamespace('rowhouse'), 0)
+       ) as runs_code,
        exists (select from pg_trigger t where t.tgrelid = c.oid and t.tgtype & 64 > 0 and t.tgtype & 20 > 0)
        or exists (select from pg_rewrite r where r.ev_class = c.oid and r.is_instead and r.ev_type in ('2', '3'))
        as is_diverted

@@ -102,15 +102,18 @@ class Relation:
 
 @dataclass(frozen=True, slots=True)
 class Abilities:
-    """What PostgreSQL can do with the rows. `has_version`: they have an `xmin` (views and foreign tables have none).
+    """What PostgreSQL can do with the rows.
 
-    Of rows that are routed to a partition, a write cannot return system columns.
+    `has_version`: they have an `xmin` (views and foreign tables have none). `runs_code`: functions run when they are
+    read or written (views, triggers, row security). Rows that are routed to a partition are written without their
+    system columns.
     """
 
     can_insert: bool = True
     can_update: bool = True
     can_delete: bool = True
     has_version: bool = True
+    runs_code: bool = False
     is_partitioned: bool = False
 
 

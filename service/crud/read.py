@@ -102,6 +102,8 @@ class Reader:
             await self._refuse_dear(statement, plan, asked)
         arguments = statement.arguments(plan, self._pool.epoch)
         try:
+            if statement.runs_code:
+                unit = replace(unit or Unit(), cleans=True)
             if unit is not None:
                 return await self._pool.run(statement.sql, arguments, unit)
             return await self._pool.read(statement.sql, arguments)

@@ -25,6 +25,7 @@ from service.query.plan import (
     Written,
     all_of,
     fresh,
+    guarded,
 )
 
 Compile = Callable[[WritePlan], Statement]
@@ -64,6 +65,8 @@ class Writer:
         statement = self._statements.get(render, plan)
         try:
             arguments = statement.arguments(plan, self._pool.epoch)
+            if statement.runs_code:
+                unit = replace(unit or Unit(), cleans=True)
             if unit is None:
                 row = await self._pool.write(statement.sql, arguments)
             else:
@@ -98,11 +101,11 @@ class Writer:
             case UpdatePlan():
                 rows = self._policy.rows(principal, plan.resource, Action.UPDATE)
                 written = self._answer(replace(plan.written, check=fresh(rows)), principal)
-                return replace(plan, where=all_of(plan.where, rows), written=written)
+                return replace(plan, where=guarded(plan.where, rows), written=written)
             case DeletePlan():
                 rows = self._policy.rows(principal, plan.resource, Action.DELETE)
                 written = self._answer(plan.written, principal)
-                return replace(plan, where=all_of(plan.where, rows), written=written)
+                return replace(plan, where=guarded(plan.where, rows), written=written)
 
     def _answer(self, written: Written, principal: Principal) -> Written:
         """What was written is shown only as far as the caller may read."""

@@ -80,8 +80,8 @@ class TablePool:
         return await self._run(sql, arguments, is_read=unit.is_read_only, unit=unit)
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Transaction]:
-        """Several statements, all kept when the block ends, and none on any error.
+    async def transaction(self, *, keeps: bool = True) -> AsyncIterator[Transaction]:
+        """Several statements, all kept when the block ends, and none on any error, or where they are only tried.
 
         Raises:
             DatabaseUnavailable: PostgreSQL cannot be reached; with code `outcome_unknown` where the connection broke
@@ -92,7 +92,7 @@ class TablePool:
         try:
             await transaction.begin()
             yield transaction
-            await transaction.commit()
+            await (transaction.commit() if keeps else transaction.roll_back())
         except BaseException:
             await transaction.roll_back()
             raise

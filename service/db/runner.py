@@ -8,7 +8,11 @@ from service.db.connections import Connection
 
 _SET = "select set_config(name, value, true) from unnest($1::text[], $2::text[]) s (name, value)"
 # Not DISCARD ALL, which would forget the prepared statements as well.
-_CLEAN = "reset all; close all; unlisten *; select pg_advisory_unlock_all(); discard temp; discard sequences"
+# The user first: it may have been given up when the connection was made, and `reset role` goes back to that.
+_CLEAN = (
+    "reset session authorization; reset role; reset all; close all; unlisten *; select pg_advisory_unlock_all(); "
+    "discard temp; discard sequences"
+)
 
 
 class Row(Protocol):
@@ -48,6 +52,14 @@ class Runner(Protocol):
 
 
 async def in_unit(connection: Connection, sql: str, arguments: Sequence[object], unit: Unit) -> Row | None:
+    try:
+        return await _in_transaction(connection, sql, arguments, unit)
+    finally:
+        if not connection.is_closed():
+            await clean_up(connection, unit)
+
+
+async def _in_transaction(connection: Connection, sql: str, arguments: Sequence[object], unit: Unit) -> Row | None:
     transaction = connection.transaction(readonly=unit.is_read_only)
     await transaction.start()
     try:
@@ -63,10 +75,8 @@ async def in_unit(connection: Connection, sql: str, arguments: Sequence[object],
     except BaseException:
         if not connection.is_closed():
             await transaction.rollback()
-            await clean_up(connection, unit)
         raise
     await (transaction.commit() if unit.keeps else transaction.rollback())
-    await clean_up(connection, unit)
     return row
 
 

@@ -38,6 +38,8 @@ _CONSTRAINTS = {
 def to_domain(error: asyncpg.PostgresError) -> RowhouseError:
     """The domain error for what PostgreSQL reported; the SQLSTATE is its code."""
     state = error.sqlstate or "XX000"
+    if isinstance(error, asyncpg.PostgresConnectionError):
+        return DatabaseUnavailable("The connection to the database was lost.", code=state)
     if error.severity is None:  # asyncpg's own, before anything was sent; its text speaks of parameters
         return InvalidBody("A value cannot be sent to the database as it is.", code=state)
     if _is_raised(state, error):

@@ -167,7 +167,15 @@ class HasVersion:
     versions: Bind
 
 
-Predicate = Comparison | Not | And | Or | HasVersion | HasEmbedded
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """`term`, looked at only of rows that meet `by`: an error of it would tell of rows that the caller may not see."""
+
+    by: "Predicate"
+    term: "Predicate"
+
+
+Predicate = Guarded | Comparison | Not | And | Or | HasVersion | HasEmbedded
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +220,8 @@ class Selected:
 class Embedded:
     """Related rows in the answer, under `alias`. `is_inner` drops the rows that have none.
 
-    `is_spread` puts their columns among those of the row: as values where one row belongs, as arrays where many do.
+    `between` is what the rows of the junction, `through` which it is found, must meet. `is_spread` puts their columns
+    among those of the row: as values where one row belongs, as arrays where many do.
     A plan that selects nothing is joined for its conditions alone, and is not shown. More than `at_most` related rows
     of one row end the statement: they are never cut without a word.
     """
@@ -223,6 +232,8 @@ class Embedded:
     is_inner: bool = False
     at_most: Bind | None = None
     is_spread: bool = False
+    through: Resource | None = None
+    between: "Predicate | None" = None
 
 
 SelectItem = AllColumns | Selected | Embedded
@@ -391,6 +402,50 @@ def all_of(*predicates: Predicate | None) -> Predicate | None:
     return And(terms)
 
 
+# They compare, whatever the row holds. Others (patterns, paths, functions) may fail on what a row holds.
+_CANNOT_FAIL = frozenset(
+    {
+        Operator.EQ,
+        Operator.NEQ,
+        Operator.GT,
+        Operator.GTE,
+        Operator.LT,
+        Operator.LTE,
+        Operator.IN,
+        Operator.IS,
+        Operator.IS_DISTINCT,
+    }
+)
+
+
+def guarded(asked: Predicate | None, rows: Predicate | None) -> Predicate | None:
+    """What a caller asked for, of the rows that it may see.
+
+    PostgreSQL evaluates conditions in any order (manual, chapter 4.2.14), so what may fail on a row is held back until
+    the row is known to be among them.
+    """
+    if asked is None or rows is None:
+        return all_of(asked, rows)
+    terms = asked.terms if isinstance(asked, And) else (asked,)
+    safe = [term for term in terms if _cannot_fail(term)]
+    others = all_of(*(term for term in terms if not _cannot_fail(term)))
+    held = None if others is None else Guarded(_renewed(rows), others)
+    return all_of(rows, *safe, held)
+
+
+def _cannot_fail(predicate: Predicate) -> bool:
+    match predicate:
+        case Comparison(column=ColumnRef(path=(), cast=None), quantifier=None):
+            return predicate.operator in _CANNOT_FAIL
+        case Not(term=term):
+            return _cannot_fail(term)
+        case And(terms=terms) | Or(terms=terms):
+            return all(map(_cannot_fail, terms))
+        case HasVersion() | HasEmbedded():
+            return True
+    return False
+
+
 def fresh(predicate: Predicate | None) -> Predicate | None:
     """The same predicate with binds of its own, so that it may stand in a plan more than once."""
     match predicate:
@@ -409,6 +464,8 @@ def fresh(predicate: Predicate | None) -> Predicate | None:
             return Or(tuple(map(_renewed, terms)))
         case HasVersion(versions=versions):
             return HasVersion(replace(versions))
+        case Guarded(by=by, term=term):
+            return Guarded(_renewed(by), _renewed(term))
         case _:
             return predicate
 
@@ -430,6 +487,19 @@ def _renewed(predicate: Predicate) -> Predicate:
     renewed = fresh(predicate)
     assert renewed is not None
     return renewed
+
+
+def runs_code(plan: Plan) -> bool:
+    """Whether functions run in the database that may set something on the connection."""
+    match plan:
+        case CallPlan():
+            return True
+        case ReadPlan():
+            is_own = plan.resource.abilities.runs_code or bool(plan.resource.computed)
+            by_function = any(item.relation.function is not None for item in plan.embeds)
+            return is_own or by_function or any(runs_code(item.plan) for item in plan.embeds)
+    answer = plan.written.answer
+    return plan.resource.abilities.runs_code or (answer is not None and runs_code(answer))
 
 
 def binds(plan: Plan) -> list[Bind]:
@@ -466,7 +536,8 @@ _PARTS: Mapping[type, Callable[[Any], tuple[object, ...]]] = {
     Or: lambda node: node.terms,
     AfterKey: lambda node: node.values,
     HasVersion: lambda node: (node.versions,),
-    Embedded: lambda node: (node.plan, node.at_most),
+    Embedded: lambda node: (node.plan, node.at_most, node.between),
+    Guarded: lambda node: (node.by, node.term),
     CallPlan: lambda node: (*(bind for _, bind in node.arguments), node.body, node.answer, node.limit, node.offset),
     ReadPlan: lambda node: (
         *node.select,

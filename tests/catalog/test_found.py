@@ -1,5 +1,7 @@
 """Whatever a database holds is found as it is."""
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import Enum, Integer
 
@@ -11,8 +13,9 @@ from tests.catalog.conftest import statements_of_reading
 
 ALL = Abilities()
 PARTED = Abilities(is_partitioned=True)
-VIEW = Abilities(has_version=False)
-READ_ONLY = Abilities(can_insert=False, can_update=False, can_delete=False, has_version=False)
+VIEW = Abilities(has_version=False, runs_code=True)
+READ_ONLY = Abilities(can_insert=False, can_update=False, can_delete=False, has_version=False, runs_code=True)
+STORED = replace(READ_ONLY, runs_code=False)
 
 # Name, key, abilities; in the order of the schemas, and by name.
 TABLES = (
@@ -36,7 +39,7 @@ TABLES = (
     ("people_skills", ("person", "skill"), ALL),
     ("prices", ("id",), VIEW),
     ("skills", ("id",), ALL),
-    ("snapshot", ("id",), READ_ONLY),
+    ("snapshot", ("id",), STORED),
     ("staff", ("number",), VIEW),
     ("teams", ("id",), ALL),
     ("written", (), VIEW),

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from service.catalog.catalog import Catalog
 from service.catalog.resource import Column, Relation, Resource
-from service.core.errors import RowhouseError
+from service.core.errors import InvalidQuery, RowhouseError, UnknownColumn
 from service.query import cursor
 from service.query.parse.cache import QueryCache
 from service.query.parse.request import Bounds, Query, parse_filter, parse_query
@@ -108,7 +108,6 @@ FILTERS: list[tuple[str, Predicate, list[object]]] = [
     ('"q\\"uo.te"=eq.x', compared('q"uo.te', EQ), ["x"]),
     ('"select"=eq.x', compared("select", EQ), ["x"]),
     ("not=eq.x", compared("not", EQ), ["x"]),
-    ("full=eq.x", compared("full", EQ), ["x"]),
     ("and=(id.eq.1,amount.gt.2)", And((ID, compared("amount", GT))), ["1", "2"]),
     ("not.or=(id.eq.1,id.eq.2)", Not(Or((ID, ID))), ["1", "2"]),
     ("or=( id.eq.1 , not.and ( id.not.eq.2, not.gt.3 ) )",
@@ -153,7 +152,7 @@ SELECTS: list[tuple[str, tuple[SelectItem, ...]]] = [
     ('a b,"select",x:naïve', (shown("a b"), shown("select"), shown("naïve", "x"))),
     ("id::text,x:amount::numeric(10,2)", (shown("id", None, "text"), shown("amount", "x", "numeric(10,2)"))),
     ("id::int[],amount::Double  Precision", (shown("id", None, "int[]"), shown("amount", None, "double precision"))),
-    ("id::api.kind", (shown("id", None, "api.kind"),)),
+    ("id::pg_catalog.text", (shown("id", None, "pg_catalog.text"),)),
     ("_etag,full", (shown("_etag"), shown("full"))),
     ("data->a->0", (shown("data", "a", None, key("a"), Step(0, False)),)),
     ("data->3", (shown("data", "data", None, Step(3, False)),)),
@@ -335,3 +334,15 @@ def test_values_alone_share_a_shape() -> None:
 def test_two_tables_may_be_spread_that_have_one_name() -> None:
     plan = parsed("select=id,...clients!client_id(a:name),...clients!client(b:name)").plan
     assert [item.alias for item in plan.embeds] == ["clients", "clients!client"]
+
+
+def test_a_computed_column_filters_a_read_and_no_grant() -> None:
+    assert parsed("full=eq.x").plan.where == compared("full", EQ)
+    with pytest.raises(UnknownColumn):
+        parse_filter(ORDERS, "full=eq.x", 4)
+
+
+@pytest.mark.parametrize("cast", ["regclass", "pg_catalog.regrole", "orders", "rowhouse.api_keys", "unknown", "record"])
+def test_a_cast_shows_no_name_that_may_be_hidden(cast: str) -> None:
+    with pytest.raises(InvalidQuery):
+        parsed(f"select=id::{cast}")

@@ -19,8 +19,8 @@ import orjson
 from service.api.v1.body import parse_json
 from service.api.v1.dispatch import Dispatch
 from service.api.v1.exchange import Answer, Request, replayed
-from service.api.v1.paths import PREFIX, BatchPath, parse_any_path
-from service.core.errors import FieldError, InvalidBody, MethodNotAllowed, RowhouseError
+from service.api.v1.paths import PREFIX, BatchPath, FunctionPath, parse_any_path
+from service.core.errors import FieldError, InvalidBody, LimitExceeded, MethodNotAllowed, RowhouseError
 from service.core.settings import ApiSettings
 
 _METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
@@ -59,17 +59,19 @@ class Batch:
         operations = _operations(parse_json(await request.body(self._settings.api_max_body_bytes)))
         if len(operations) > self._settings.api_max_batch:
             raise InvalidBody(f"A batch has at most {self._settings.api_max_batch} operations.")
-        answers: list[Answer] = []
+        answers = _Answers()
         for number, operation in enumerate(operations):
             try:
-                answers.append(await self._serve_one(operation, request, answers))
+                answers.add(await self._serve_one(operation, request, answers))
             except RowhouseError as error:
                 where = f"operations[{number}]"
                 error.fields = (FieldError(where, error.message), *error.fields)
                 raise
-        return Answer(200, orjson.dumps([_result(answer, _body(answer)) for answer in answers]))
+        return Answer(200, orjson.dumps([_result(answer, _body(answer)) for answer in answers.given]))
 
-    async def _serve_one(self, operation: Operation, request: Request, answers: list[Answer]) -> Answer:
+    async def _serve_one(self, operation: Operation, request: Request, answers: "_Answers") -> Answer:
+        if len(operation.path) > self._settings.api_max_url_bytes:
+            raise LimitExceeded("Path and query string are too long.", code="url_too_long")
         raw = _REFERENCE.sub(lambda match: quote(_text(_found(match[1], answers)), safe=""), operation.path)
         path_text, _, query = raw.partition("?")
         path = parse_any_path(PREFIX.encode() + path_text.lstrip("/").encode())
@@ -77,13 +79,31 @@ class Batch:
             raise InvalidBody(f"{operation.path!r} is no path of a table or function.")
         if any(name.lower() == "accept" for name in operation.headers):
             raise InvalidBody("The answers of a batch are JSON: leave out Accept.")
-        body = b"" if operation.body is None else orjson.dumps(_resolved(operation.body, answers))
+        if isinstance(path, FunctionPath) and operation.method != "POST":
+            raise InvalidBody("Functions are called by POST in a batch.")
+        body = b"" if operation.body is None else _dumped(_resolved(operation.body, answers))
         headers = {
             name.lower().encode(): value.encode("latin-1", "replace") for name, value in operation.headers.items()
         }
         own = {"method": operation.method, "path": path_text, "query_string": query.encode()}
         scope = {**request.scope, **own}
         return await self._dispatch.serve(path, Request(scope, replayed(body), request.principal, headers))
+
+
+class _Answers:
+    """What was answered so far; parsed once, and only where it is referred to."""
+
+    def __init__(self) -> None:
+        self.given: list[Answer] = []
+        self._parsed: list[dict[str, object]] = []
+
+    def add(self, answer: Answer) -> None:
+        self.given.append(answer)
+
+    def parsed(self) -> list[dict[str, object]]:
+        for answer in self.given[len(self._parsed) :]:
+            self._parsed.append(_result(answer, orjson.loads(answer.body or b"null")))
+        return self._parsed
 
 
 def _operations(value: object) -> list[Operation]:
@@ -112,7 +132,7 @@ def _operation(number: int, item: object) -> Operation:
     return Operation(method, path, item.get("body"), headers)
 
 
-def _resolved(value: object, answers: list[Answer]) -> object:
+def _resolved(value: object, answers: "_Answers") -> object:
     """The value with what it refers to in place of the references."""
     if isinstance(value, dict):
         if value.keys() == {"$ref"} and isinstance(value["$ref"], str):
@@ -123,16 +143,23 @@ def _resolved(value: object, answers: list[Answer]) -> object:
     return value
 
 
-def _found(pointer: str, answers: list[Answer]) -> object:
+def _dumped(value: object) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        raise InvalidBody("A body is nested too deeply.") from None
+
+
+def _found(pointer: str, answers: "_Answers") -> object:
     """What a JSON Pointer leads to.
 
     Raises:
         InvalidBody: it leads nowhere.
     """
-    value: object = [_result(answer, orjson.loads(answer.body or b"null")) for answer in answers]
+    value: object = answers.parsed()
     for step in pointer.split("/")[1:]:
         name = step.replace("~1", "/").replace("~0", "~")
-        if isinstance(value, list) and name.isascii() and name.isdigit() and int(name) < len(value):
+        if isinstance(value, list) and name.isascii() and name.isdigit() and len(name) < 8 and int(name) < len(value):
             value = value[int(name)]
         elif isinstance(value, dict) and name in value:
             value = value[name]

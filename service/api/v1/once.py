@@ -9,6 +9,8 @@ from service.db.pool import TablePool
 from service.db.runner import Runner
 
 _LONGEST_KEY = 255
+# Headers that make another request of it.
+_TELLING = (b"content-type", b"prefer", b"if-match", b"if-none-match", b"accept", b"content-profile", b"accept-profile")
 
 
 async def serve_once(
@@ -24,11 +26,13 @@ async def serve_once(
     key = request.header(b"idempotency-key") or ""
     if not key or len(key) > _LONGEST_KEY or not key.isprintable():
         raise InvalidQuery(f"Idempotency-Key must be a text of 1 to {_LONGEST_KEY} characters.")
+    if request.principal.is_anonymous:
+        raise InvalidQuery("An Idempotency-Key needs a credential: its answers are kept for one caller alone.")
     body = await request.body(limit)
     request.receive = replayed(body)
     async with pool.transaction() as transaction:
         scope = (request.principal.actor, request.method, str(request.scope["path"]), key)
-        about = b"\0".join(request.headers.get(name, b"") for name in (b"content-type", b"prefer", b"if-match"))
+        about = b"\0".join(request.headers.get(name, b"") for name in _TELLING)
         keys = IdempotencyKeys(transaction, scope, (request.query_string, about, body))
         kept = await keys.claim()
         if kept is not None:

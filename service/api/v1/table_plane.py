@@ -11,8 +11,11 @@ from service.api.v1.batch import Batch
 from service.api.v1.dispatch import Dispatch
 from service.api.v1.exchange import Answer, Request, headers_of
 from service.api.v1.once import serve_once
-from service.api.v1.paths import PREFIX, BatchPath, Path, parse_any_path
+from service.api.v1.paths import PREFIX, BatchPath, FunctionPath, Path, TablePath, parse_any_path
+from service.api.v1.preferences import parse_preferences
+from service.auth.policy import FUNCTIONS
 from service.core.errors import AuthenticationFailed, LimitExceeded, RowhouseError
+from service.core.types import Action
 from service.crud.work import Work
 from service.db.runner import Runner
 from service.query.parse.cache import QueryCache
@@ -20,6 +23,7 @@ from service.query.parse.request import Bounds
 from service.state import Runtime, ServiceState
 
 _WRITES = ("POST", "PATCH", "PUT", "DELETE")
+_ACTIONS = {"POST": Action.CREATE, "PATCH": Action.UPDATE, "PUT": Action.UPDATE, "DELETE": Action.DELETE}
 
 
 class TablePlane:
@@ -37,6 +41,10 @@ class TablePlane:
         try:
             path = self._path(scope)
             answer = None if path is None else await self._serve(path, scope, receive)
+        except RecursionError:
+            deep = LimitExceeded("The request is nested more deeply, or embeds more tables, than the service allows.")
+            await send_problem(deep, scope, send)
+            return
         except RowhouseError as error:
             # Answered here and not raised: the middleware around us treats it like any other answer.
             await send_problem(error, scope, send)
@@ -61,14 +69,33 @@ class TablePlane:
         request = await self._admit(runtime, scope, receive)
         await runtime.policy.refresh()
         if request.header(b"idempotency-key") is not None and request.method in _WRITES:
+            self._require(path, request, runtime)
             limit = self._state.settings.api.api_max_body_bytes
             return await serve_once(
                 request, runtime.pool, limit, lambda runner: self._answer(path, request, runtime, runner)
             )
         if isinstance(path, BatchPath):
-            async with runtime.pool.transaction() as transaction:
-                return await self._answer(path, request, runtime, transaction)
+            return await self._tried(path, request, runtime)
         return await self._dispatch_of(runtime).serve(path, request)
+
+    @staticmethod
+    def _require(path: Path, request: Request, runtime: Runtime) -> None:
+        """What was granted when a kept answer was made must still be."""
+        if isinstance(path, TablePath):
+            resource = runtime.policy.resource(request.principal, path.table, request.header(b"content-profile"))
+            runtime.policy.rows(request.principal, resource, _ACTIONS[request.method])
+        elif isinstance(path, FunctionPath):
+            runtime.policy.require(request.principal, FUNCTIONS + path.function, Action.EXECUTE)
+
+    async def _tried(self, path: BatchPath, request: Request, runtime: Runtime) -> Answer:
+        """A batch, undone in the end if that is preferred."""
+        may_roll_back = self._state.settings.api.api_tx_override
+        preferences = parse_preferences(request.header(b"prefer"), may_roll_back=may_roll_back)
+        async with runtime.pool.transaction(keeps=preferences.keeps is not False) as transaction:
+            answer = await self._answer(path, request, runtime, transaction)
+        if applied := preferences.applied("tx"):
+            answer.add(b"preference-applied", applied)
+        return answer
 
     async def _answer(self, path: Path, request: Request, runtime: Runtime, runner: Runner) -> Answer:
         """The answer within a transaction."""

@@ -23,7 +23,18 @@ from service.core.settings import UnfilteredWrites
 from service.core.types import Action
 from service.crud.write import Outcome
 from service.db.runner import Row, Unit
-from service.query.plan import Bind, BindKind, DeletePlan, InsertPlan, OnConflict, UpdatePlan, WritePlan, all_of
+from service.query.plan import (
+    Bind,
+    BindKind,
+    DeletePlan,
+    InsertPlan,
+    OnConflict,
+    Predicate,
+    UpdatePlan,
+    WritePlan,
+    all_of,
+    guarded,
+)
 
 
 class TableWriteHandlers:
@@ -56,7 +67,8 @@ class TableWriteHandlers:
             conflict=query.on_conflict or (),
             fills_missing=preferences.fills_missing and query.columns is not None,
         )
-        outcome = await self._tools.writer.run(plan, request.principal, write.unit(), render=write.form.of_writes)
+        unit = self._of_all_rows(plan, request, len(payload.rows), write.unit())
+        outcome = await self._tools.writer.run(plan, request.principal, unit, render=write.form.of_writes)
         is_replaced = plan.on_conflict is OnConflict.REPLACE and outcome.rows and not outcome.is_new
         answer = rows_answer(outcome, write, 200 if is_replaced else 201)
         if outcome.key and outcome.version is not None:
@@ -81,13 +93,31 @@ class TableWriteHandlers:
         columns = write.query.columns or tuple(payload.rows[0] if payload.rows else ())
         if not (columns and payload.rows):
             return rows_answer(_nothing(write), write, 200)
-        where = all_of(write.where, version_predicate(request, self._tools))
+        where = all_of(self._selected(request, resource, write), version_predicate(request, self._tools))
         missing: tuple[str, ...] = ()
         if write.preferences.fills_missing:
             missing = tuple(name for name in columns if name not in payload.rows[0])
             columns = tuple(name for name in columns if name not in missing)
         plan = UpdatePlan(resource, columns, Bind(payload.body, BindKind.JSON), where, write.written, missing)
         return await self._run(plan, request, write, has_range=True)
+
+    def _of_all_rows(self, plan: InsertPlan, request: Request, rows: int, unit: Unit | None) -> Unit | None:
+        """An upsert that may not touch each row that is there touches none: a part of it would be half a write."""
+        if plan.on_conflict is not OnConflict.REPLACE:
+            return unit
+        if self._tools.policy.rows(request.principal, plan.resource, Action.UPDATE) is None:
+            return unit
+        return replace(unit or Unit(), verify=_every_row(rows))
+
+    def _selected(self, request: Request, resource: Resource, write: WriteRequest) -> Predicate | None:
+        """The rows that the filter selects, of those that the caller may read: else a write would tell of the others.
+
+        Raises:
+            Forbidden: the caller may read none (PostgreSQL asks for SELECT as well, manual, UPDATE).
+        """
+        if write.where is None:
+            return None
+        return guarded(write.where, self._tools.policy.rows(request.principal, resource, Action.READ))
 
     async def _update_by_key(
         self, request: Request, resource: Resource, write: WriteRequest, payload: Payload
@@ -110,7 +140,7 @@ class TableWriteHandlers:
         write = WriteRequest.read(request, resource, self._tools, default=Return.MINIMAL)
         self._refuse_unfiltered(write, "DELETE")
         _require(resource.abilities.can_delete, request)
-        where = all_of(write.where, version_predicate(request, self._tools))
+        where = all_of(self._selected(request, resource, write), version_predicate(request, self._tools))
         return await self._run(DeletePlan(resource, where, write.written), request, write)
 
     async def upsert(self, request: Request, resource: Resource) -> Answer:

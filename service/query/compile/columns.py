@@ -1,13 +1,19 @@
 """Columns, places inside them, and aggregates, as SQL expressions over one source of rows."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, FromClause, Text
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 from service.catalog.resource import Column, Resource
 from service.catalog.sql_type import SqlType
-from service.query.compile.statement import Parameters
+from service.core.errors import DatabaseUnavailable
+from service.query.compile.statement import VERSION_LABEL, Parameters
 from service.query.plan import Aggregate, Aggregated, Bind, ColumnRef, Step
 
 _JSON = ("json", "jsonb")
@@ -31,7 +37,10 @@ class Columns:
         self._parameters = parameters
 
     def described(self, reference: ColumnRef) -> Column:
-        return self.resource.columns.get(reference.name) or self.resource.computed[reference.name]
+        column = self.resource.columns.get(reference.name) or self.resource.computed.get(reference.name)
+        if column is None:  # a grant of the new tables meets a request that began with the old ones
+            raise DatabaseUnavailable("The tables have just changed; try again.", retry_after=1)
+        return column
 
     def value(self, reference: ColumnRef | Aggregated) -> ColumnElement[Any]:
         """The expression of a column or aggregate, with its cast."""
@@ -78,7 +87,7 @@ class Columns:
     def version(self) -> ColumnElement[str]:
         """The row version, as text: `xmin`, or a hash of the row where there is none."""
         if self.resource.abilities.has_version:
-            return sa.cast(system_column(self.source, "xmin"), Text)
+            return sa.cast(row_version(self.source), Text)
         row = sa.func.row(*(self.source.c[name] for name in self.resource.columns))
         return sa.literal_column("'h'", Text) + sa.func.md5(sa.cast(row, Text))
 
@@ -119,10 +128,25 @@ def aggregated(reference: Aggregated, value: ColumnElement[Any] | None) -> Colum
     return sa.cast(result, SqlType(reference.cast)) if reference.cast else result
 
 
-def function(name: tuple[str, str]) -> Any:
+class _Called(FunctionElement[Any]):
+    """A call of a function of the catalog. `sa.func` would take some names for its own, and strips underscores."""
+
+    inherit_cache = False
+
+    def __init__(self, schema: str, name: str, *arguments: ColumnElement[Any]) -> None:
+        self.names = (schema, name)
+        super().__init__(*arguments)
+
+
+@compiles(_Called)
+def _compile_call(element: _Called, compiler: SQLCompiler, **options: Any) -> str:
+    name = ".".join(compiler.preparer.quote_identifier(part) for part in element.names)
+    return f"{name}({compiler.process(element.clauses, **options)})"
+
+
+def function(name: tuple[str, str]) -> Callable[..., FunctionElement[Any]]:
     """A function by schema and name; both come from the catalog."""
-    schema, own = name
-    return getattr(getattr(sa.func, schema), own)
+    return partial(_Called, *name)
 
 
 def quoted(name: str) -> str:
@@ -139,6 +163,10 @@ def quoted_text(text: str) -> ColumnElement[str]:
     return sa.literal_column("'" + text.replace("'", "''") + "'", Text)
 
 
-def system_column(source: FromClause, name: str) -> ColumnElement[Any]:
-    """A column that every row has and no table lists (PostgreSQL manual, chapter 5.6)."""
-    return source.c[name] if name in source.c else sa.literal_column(f"{cast('sa.Alias', source).name}.{name}")
+def row_version(source: FromClause) -> ColumnElement[Any]:
+    """The number of the transaction that wrote the row: `xmin`, which every row has and no table lists (PostgreSQL
+    manual, chapter 5.6), or what a write tells of it.
+    """
+    if VERSION_LABEL in source.c:
+        return source.c[VERSION_LABEL]
+    return sa.literal_column(f"{cast('sa.Alias', source).name}.xmin")

@@ -7,6 +7,9 @@ from sqlalchemy import ColumnElement, FromClause, and_, true
 
 from service.catalog.resource import Relation, Resource
 from service.query.compile.columns import Columns, function
+from service.query.compile.predicate import Conditions
+from service.query.compile.statement import Parameters
+from service.query.plan import Embedded
 
 
 def related_source(relation: Relation, target: Resource, outer: Columns, number: int) -> FromClause:
@@ -14,11 +17,14 @@ def related_source(relation: Relation, target: Resource, outer: Columns, number:
     if relation.function is None:
         return target.table.alias(f"t{number}")
     columns = [sa.column(column.name, column.type) for column in target.table.columns]
-    return function(relation.function)(outer.row()).table_valued(*columns, name=f"t{number}")  # type: ignore[no-any-return]
+    return function(relation.function)(outer.row()).table_valued(*columns, name=f"t{number}")
 
 
-def is_joined(relation: Relation, inner: FromClause, outer: Columns, number: int) -> ColumnElement[bool]:
+def is_joined(
+    item: Embedded, inner: FromClause, outer: Columns, number: int, parameters: Parameters
+) -> ColumnElement[bool]:
     """Whether a row of the target belongs to the outer row. Several rows of a junction do not repeat it."""
+    relation = item.relation
     if relation.function is not None:
         return true()
     if relation.junction is None:
@@ -28,6 +34,9 @@ def is_joined(relation: Relation, inner: FromClause, outer: Columns, number: int
     between = between.where(
         _same(relation.junction.pairs, outer.source, junction), _same(relation.junction.onward, junction, inner)
     )
+    if item.between is not None and item.through is not None:
+        columns = Columns(item.through, junction, parameters)
+        between = between.where(Conditions(columns, parameters).where(item.between))
     return sa.exists(between.correlate(outer.source, inner))
 
 

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy import ARRAY, ColumnElement, Text, and_, false, not_, or_, true
 
 from service.catalog.sql_type import SqlType
-from service.query.compile.columns import Columns, function, system_column
+from service.query.compile.columns import Columns, function, row_version
 from service.query.compile.statement import Parameters
 from service.query.plan import (
     AfterKey,
@@ -16,6 +16,7 @@ from service.query.plan import (
     Bind,
     ColumnRef,
     Comparison,
+    Guarded,
     HasEmbedded,
     HasVersion,
     IsValue,
@@ -81,6 +82,8 @@ class Conditions:
             case HasEmbedded(alias=alias):
                 assert self._presence is not None
                 return self._presence(alias)
+            case Guarded(by=by, term=term):
+                return sa.case((self.where(by), self.where(term)), else_=false())
             case HasVersion(versions=versions):
                 return self._is_version(versions)
 
@@ -88,7 +91,7 @@ class Conditions:
         if not self.columns.resource.abilities.has_version:
             return self.columns.version() == sa.any_(sa.cast(self._parameters[versions], ARRAY(Text)))
         wanted = sa.cast(self._parameters[versions], ARRAY(SqlType("xid")))
-        return system_column(self.columns.source, "xmin") == sa.any_(wanted)
+        return row_version(self.columns.source) == sa.any_(wanted)
 
     def _comparison(self, comparison: Comparison) -> ColumnElement[bool]:
         left = self.columns.value(comparison.column)
@@ -139,7 +142,7 @@ class Conditions:
     def _value(self, reference: ColumnRef | Aggregated, bind: Bind) -> ColumnElement[Any]:
         text = self._parameters[bind]
         if (read := self._reader(reference)) is not None:
-            return function(read)(text)  # type: ignore[no-any-return]
+            return function(read)(text)
         return sa.cast(text, self.columns.type_of(reference))
 
     def _reader(self, reference: ColumnRef | Aggregated) -> tuple[str, str] | None:

@@ -20,7 +20,7 @@ from service.core.states import EMBED_LIMIT
 from service.query.compile.columns import Columns, aggregated
 from service.query.compile.joined import is_joined, related_source
 from service.query.compile.predicate import Conditions, or_refuse
-from service.query.compile.statement import Parameters
+from service.query.compile.statement import WHOLE, Parameters
 from service.query.plan import (
     VERSION_COLUMN,
     Aggregated,
@@ -101,10 +101,10 @@ class Projector:
     def records(self, plan: ReadPlan, rows: Rows, *more: ColumnElement[Any]) -> Select[Any]:
         """The rows, filtered, ordered and cut: each as a record `r`, and what else is asked of ungrouped ones."""
         if rows.is_grouped:
-            groups = self.cut(plan, rows, self._grouped(plan, rows)).subquery(f"g{rows.number}")
+            groups = self.cut(plan, rows, self._grouped(plan, rows)).subquery(f"{WHOLE}{rows.number}")
             return sa.select(groups.table_valued().label("r"))
         members = (item.value.label(item.name) for item in rows.shown)
-        record = sa.select(*members).correlate(*_parts(rows.source)).lateral(f"r{rows.number}")
+        record = sa.select(*members).correlate(*_parts(rows.source)).lateral(f"{WHOLE}{rows.number}")
         query = sa.select(record.table_valued().label("r"), *more).select_from(rows.source.join(record, true()))
         return self.cut(plan, rows, query)
 
@@ -190,7 +190,7 @@ class Projector:
 
     def _lateral(self, item: Embedded, inner: Rows, outer: Rows, keys: Sequence[ColumnElement[Any]]) -> Any:
         """Related rows as one value `r`, an array or a record, and beside it what the outer rows are ordered by."""
-        joined = is_joined(item.relation, inner.table, outer.columns, inner.number)
+        joined = is_joined(item, inner.table, outer.columns, inner.number, self._parameters)
         query = self._related(item, inner, outer, joined, keys).correlate(outer.table)
         if not item.relation.is_many:
             return query.lateral(f"e{inner.number}")
@@ -208,7 +208,7 @@ class Projector:
         plan = item.plan
         if inner.is_grouped:
             query = self._grouped(plan, inner).where(joined).correlate(outer.table)
-            groups = self.cut(plan, inner, query).subquery(f"g{inner.number}")
+            groups = self.cut(plan, inner, query).subquery(f"{WHOLE}{inner.number}")
             return self._bounded(item, sa.select(groups.table_valued().label("r")))
         return self._bounded(item, self.records(plan, inner, *keys).where(joined))
 
@@ -216,7 +216,7 @@ class Projector:
         """Related rows as columns: values where one row belongs, arrays of values where many do. Beside the values
         stands what the outer rows are ordered by.
         """
-        joined = is_joined(item.relation, inner.table, outer.columns, inner.number)
+        joined = is_joined(item, inner.table, outer.columns, inner.number, self._parameters)
         is_of_groups = inner.is_grouped and item.relation.is_many
         if is_of_groups:
             query = self._grouped(item.plan, inner)
@@ -253,7 +253,8 @@ class Projector:
         table = related_source(item.relation, item.plan.resource, outer, number)
         query: Select[Any] = sa.select(_ONE).select_from(table)
         query = query.where(
-            is_joined(item.relation, table, outer, number), *self._met(item.plan, self._conditions(item.plan, table))
+            is_joined(item, table, outer, number, self._parameters),
+            *self._met(item.plan, self._conditions(item.plan, table)),
         )
         return sa.exists(query.correlate(outer.source))
 

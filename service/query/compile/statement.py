@@ -1,5 +1,6 @@
 """A compiled statement: SQL with `$n` parameters, and which value goes where."""
 
+import secrets
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,12 @@ from service.query.plan import Bind, BindKind, Plan, binds
 
 _DIALECT: Dialect = asyncpg_dialect()  # type: ignore[no-untyped-call]
 _EPOCH = "epoch"
+# What a whole row goes by, and what is told of it besides: names that no column has and no caller can foresee, since
+# PostgreSQL takes a column of that name for the row (manual, chapter 8.16.5).
+_TOKEN = secrets.token_hex(4)
+WHOLE = f"r_{_TOKEN}_"
+VERSION_LABEL = f"version_{_TOKEN}"
+IS_NEW_LABEL = f"is_new_{_TOKEN}"
 _TYPES: dict[BindKind, TypeEngine[Any]] = {
     BindKind.TEXT: Text(),
     BindKind.LIST: ARRAY(Text()),
@@ -41,10 +48,14 @@ class Parameters:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """SQL, and for each `$n` the number of the plan's bind (None: the epoch)."""
+    """SQL, and for each `$n` the number of the plan's bind (None: the epoch).
+
+    `runs_code`: functions run that may set something on the connection, which is to be undone.
+    """
 
     sql: str
     sources: tuple[int | None, ...]
+    runs_code: bool = False
 
     def arguments(self, plan: Plan, epoch: str) -> list[object]:
         """The values of a plan of this statement's shape, in the order of `$1`, `$2`, …"""

@@ -23,7 +23,7 @@ from service.query.compile.columns import Columns, comparable_type, function, qu
 from service.query.compile.predicate import Conditions, or_refuse
 from service.query.compile.projection import Projector
 from service.query.compile.read import Rendering, as_array, as_csv, as_stripped_array
-from service.query.compile.statement import Parameters, Statement, finish
+from service.query.compile.statement import IS_NEW_LABEL, VERSION_LABEL, Parameters, Statement, finish
 from service.query.plan import (
     Bind,
     DeletePlan,
@@ -64,7 +64,7 @@ def _compile(plan: WritePlan, render: Rendering) -> Statement:
         _affected(plan.written, parameters),
         sa.func.min(conditions.columns.version()),
         sa.func.json_build_array(*(sa.func.min(sa.cast(written.c[name], Text)) for name in plan.resource.key)),
-        sa.func.bool_or(written.c.is_new),
+        sa.func.bool_or(written.c[IS_NEW_LABEL]),
     ).select_from(written)
     if plan.written.check is not None:
         query = query.where(or_refuse(conditions.where(plan.written.check), ROW_POLICY, "row policy"))
@@ -183,7 +183,7 @@ def _insert(plan: InsertPlan, context: CTE, parameters: Parameters) -> CTE:
         is_new = _was_missing(plan.resource, conflict)
     elif plan.on_conflict is not OnConflict.FAIL and conflict:
         insert = insert.on_conflict_do_nothing(index_elements=list(conflict))
-    return insert.returning(*_returned(table), is_new.label("is_new")).cte("written")
+    return insert.returning(*_returned(table), is_new.label(IS_NEW_LABEL)).cte("written")
 
 
 def _was_missing(resource: Resource, conflict: Sequence[str]) -> ColumnElement[bool]:
@@ -211,7 +211,7 @@ def _update(plan: UpdatePlan, context: CTE, parameters: Parameters) -> CTE:
     values |= {name: sa.text("default") for name in plan.defaults}
     same_row = (table.c[name] == body.c[name] for name in key)
     update = sa.update(table).values(values).where(*same_row, *_where(plan.resource, table, plan.where, parameters))
-    return update.returning(*_returned(table), sa.false().label("is_new")).cte("written")
+    return update.returning(*_returned(table), sa.false().label(IS_NEW_LABEL)).cte("written")
 
 
 def _delete(plan: DeletePlan, context: CTE, parameters: Parameters) -> CTE:
@@ -219,7 +219,7 @@ def _delete(plan: DeletePlan, context: CTE, parameters: Parameters) -> CTE:
     delete = sa.delete(table).where(
         sa.exists(sa.select(context.c.actor)), *_where(plan.resource, table, plan.where, parameters)
     )
-    return delete.returning(*_returned(table), sa.false().label("is_new")).cte("written")
+    return delete.returning(*_returned(table), sa.false().label(IS_NEW_LABEL)).cte("written")
 
 
 def _target(resource: Resource) -> Alias:
@@ -231,7 +231,7 @@ def _returned(table: FromClause) -> list[ColumnElement[Any]]:
 
     It is that in any table; `xmin` itself cannot be read of rows that were routed to a partition.
     """
-    return [*table.c, sa.literal_column("pg_current_xact_id()::xid").label("xmin")]
+    return [*table.c, sa.literal_column("pg_current_xact_id()::xid").label(VERSION_LABEL)]
 
 
 def _where(

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from service.catalog.resource import Resource
 from service.core.errors import InvalidQuery
+from service.query.parse.casts import check_cast
 from service.query.parse.field import resolve
 from service.query.parse.level import Level
 from service.query.parse.order import with_tie_breaker
@@ -86,9 +87,11 @@ def _item(level: Level, item: WrittenColumn | WrittenEmbed, max_rows: int) -> Se
 def _column(resource: Resource, item: WrittenColumn) -> ColumnRef | Aggregated:
     if item.field is None:
         assert item.aggregate is not None
+        check_cast(resource, item.aggregate_cast)
         return Aggregated(item.aggregate, None, item.aggregate_cast)
     is_version = item.field.name == VERSION_COLUMN and VERSION_COLUMN not in resource.columns
     if is_version and not (item.field.path or item.aggregate):
         return ColumnRef(VERSION_COLUMN, item.cast)
+    check_cast(resource, item.aggregate_cast)
     column = resolve(resource, item.field, item.cast)
     return column if item.aggregate is None else Aggregated(item.aggregate, column, item.aggregate_cast)

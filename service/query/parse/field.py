@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from service.catalog.catalog import unknown_column
 from service.catalog.resource import Resource
-from service.core.errors import InvalidQuery
+from service.core.errors import InvalidQuery, LimitExceeded
+from service.query.parse.casts import check_cast
 from service.query.parse.reader import Reader
 from service.query.plan import Aggregate, Aggregated, Bind, ColumnRef, Step
 
@@ -22,6 +23,7 @@ _TYPE = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 _LONGEST_TYPE = 63
+_MOST_STEPS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,8 @@ def read_field(reader: Reader) -> Field:
 def read_path(reader: Reader) -> tuple[Step, ...]:
     steps: list[Step] = []
     while reader.skip("->"):
+        if len(steps) == _MOST_STEPS:
+            raise LimitExceeded(f"A path has at most {_MOST_STEPS} steps.")
         is_text = reader.skip(">")
         steps.append(Step(_place(reader), is_text))
     return tuple(steps)
@@ -98,6 +102,7 @@ def resolve(resource: Resource, field: Field, cast: str | None = None) -> Column
     """
     if field.name not in resource.columns and field.name not in resource.computed:
         raise unknown_column(resource, field.name)
+    check_cast(resource, cast)
     return ColumnRef(field.name, cast, field.path)
 
 

@@ -96,6 +96,8 @@ def parse_parameters(catalog: Catalog, resource: Resource, parameters: Parameter
 def parse_item_query(catalog: Catalog, resource: Resource, query_string: bytes, bounds: Bounds) -> ReadPlan:
     """The plan of a row's query string: it selects and embeds, and may filter, but has no pages."""
     query = parse_query(catalog, resource, query_string, bounds)
+    if query.plan.is_grouped:
+        raise InvalidQuery("A row has no aggregates.", hint="Ask the table: ?select=count().")
     return replace(query.plan, order=(), limit=None, offset=None, after=None)
 
 
@@ -105,7 +107,8 @@ def parse_filter(resource: Resource, text: str, max_depth: int) -> Predicate | N
     Raises:
         InvalidQuery: it is no filter.
     """
-    level = Level(resource, ())
+    # Without computed columns: they are functions, which a role may not be granted.
+    level = Level(replace(resource, computed={}), ())
     for name, value in decode_parameters(text.encode()):
         if name in _NO_FILTERS:
             raise InvalidQuery(f"{name!r} is no filter.")
