@@ -1,5 +1,6 @@
 """GET and HEAD of a table and of a row."""
 
+import re
 from urllib.parse import quote, unquote_to_bytes
 
 from service.api.v1.conditional import entity_tag, is_version, matches
@@ -21,6 +22,7 @@ from service.query.plan import ReadPlan, all_of
 
 _OF_THIS_PAGE = (b"cursor", b"offset", b"limit")
 # What may stand in a query string as it is (RFC 3986, section 3.4).
+_PLAIN = re.compile(rb"[A-Za-z0-9%=+!$'()*,;:@/?._~-]*")
 _WRITTEN = "%=+!$'()*,;:@/?-._~"
 
 
@@ -144,7 +146,11 @@ def _next_link(request: Request, resource: Resource, query: Query, page: Page) -
 
 def _kept(query_string: bytes) -> list[str]:
     """The parameters that a next page has as well, as they were written."""
-    parts = (part for part in query_string.split(b"&") if part)
-    return [
-        quote(part, safe=_WRITTEN) for part in parts if unquote_to_bytes(part.partition(b"=")[0]) not in _OF_THIS_PAGE
+    parts = [
+        part
+        for part in query_string.split(b"&")
+        if part and unquote_to_bytes(part.partition(b"=")[0]) not in _OF_THIS_PAGE
     ]
+    if all(map(_PLAIN.fullmatch, parts)):
+        return [part.decode() for part in parts]
+    return [quote(part, safe=_WRITTEN) for part in parts]

@@ -21,9 +21,16 @@ class Bounds:
     allows_aggregates: bool = True
 
 
+# Without these bytes a query string is what it says.
+_ENCODED = frozenset(b"%+\0")
+
+
 def decode_parameters(query_string: bytes) -> Parameters:
     """Names and values in order, percent-decoded as UTF-8."""
     try:
+        if _ENCODED.isdisjoint(query_string):
+            plain = (part.partition("=") for part in query_string.decode().split("&") if part)
+            return tuple((name, value) for name, _, value in plain)
         pairs = (part.partition(b"=") for part in query_string.split(b"&") if part)
         return tuple((_decode(name), _decode(value)) for name, _, value in pairs)
     except UnicodeDecodeError:
