@@ -8,6 +8,7 @@ from service.catalog.resource import Resource
 from service.core.errors import Conflict, FieldError, InvalidBody, InvalidQuery, RowhouseError
 from service.core.states import FOREIGN_KEY
 from service.query.plan import (
+    COMPARES_VALUES,
     And,
     Bind,
     CallPlan,
@@ -17,7 +18,6 @@ from service.query.plan import (
     Embedded,
     InsertPlan,
     Not,
-    Operator,
     Or,
     Plan,
     ReadPlan,
@@ -25,20 +25,6 @@ from service.query.plan import (
     WritePlan,
 )
 from service.schemas.fields import explain_rows, explain_values
-
-# Those whose operand is a value of the column's type.
-_COMPARES_VALUES = frozenset(
-    {
-        Operator.EQ,
-        Operator.NEQ,
-        Operator.GT,
-        Operator.GTE,
-        Operator.LT,
-        Operator.LTE,
-        Operator.IN,
-        Operator.IS_DISTINCT,
-    }
-)
 
 
 def explain(error: RowhouseError, plan: Plan, ran: Plan) -> RowhouseError:
@@ -109,7 +95,7 @@ def _compared(plan: object) -> Iterator[tuple[Resource, list[tuple[str, str]]]]:
 def _values(predicate: object) -> Iterator[tuple[str, str]]:
     match predicate:
         case Comparison(column=ColumnRef(name=name, path=()), operand=Bind(value=value), quantifier=None) if (
-            predicate.operator in _COMPARES_VALUES
+            predicate.operator in COMPARES_VALUES
         ):
             for one in value if isinstance(value, list) else [value]:
                 yield name, str(one)

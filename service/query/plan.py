@@ -402,8 +402,8 @@ def all_of(*predicates: Predicate | None) -> Predicate | None:
     return And(terms)
 
 
-# They compare, whatever the row holds. Others (patterns, paths, functions) may fail on what a row holds.
-_CANNOT_FAIL = frozenset(
+# Their operand is a value of the column's type, or a list of such.
+COMPARES_VALUES = frozenset(
     {
         Operator.EQ,
         Operator.NEQ,
@@ -412,10 +412,11 @@ _CANNOT_FAIL = frozenset(
         Operator.LT,
         Operator.LTE,
         Operator.IN,
-        Operator.IS,
         Operator.IS_DISTINCT,
     }
 )
+# They compare, whatever the row holds. Others (patterns, paths, functions) may fail on what a row holds.
+_CANNOT_FAIL = COMPARES_VALUES | {Operator.IS}
 
 
 def guarded(asked: Predicate | None, rows: Predicate | None) -> Predicate | None:

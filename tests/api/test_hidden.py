@@ -28,6 +28,7 @@ def hidden(database: Database, keys: dict[Role, str]) -> Iterator[Service]:
         await accounts.grant(session, Role.VIEWER, "people", [Action.READ], "id=lt.3")
         await accounts.grant(session, Role.VIEWER, "skills", [Action.READ], None)
         await accounts.grant(session, Role.VIEWER, "people_skills", [Action.CREATE], None)
+        await accounts.grant(session, Role.EDITOR, "skills", [Action.UPDATE], None)
         await accounts.grant(session, Role.VIEWER, "rpc/shown_", [Action.EXECUTE], None)
 
     in_session(database.service_url, prepare)
@@ -128,3 +129,12 @@ _MANY = "select=" + ",".join(f"a{number}:skills(id)" for number in range(500))
 @pytest.mark.parametrize("query", ["select=x:name" + "->a" * 300, _MANY], ids=["steps", "embeds"])
 def test_what_is_too_much_is_refused_in_words(admin: httpx2.Client, query: str) -> None:
     assert admin.get(f"/api/v1/people?{query}").status_code in (400, 414, 422)
+
+
+@pytest.mark.parametrize("path", ["skills?label=eq.c", "skills/1?label=eq.c"])
+def test_who_may_only_write_learns_nothing_by_a_filter(hidden: Service, path: str) -> None:
+    with hidden.client(Role.EDITOR) as writer:
+        assert writer.patch(f"/api/v1/{path}", json={"label": "c"}).status_code == 403
+        assert writer.patch("/api/v1/skills/1", json={"label": "c"}).status_code in (200, 204)
+        array = [{"id": 1, "label": "c"}]
+        assert writer.patch("/api/v1/skills?label=eq.c", json=array).status_code == 403

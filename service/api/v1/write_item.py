@@ -7,7 +7,7 @@ from service.api.v1.conditional import ANY, is_version
 from service.api.v1.exchange import Answer, Request
 from service.api.v1.paths import item_url, key_predicate, key_text, key_values
 from service.api.v1.preferences import Return
-from service.api.v1.writing import WriteRequest, WriteTools, row_answer, rows_answer, version_predicate
+from service.api.v1.writing import WriteRequest, WriteTools, row_answer, rows_answer, selected, version_predicate
 from service.catalog.resource import Resource
 from service.core.errors import (
     FieldError,
@@ -125,7 +125,8 @@ class ItemWriteHandlers:
 
     def _where(self, request: Request, resource: Resource, key: str, write: WriteRequest) -> Predicate | None:
         by_key = key_predicate(resource, key_values(resource, key))
-        return all_of(by_key, write.where, version_predicate(request, self._tools))
+        asked = selected(request, resource, write, self._tools)
+        return all_of(by_key, asked, version_predicate(request, self._tools))
 
     async def _run(self, plan: WritePlan, request: Request, key: str, write: WriteRequest) -> Outcome:
         outcome = await self._tools.writer.run(plan, request.principal, write.unit())

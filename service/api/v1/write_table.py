@@ -9,7 +9,7 @@ from service.api.v1.media import Media
 from service.api.v1.paths import item_url
 from service.api.v1.preferences import Return
 from service.api.v1.write_item import ItemWriteHandlers
-from service.api.v1.writing import WriteRequest, WriteTools, rows_answer, version_predicate
+from service.api.v1.writing import WriteRequest, WriteTools, rows_answer, selected, version_predicate
 from service.catalog.resource import Resource
 from service.core.errors import (
     InvalidBody,
@@ -23,18 +23,7 @@ from service.core.settings import UnfilteredWrites
 from service.core.types import Action
 from service.crud.write import Outcome
 from service.db.runner import Row, Unit
-from service.query.plan import (
-    Bind,
-    BindKind,
-    DeletePlan,
-    InsertPlan,
-    OnConflict,
-    Predicate,
-    UpdatePlan,
-    WritePlan,
-    all_of,
-    guarded,
-)
+from service.query.plan import Bind, BindKind, DeletePlan, InsertPlan, OnConflict, UpdatePlan, WritePlan, all_of
 
 
 class TableWriteHandlers:
@@ -93,7 +82,7 @@ class TableWriteHandlers:
         columns = write.query.columns or tuple(payload.rows[0] if payload.rows else ())
         if not (columns and payload.rows):
             return rows_answer(_nothing(write), write, 200)
-        where = all_of(self._selected(request, resource, write), version_predicate(request, self._tools))
+        where = all_of(selected(request, resource, write, self._tools), version_predicate(request, self._tools))
         missing: tuple[str, ...] = ()
         if write.preferences.fills_missing:
             missing = tuple(name for name in columns if name not in payload.rows[0])
@@ -109,16 +98,6 @@ class TableWriteHandlers:
             return unit
         return replace(unit or Unit(), verify=_every_row(rows))
 
-    def _selected(self, request: Request, resource: Resource, write: WriteRequest) -> Predicate | None:
-        """The rows that the filter selects, of those that the caller may read: else a write would tell of the others.
-
-        Raises:
-            Forbidden: the caller may read none (PostgreSQL asks for SELECT as well, manual, UPDATE).
-        """
-        if write.where is None:
-            return None
-        return guarded(write.where, self._tools.policy.rows(request.principal, resource, Action.READ))
-
     async def _update_by_key(
         self, request: Request, resource: Resource, write: WriteRequest, payload: Payload
     ) -> Answer:
@@ -128,7 +107,7 @@ class TableWriteHandlers:
             raise InvalidBody("The body names no column to change.")
         if len({tuple(map(str, map(row.get, resource.key))) for row in payload.rows}) < len(payload.rows):
             raise InvalidBody("The body names a row twice.")
-        where = all_of(write.where, version_predicate(request, self._tools))
+        where = all_of(selected(request, resource, write, self._tools), version_predicate(request, self._tools))
         body = Bind(payload.body, BindKind.JSON)
         plan = UpdatePlan(resource, columns, body, where, write.written, is_by_key=True)
         unit = replace(write.unit() or Unit(), verify=_every_row(len(payload.rows)))
@@ -140,7 +119,7 @@ class TableWriteHandlers:
         write = WriteRequest.read(request, resource, self._tools, default=Return.MINIMAL)
         self._refuse_unfiltered(write, "DELETE")
         _require(resource.abilities.can_delete, request)
-        where = all_of(self._selected(request, resource, write), version_predicate(request, self._tools))
+        where = all_of(selected(request, resource, write, self._tools), version_predicate(request, self._tools))
         return await self._run(DeletePlan(resource, where, write.written), request, write)
 
     async def upsert(self, request: Request, resource: Resource) -> Answer:

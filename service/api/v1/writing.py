@@ -18,7 +18,7 @@ from service.crud.write import Outcome, Writer
 from service.db.runner import Row, Runner, Unit
 from service.query.parse.cache import QueryCache
 from service.query.parse.request import Query, decode_parameters
-from service.query.plan import Bind, BindKind, HasVersion, Predicate, ReadPlan, Written
+from service.query.plan import Bind, BindKind, HasVersion, Predicate, ReadPlan, Written, guarded
 
 _OF_PAGES = frozenset({"limit", "offset", "cursor"})
 
@@ -117,6 +117,17 @@ def _is_answered(preferred: Return | None, default: Return, may_read: bool) -> b
     if preferred is not None:
         return preferred is Return.REPRESENTATION
     return default is Return.REPRESENTATION and may_read
+
+
+def selected(request: Request, resource: Resource, write: WriteRequest, tools: WriteTools) -> Predicate | None:
+    """The rows that the filter selects, of those that the caller may read: else a write would tell of the others.
+
+    Raises:
+        Forbidden: the caller may read none (PostgreSQL asks for SELECT as well, manual, UPDATE).
+    """
+    if write.where is None:
+        return None
+    return guarded(write.where, tools.policy.rows(request.principal, resource, Action.READ))
 
 
 def version_predicate(request: Request, tools: WriteTools) -> Predicate | None:
