@@ -60,11 +60,11 @@ def test_no_request_fails_while_the_catalog_is_read_again(before: Service, datab
     threads = [threading.Thread(target=ask) for _ in range(4)]
     for thread in threads:
         thread.start()
-    seen = {id(before.state.connected().catalog)}
+    seen = [before.state.connected().catalog]  # kept, so that no new one takes the place of an old one in memory
     for _ in range(5):
         database.execute("notify rowhouse_reload")
-        wait_until(lambda: id(before.state.connected().catalog) not in seen)
-        seen.add(id(before.state.connected().catalog))
+        wait_until(lambda: before.state.connected().catalog is not seen[-1])
+        seen.append(before.state.connected().catalog)
     stop.set()
     for thread in threads:
         thread.join()
