@@ -22,11 +22,7 @@ from service.db.transaction import Transaction
 _ATTEMPTS = 4
 _FIRST_BACKOFF = 0.01
 _CLOSE_SECONDS = 10
-_EPOCH = """
-select left(md5(concat_ws('/', epoch, system_identifier, timeline_id, (select oid from pg_database
-       where datname = current_database()))), 8)
-from rowhouse.cluster, pg_control_system(), pg_control_checkpoint()
-"""
+_EPOCH = "select rowhouse.life()"
 
 
 class TablePool:
