@@ -22,7 +22,7 @@ from service.api.docs import add_docs
 from service.api.frame import Frame
 from service.api.openapi import describe_api
 from service.api.problem import problem
-from service.api.v1 import auth, meta
+from service.api.v1 import auth, meta, tickets
 from service.api.v1.table_plane import TablePlane
 from service.core.errors import ConfigurationError, FieldError, InvalidBody, MethodNotAllowed, RowhouseError
 from service.core.settings import Settings
@@ -47,6 +47,8 @@ _ALLOWED_HEADERS = (
     "Content-Type",
     "If-Match",
     "If-None-Match",
+    "Idempotency-Key",
+    "Last-Event-ID",
     "Prefer",
     "X-API-Key",
     "X-Request-ID",
@@ -144,7 +146,7 @@ def _reload_on_hangup(state: ServiceState) -> None:
 
 
 def _add_routes(app: FastAPI, state: ServiceState) -> None:
-    for router in (auth.router, meta.router, probes.router):
+    for router in (auth.router, meta.router, tickets.router, probes.router):
         app.include_router(router)
     Instrumentator(registry=state.metrics.registry).expose(app, include_in_schema=False)
     add_docs(app)

@@ -374,8 +374,40 @@ class CallPlan:
     offset: Bind | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class FollowedTable:
+    """The changes of one table that are followed.
+
+    `read` says what is shown of a row. A change is followed if the row met `where` before it or meets it after it, as
+    far as it is or was `visible`; of both there are two, since binds stand in one place each. `tracked` are the
+    numbers of the log for the table and those that inherit from it.
+    """
+
+    read: ReadPlan
+    tracked: Bind
+    where: Predicate | None = None
+    was_where: Predicate | None = None
+    visible: Predicate | None = None
+    was_visible: Predicate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FeedPlan:
+    """Changes of tables that the snapshot `until` sees and `seen` does not, behind the number `after`, in order.
+
+    They are at most `limit`, and none is numbered higher than `last`.
+    """
+
+    tables: tuple[FollowedTable, ...]
+    seen: Bind
+    until: Bind
+    after: Bind
+    last: Bind
+    limit: Bind
+
+
 WritePlan = InsertPlan | UpdatePlan | DeletePlan
-Plan = ReadPlan | WritePlan | CallPlan
+Plan = ReadPlan | WritePlan | CallPlan | FeedPlan
 
 
 def output_names(plan: ReadPlan) -> list[str]:
@@ -495,12 +527,22 @@ def runs_code(plan: Plan) -> bool:
     match plan:
         case CallPlan():
             return True
+        case FeedPlan():
+            return False  # it has no computed columns
         case ReadPlan():
             is_own = plan.resource.abilities.runs_code or bool(plan.resource.computed)
             by_function = any(item.relation.function is not None for item in plan.embeds)
             return is_own or by_function or any(runs_code(item.plan) for item in plan.embeds)
     answer = plan.written.answer
     return plan.resource.abilities.runs_code or (answer is not None and runs_code(answer))
+
+
+def column_names(node: object) -> set[str]:
+    """The columns that a part of a plan refers to."""
+    if isinstance(node, ColumnRef):
+        return {node.name}
+    parts = _PARTS[type(node)](node) if type(node) in _PARTS else ()
+    return {name for part in parts for name in column_names(part)}
 
 
 def binds(plan: Plan) -> list[Bind]:
@@ -553,4 +595,13 @@ _PARTS: Mapping[type, Callable[[Any], tuple[object, ...]]] = {
     InsertPlan: lambda node: (node.body, node.written, node.replaceable),
     UpdatePlan: lambda node: (node.body, node.where, node.written),
     DeletePlan: lambda node: (node.where, node.written),
+    FollowedTable: lambda node: (
+        node.read,
+        node.tracked,
+        node.where,
+        node.was_where,
+        node.visible,
+        node.was_visible,
+    ),
+    FeedPlan: lambda node: (*node.tables, node.seen, node.until, node.after, node.last, node.limit),
 }

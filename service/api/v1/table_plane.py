@@ -6,12 +6,22 @@ path goes on to the control plane.
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.api.problem import send_problem
+from service.api.problem import refuse
 from service.api.v1.batch import Batch
+from service.api.v1.changes import Changes
 from service.api.v1.dispatch import Dispatch
 from service.api.v1.exchange import Answer, Request, headers_of
 from service.api.v1.once import serve_once
-from service.api.v1.paths import PREFIX, BatchPath, FunctionPath, Path, TablePath, parse_any_path
+from service.api.v1.paths import (
+    PREFIX,
+    BatchPath,
+    ChangesPath,
+    FunctionPath,
+    Path,
+    TablePath,
+    parse_any_path,
+    parse_changes_path,
+)
 from service.api.v1.preferences import parse_preferences
 from service.auth.policy import FUNCTIONS
 from service.core.errors import AuthenticationFailed, LimitExceeded, RowhouseError
@@ -19,7 +29,7 @@ from service.core.types import Action
 from service.crud.work import Work
 from service.db.runner import Runner
 from service.query.parse.cache import QueryCache
-from service.query.parse.request import Bounds
+from service.query.parse.parameters import Bounds, decode_parameters
 from service.state import Runtime, ServiceState
 
 _WRITES = ("POST", "PATCH", "PUT", "DELETE")
@@ -39,29 +49,33 @@ class TablePlane:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            path = self._path(scope)
+            raw_path = self._raw_path(scope)
+            if raw_path is not None and (feed := parse_changes_path(raw_path)) is not None:
+                await self._follow(feed, scope, receive, send)
+                return
+            path = None if raw_path is None or scope["type"] != "http" else parse_any_path(raw_path)
             answer = None if path is None else await self._serve(path, scope, receive)
         except RecursionError:
             deep = LimitExceeded("The request is nested more deeply, or embeds more tables, than the service allows.")
-            await send_problem(deep, scope, send)
+            await refuse(deep, scope, send)
             return
         except RowhouseError as error:
             # Answered here and not raised: the middleware around us treats it like any other answer.
-            await send_problem(error, scope, send)
+            await refuse(error, scope, send)
             return
         if answer is None:
             await self._app(scope, receive, send)
         else:
             await answer.send(send, is_head=scope["method"] == "HEAD")
 
-    def _path(self, scope: Scope) -> Path | None:
-        """The path of a table or function, or None for the control plane's."""
-        if scope["type"] != "http":
+    def _raw_path(self, scope: Scope) -> bytes | None:
+        """The path as sent, or None where it cannot be one of ours."""
+        if scope["type"] not in ("http", "websocket"):
             return None
         raw_path = _raw_path(scope)
         if len(raw_path) + len(scope["query_string"]) > self._state.settings.api.api_max_url_bytes:
             raise LimitExceeded("Path and query string are too long.", code="url_too_long")
-        return parse_any_path(raw_path)
+        return raw_path
 
     async def _serve(self, path: Path, scope: Scope, receive: Receive) -> Answer:
         scope["rowhouse.route"] = PREFIX + "{table}"
@@ -77,6 +91,18 @@ class TablePlane:
         if isinstance(path, BatchPath):
             return await self._tried(path, request, runtime)
         return await self._dispatch_of(runtime).serve(path, request)
+
+    async def _follow(self, path: ChangesPath, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["rowhouse.route"] = path.route
+        runtime = self._state.connected()
+        ticket = dict(decode_parameters(scope["query_string"])).get("ticket")
+        if ticket is None:
+            principal = (await self._admit(runtime, scope, receive)).principal
+        else:
+            principal = await runtime.tickets.redeem(ticket)
+            scope["rowhouse.principal"] = principal.actor
+        await runtime.policy.refresh()
+        await Changes(runtime, self._state.settings).serve(path, principal, scope, receive, send)
 
     @staticmethod
     def _require(path: Path, request: Request, runtime: Runtime) -> None:

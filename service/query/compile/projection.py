@@ -14,6 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, FromClause, Select, Text, true
+from sqlalchemy.sql.selectable import LateralFromClause
 
 from service.catalog.sql_type import SqlType
 from service.core.states import EMBED_LIMIT
@@ -103,10 +104,14 @@ class Projector:
         if rows.is_grouped:
             groups = self.cut(plan, rows, self._grouped(plan, rows)).subquery(f"{WHOLE}{rows.number}")
             return sa.select(groups.table_valued().label("r"))
-        members = (item.value.label(item.name) for item in rows.shown)
-        record = sa.select(*members).correlate(*_parts(rows.source)).lateral(f"{WHOLE}{rows.number}")
+        record = self.record(rows)
         query = sa.select(record.table_valued().label("r"), *more).select_from(rows.source.join(record, true()))
         return self.cut(plan, rows, query)
+
+    def record(self, rows: Rows) -> LateralFromClause:
+        """One ungrouped row as a record."""
+        members = (item.value.label(item.name) for item in rows.shown)
+        return sa.select(*members).correlate(*_parts(rows.source)).lateral(f"{WHOLE}{rows.number}")
 
     def counted(self, plan: ReadPlan, table: FromClause | None = None) -> Select[Any]:
         """The rows that the plan selects, on whichever page: something to count."""

@@ -67,6 +67,13 @@ def compile_features(plan: ReadPlan) -> Statement:
     return _compile(plan, as_features)
 
 
+def compile_rows(plan: ReadPlan) -> Statement:
+    """A row of JSON for each row."""
+    projector = Projector(Parameters(plan))
+    page = projector.records(plan, projector.rows(plan)).subquery("p")
+    return finish(sa.select(sa.func.row_to_json(page.c.r)))
+
+
 def compile_count(plan: ReadPlan) -> Statement:
     """The rows to be counted, for the planner to estimate."""
     return finish(Projector(Parameters(plan)).counted(plan))
