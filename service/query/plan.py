@@ -119,6 +119,13 @@ class Aggregated:
     cast: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class GroupColumn:
+    """What rows are grouped by, and no aggregate: a value of the answer, by its name there."""
+
+    name: str
+
+
 # The row version, under the name that asks for it.
 VERSION_COLUMN = "_etag"
 
@@ -182,11 +189,11 @@ Predicate = Guarded | Comparison | Not | And | Or | HasVersion | HasEmbedded
 class OrderTerm:
     """PostgreSQL's default stands where `nulls_first` is None: last when ascending, first when descending.
 
-    `embedded` is the alias of what is embedded to-one, where the column is one of that. An aggregate stands only in a
-    plan that groups.
+    `embedded` is the alias of what is embedded to-one, where the column is one of that. Aggregates and what rows are
+    grouped by stand only in a plan that groups.
     """
 
-    column: ColumnRef | Aggregated
+    column: ColumnRef | Aggregated | GroupColumn
     is_descending: bool = False
     nulls_first: bool | None = None
     embedded: str | None = None
@@ -283,9 +290,8 @@ class ReadPlan:
 
     @property
     def has_keyset(self) -> bool:
-        """Whether its order gives each row a place that its own columns tell, so that a cursor can continue it."""
-        is_own = all(term.embedded is None and type(term.column) is ColumnRef for term in self.order)
-        return bool(self.resource.key) and self.limit is not None and not self.is_grouped and is_own
+        """Whether its order gives each row or group a place of its own, so that a cursor can continue it."""
+        return self.limit is not None and (bool(self.resource.key) or self.is_grouped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -389,6 +395,24 @@ def output_names(plan: ReadPlan) -> list[str]:
                 names.append(item.alias)
             case Embedded(is_spread=True):
                 names += output_names(item.plan)
+            case Embedded() if item.plan.select:
+                names.append(item.alias)
+    return names
+
+
+def group_names(resource: Resource, select: tuple[SelectItem, ...]) -> list[str]:
+    """The members of a row in the answer that are no aggregates: rows are grouped by them."""
+    names: list[str] = []
+    for item in select:
+        match item:
+            case AllColumns():
+                names += resource.columns
+            case Selected(column=ColumnRef()):
+                names.append(item.alias)
+            case Embedded(is_spread=True) if item.relation.is_many:
+                names += output_names(item.plan)
+            case Embedded(is_spread=True):
+                names += group_names(item.plan.resource, item.plan.select)
             case Embedded() if item.plan.select:
                 names.append(item.alias)
     return names
@@ -526,6 +550,7 @@ def _nothing(_: object) -> tuple[object, ...]:
 _PARTS: Mapping[type, Callable[[Any], tuple[object, ...]]] = {
     AllColumns: _nothing,
     HasEmbedded: _nothing,
+    GroupColumn: _nothing,
     Selected: lambda node: (node.column,),
     OrderTerm: lambda node: (node.column,),
     ColumnRef: lambda node: node.path,

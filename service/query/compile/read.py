@@ -6,10 +6,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, FromClause, Select, Subquery, Text
 
-from service.query.compile.columns import Columns
 from service.query.compile.projection import EMPTY_ARRAY, Projector
-from service.query.compile.statement import Parameters, Statement, finish
-from service.query.plan import Count, OrderTerm, ReadPlan
+from service.query.compile.statement import WHOLE, Parameters, Statement, finish
+from service.query.plan import Count, ReadPlan
 
 # A subquery of records `r` to the whole body.
 Rendering = Callable[[Subquery], ColumnElement[Any]]
@@ -80,19 +79,12 @@ def _compile(plan: ReadPlan, render: Rendering) -> Statement:
 def page_of(plan: ReadPlan, projector: Projector, source: FromClause | None, render: Rendering) -> Select[Any]:
     """The page of a plan, from its own table or another source, as one row."""
     rows = projector.rows(plan, source)
-    keys = [
-        _sort_value(rows.columns, term).label(f"k{number}")
-        for number, term in enumerate(plan.order if plan.has_keyset else ())
-    ]
-    page = projector.records(plan, rows, *keys).subquery("p")
+    keys = projector.keys(plan, rows) if plan.has_keyset else []
+    names = [f"{WHOLE}k{number}" for number in range(len(keys))]
+    values = (key.gathered.label(name) for key, name in zip(keys, names, strict=True))
+    page = projector.records(plan, rows, *values).subquery("p")
     total = _total(plan, projector, source)
-    return sa.select(render(page), sa.func.count(), _last_key(page, len(keys)) if keys else sa.null(), total)
-
-
-def _sort_value(columns: Columns, term: OrderTerm) -> ColumnElement[Any]:
-    """The value as it is gathered in an array: one that is an array itself is gathered as text."""
-    value = columns.value(term.column)
-    return sa.cast(value, Text) if columns.type_of(term.column).name.endswith("[]") else value
+    return sa.select(render(page), sa.func.count(), _last_key(page, names) if plan.has_keyset else sa.null(), total)
 
 
 def _total(plan: ReadPlan, projector: Projector, source: FromClause | None) -> ColumnElement[Any]:
@@ -102,10 +94,7 @@ def _total(plan: ReadPlan, projector: Projector, source: FromClause | None) -> C
     return sa.select(sa.func.count()).select_from(counted).scalar_subquery()
 
 
-def _last_key(page: Subquery, keys: int) -> ColumnElement[Any]:
+def _last_key(page: Subquery, names: list[str]) -> ColumnElement[Any]:
     """The sort values of the last row as text, taken from arrays: cheaper than a value made for every row."""
-    last = (
-        sa.type_coerce(sa.func.array_agg(page.c[f"k{number}"]), sa.ARRAY(Text))[sa.func.count()]
-        for number in range(keys)
-    )
+    last = (sa.type_coerce(sa.func.array_agg(page.c[name]), sa.ARRAY(Text))[sa.func.count()] for name in names)
     return sa.func.json_build_array(*(sa.cast(value, Text) for value in last))
