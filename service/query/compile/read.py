@@ -14,6 +14,11 @@ from service.query.plan import Count, ReadPlan
 Rendering = Callable[[Subquery], ColumnElement[Any]]
 
 
+_FEATURE = '"type": "Feature", "geometry": '
+_WITHOUT_GEOMETRY = sa.literal_column(f"'^\\{{{_FEATURE}\\{{\"type\": null\\}}'", Text)
+_NULL_GEOMETRY = sa.literal_column(f"'{{{_FEATURE}null'", Text)
+
+
 def as_array(page: Subquery) -> ColumnElement[Any]:
     return sa.func.coalesce(sa.func.json_agg(page.c.r), EMPTY_ARRAY)
 
@@ -32,8 +37,9 @@ def as_csv(page: Subquery) -> ColumnElement[Any]:
 
 
 def as_features(page: Subquery) -> ColumnElement[Any]:
-    """GeoJSON (RFC 7946), by PostGIS."""
-    features = sa.func.coalesce(sa.func.json_agg(sa.cast(sa.func.ST_AsGeoJSON(page.c.r), sa.JSON)), EMPTY_ARRAY)
+    """GeoJSON (RFC 7946), by PostGIS, which before 3.4 writes an empty object where there is no geometry."""
+    text = sa.func.regexp_replace(sa.func.ST_AsGeoJSON(page.c.r), _WITHOUT_GEOMETRY, _NULL_GEOMETRY)
+    features = sa.func.coalesce(sa.func.json_agg(sa.cast(text, sa.JSON)), EMPTY_ARRAY)
     names: list[ColumnElement[str]] = [
         sa.literal_column(text, Text) for text in ("'type'", "'FeatureCollection'", "'features'")
     ]
