@@ -36,8 +36,8 @@ from service.query.plan import (
     Selected,
     SelectItem,
     Step,
-    binds,
 )
+from service.query.walk import binds
 
 BOUNDS = Bounds(max_rows=100, max_depth=4)
 

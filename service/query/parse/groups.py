@@ -12,8 +12,8 @@ from service.query.plan import (
     OrderTerm,
     Selected,
     SelectItem,
-    group_names,
 )
+from service.query.walk import group_names
 
 
 def order_of_groups(
