@@ -20,7 +20,8 @@ from service.core.types import Action, Role
 from service.db.engine import UnitOfWork
 from service.models.system import Grant
 from service.query.parse.request import parse_filter
-from service.query.plan import Embedded, Predicate, ReadPlan, fresh, guarded
+from service.query.plan import Embedded, Predicate, ReadPlan
+from service.query.walk import fresh, guarded
 
 _MAX_DEPTH = 8
 # Grants name a function as its path does. A grant of a table of such a name knows no `execute`.

@@ -12,12 +12,14 @@ from service.events.event import Event, changed
 from service.events.position import Cursors, Position
 from service.query.compile.columns import qualified
 from service.query.compile.feed import compile_feed
-from service.query.plan import Bind, FeedPlan, FollowedTable, binds
+from service.query.plan import Bind, FeedPlan, FollowedTable
+from service.query.walk import binds
 
 PAGE = 500
 _UNSEEN = """
     seq >= (select first_seq from rowhouse.log_state)
-    and (xid >= pg_snapshot_xmax($1::text::pg_snapshot) or xid = any (array(select pg_snapshot_xip($1::text::pg_snapshot))))
+    and (xid >= pg_snapshot_xmax($1::text::pg_snapshot)
+         or xid = any (array(select pg_snapshot_xip($1::text::pg_snapshot))))
 """
 # The statement's own snapshot is what it reads by: nothing lies between the two.
 BATCH = f"""

@@ -17,9 +17,8 @@ from service.query.plan import (
     FollowedTable,
     ReadPlan,
     Selected,
-    column_names,
-    fresh,
 )
+from service.query.walk import column_names, fresh
 
 _OF_THE_FEED = frozenset({"tables", "ticket", "cursor", "snapshot", "wait"})
 _OF_LISTS = frozenset({"order", "limit", "offset", "having", "columns", "on_conflict"})

@@ -7,10 +7,10 @@ path goes on to the control plane.
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.problem import refuse
-from service.api.v1.batch import Batch
+from service.api.v1.batch import Batch, Operation, operations_of, require_all
 from service.api.v1.changes import Changes
 from service.api.v1.dispatch import Dispatch
-from service.api.v1.exchange import Answer, Request, headers_of
+from service.api.v1.exchange import Answer, Request, headers_of, replayed
 from service.api.v1.once import serve_once
 from service.api.v1.paths import (
     PREFIX,
@@ -22,9 +22,10 @@ from service.api.v1.paths import (
     parse_any_path,
     parse_changes_path,
 )
-from service.api.v1.preferences import parse_preferences
-from service.auth.policy import FUNCTIONS
-from service.core.errors import AuthenticationFailed, LimitExceeded, RowhouseError
+from service.api.v1.preferences import Preferences, parse_preferences
+from service.auth.policy import FUNCTIONS, Policy
+from service.auth.principal import Principal
+from service.core.errors import AuthenticationFailed, InvalidQuery, LimitExceeded, RowhouseError
 from service.core.types import Action
 from service.crud.work import Work
 from service.db.runner import Runner
@@ -33,7 +34,13 @@ from service.query.parse.parameters import Bounds, decode_parameters
 from service.state import Runtime, ServiceState
 
 _WRITES = ("POST", "PATCH", "PUT", "DELETE")
-_ACTIONS = {"POST": Action.CREATE, "PATCH": Action.UPDATE, "PUT": Action.UPDATE, "DELETE": Action.DELETE}
+_ACTIONS = {
+    "GET": Action.READ,
+    "POST": Action.CREATE,
+    "PATCH": Action.UPDATE,
+    "PUT": Action.UPDATE,
+    "DELETE": Action.DELETE,
+}
 
 
 class TablePlane:
@@ -83,8 +90,8 @@ class TablePlane:
         request = await self._admit(runtime, scope, receive)
         await runtime.policy.refresh()
         if request.header(b"idempotency-key") is not None and request.method in _WRITES:
-            self._require(path, request, runtime)
             limit = self._state.settings.api.api_max_body_bytes
+            await self._require(path, request, runtime.policy, limit)
             return await serve_once(
                 request, runtime.pool, limit, lambda runner: self._answer(path, request, runtime, runner)
             )
@@ -104,19 +111,30 @@ class TablePlane:
         await runtime.policy.refresh()
         await Changes(runtime, self._state.settings).serve(path, principal, scope, receive, send)
 
-    @staticmethod
-    def _require(path: Path, request: Request, runtime: Runtime) -> None:
-        """What was granted when a kept answer was made must still be."""
-        if isinstance(path, TablePath):
-            resource = runtime.policy.resource(request.principal, path.table, request.header(b"content-profile"))
-            runtime.policy.rows(request.principal, resource, _ACTIONS[request.method])
-        elif isinstance(path, FunctionPath):
-            runtime.policy.require(request.principal, FUNCTIONS + path.function, Action.EXECUTE)
+    async def _require(self, path: Path, request: Request, policy: Policy, limit: int) -> None:
+        """What was granted when a kept answer was made must still be, of each operation of a batch."""
+        if not isinstance(path, BatchPath):
+            _require_one(policy, request.principal, path, request.method, request.header(b"content-profile"))
+            return
+        if self._preferences(request).keeps is False:
+            raise InvalidQuery("`tx=rollback` keeps nothing, so no answer can be kept: leave out Idempotency-Key.")
+        body = await request.body(limit)
+        request.receive = replayed(body)
+
+        def require(operation: Operation) -> None:
+            profile = operation.header("accept-profile" if operation.method == "GET" else "content-profile")
+            _require_one(policy, request.principal, operation.target, operation.method, profile)
+
+        if request.method == "POST":
+            require_all(operations_of(body), require)
+
+    def _preferences(self, request: Request) -> Preferences:
+        may_roll_back = self._state.settings.api.api_tx_override
+        return parse_preferences(request.header(b"prefer"), may_roll_back=may_roll_back)
 
     async def _tried(self, path: BatchPath, request: Request, runtime: Runtime) -> Answer:
         """A batch, undone in the end if that is preferred."""
-        may_roll_back = self._state.settings.api.api_tx_override
-        preferences = parse_preferences(request.header(b"prefer"), may_roll_back=may_roll_back)
+        preferences = self._preferences(request)
         async with runtime.pool.transaction(keeps=preferences.keeps is not False) as transaction:
             answer = await self._answer(path, request, runtime, transaction)
         if applied := preferences.applied("tx"):
@@ -156,6 +174,15 @@ class TablePlane:
         scope["rowhouse.principal"] = principal.actor
         self._state.limiter.count(principal.actor, address)
         return Request(scope, receive, principal, headers)
+
+
+def _require_one(policy: Policy, principal: Principal, path: Path | None, method: str, schema: str | None) -> None:
+    if isinstance(path, TablePath):
+        policy.rows(principal, policy.resource(principal, path.table, schema), _ACTIONS[method])
+    elif isinstance(path, FunctionPath):
+        known = policy.visible(principal)
+        found = known.functions(path.function, schema or known.schemas[0]) or known.functions(path.function, schema)
+        policy.require(principal, FUNCTIONS + (found[0].name if found else path.function), Action.EXECUTE)
 
 
 def _raw_path(scope: Scope) -> bytes:
