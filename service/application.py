@@ -6,6 +6,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
+from types import FrameType
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -107,13 +108,14 @@ def create_app(settings: Settings | None = None) -> Application:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await state.start()
         _reload_on_hangup(state)
+        _drain_on_stop(state)
         # What was made until now stays: the collector need not look at it again and again, for 40 ms each time.
         gc.collect()
         gc.freeze()
         try:
             yield
         finally:
-            state.is_draining = True
+            await state.drain()
             await state.stop()
             access_log.flush()
 
@@ -143,6 +145,26 @@ def _reload_on_hangup(state: ServiceState) -> None:
     # Only the main thread gets signals; elsewhere, as in tests, NOTIFY does the same.
     with suppress(ValueError, RuntimeError, NotImplementedError):
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, wake)
+
+
+def _drain_on_stop(state: ServiceState) -> None:
+    """The signal to stop sends feeds away first: a server waits for its connections before it ends the lifespan."""
+    loop = asyncio.get_running_loop()
+
+    def wrap(number: signal.Signals) -> None:
+        stop = signal.getsignal(number)
+        if not callable(stop):
+            return
+
+        def drain_and_stop(received: int, frame: FrameType | None) -> None:
+            loop.call_soon_threadsafe(lambda: loop.create_task(state.drain()))
+            stop(received, frame)
+
+        signal.signal(number, drain_and_stop)
+
+    with suppress(ValueError):  # only the main thread gets signals
+        wrap(signal.SIGTERM)
+        wrap(signal.SIGINT)
 
 
 def _add_routes(app: FastAPI, state: ServiceState) -> None:

@@ -118,7 +118,8 @@ class ServiceState:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._connecting
         if self.runtime is not None:
-            for task in (self.runtime.listener, self.runtime.guard, self.runtime.notifier, self.runtime.follower):
+            running = self.runtime
+            for task in (running.listener, running.guard, running.notifier, running.follower, running.hub):
                 await task.stop()
             await self.runtime.pool.close()
             await self.runtime.engine.dispose()
@@ -186,7 +187,7 @@ class ServiceState:
             guard=Guard(policy, authenticator),
             notifier=notifier,
         )
-        for task in (self.runtime.listener, follower, self.runtime.guard, notifier):
+        for task in (self.runtime.listener, hub, follower, self.runtime.guard, notifier):
             task.start()
 
     async def _connect_apart(self, url: str, role: str | None) -> Connection:

@@ -1,9 +1,7 @@
 """A channel: one feed, read once and encoded once for all its subscribers."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from enum import Enum
 
 import structlog
@@ -45,12 +43,13 @@ class Subscriber:
     One that falls behind is taken off the channel (`has_gap`): what it has not read, it reads from the log.
     """
 
-    __slots__ = ("_end", "_most", "_queue", "_woken", "after", "has_gap", "joined", "start")
+    __slots__ = ("_end", "_is_nudged", "_most", "_queue", "_waiter", "after", "has_gap", "joined", "start")
 
     def __init__(self, most: int, after: int) -> None:
-        self._queue: deque[Event] = deque()
+        self._queue: list[Event] = []
         self._most = most
-        self._woken = asyncio.Event()
+        self._waiter: asyncio.Future[None] | None = None
+        self._is_nudged = False
         self._end: End | None = None
         self.after = after
         self.has_gap = False
@@ -65,36 +64,46 @@ class Subscriber:
         """Let it have these; False where it had too many already, and has to read the log."""
         if len(self._queue) + len(events) > self._most:
             self.has_gap = True
-            self._queue.clear()
+            self._queue = []
         else:
-            self._queue.extend(events)
-        self._woken.set()
+            self._queue = self._queue + events if self._queue else events
+        self._wake()
         return not self.has_gap
+
+    def nudge(self) -> None:
+        """It has waited for long: let it show that it is there."""
+        self._is_nudged = True
+        self._wake()
 
     def end(self, reason: End) -> None:
         """It gets nothing more."""
         self._end = self._end or reason
-        self._woken.set()
+        self._wake()
         if not self.joined.done():
             self.joined.set_exception(FeedEnded(reason))
             self.joined.exception()  # seen, whether or not somebody still waits
 
-    async def take(self, patience: float) -> list[Event]:
-        """What waits, as soon as something does; nothing after so many seconds, or where there is a gap.
+    async def take(self) -> list[Event]:
+        """What waits, as soon as something does; nothing after a nudge, or where there is a gap.
 
         Raises:
             FeedEnded: it is over.
         """
-        if not (self._queue or self.has_gap or self._end):
-            self._woken.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(patience):
-                    await self._woken.wait()
+        if not (self._queue or self.has_gap or self._end or self._is_nudged):
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
         if self._end is not None:
             raise FeedEnded(self._end)
-        events = list(self._queue)
-        self._queue.clear()
+        self._is_nudged = False
+        events, self._queue = self._queue, []
         return events
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
 
 class Channel:

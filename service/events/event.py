@@ -36,11 +36,19 @@ class Event:
     kind: Kind
     body: bytes
     _frame: bytes | None = field(default=None)
+    _text: str | None = field(default=None)
 
     @classmethod
     def of_feed(cls, kind: Kind, cursor: str, **members: object) -> "Event":
         """An event of the feed itself."""
         return cls(cursor, kind, orjson.dumps({"id": cursor, "type": kind, **members}))
+
+    @property
+    def text(self) -> str:
+        """As a WebSocket sends it."""
+        if self._text is None:
+            self._text = self.body.decode()
+        return self._text
 
     @property
     def frame(self) -> bytes:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from contextlib import suppress
 
 from service.auth.principal import Principal
 from service.core.errors import TooManyRequests
@@ -27,7 +28,17 @@ class Hub:
         self._channels: dict[Feed, Channel] = {}
         self._connections: Counter[str] = Counter()
         self._life: str | None = None
+        self._heart: asyncio.Task[None] | None = None
         metrics.watch(self)
+
+    def start(self) -> None:
+        self._heart = asyncio.create_task(self._beat())
+
+    async def stop(self) -> None:
+        if self._heart is not None:
+            self._heart.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._heart
 
     @property
     def is_listening(self) -> bool:
@@ -115,6 +126,13 @@ class Hub:
 
     def subscribers(self) -> list[Subscriber]:
         return [one for channel in self._channels.values() for one in channel.everybody()]
+
+    async def _beat(self) -> None:
+        """One timer for all who wait, rather than one each."""
+        while True:
+            await asyncio.sleep(self.settings.feed_heartbeat_seconds)
+            for subscriber in self.subscribers():
+                subscriber.nudge()
 
     def _end_all(self, reason: End) -> None:
         for channel in self._channels.values():

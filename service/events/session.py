@@ -36,7 +36,7 @@ class Session:
             self._subscriber.end(reason)
 
     async def events(self, cursor: Cursor | None) -> AsyncGenerator[list[Event], None]:
-        """The events from a cursor on, or from now. A list that is empty stands for a while in which nothing happened.
+        """The events from a cursor on, or from now. An empty list stands for a while in which nothing happened.
 
         Raises:
             FeedEnded: it is over.
@@ -59,8 +59,9 @@ class Session:
                     position = None
                     yield [self._told(Kind.MUST_REFETCH, subscriber.start)]
                 yield [self._told(Kind.UP_TO_DATE, subscriber.start)]
-                async for events in self._live(subscriber):
-                    yield events
+                while not subscriber.has_gap:
+                    events = await subscriber.take()
+                    yield self._sent(events) if events else self._idle()
             finally:
                 self.hub.leave(self.feed, subscriber)
             position = self.hub.log.cursors.read(self._last).position
@@ -83,19 +84,12 @@ class Session:
         async for page in log.between(self.feed, Position(position.until, until.seen)):
             yield page
 
-    async def _live(self, subscriber: Subscriber) -> AsyncIterator[list[Event]]:
-        """What comes, until there is a gap."""
-        while True:
-            events = await subscriber.take(self.hub.settings.feed_heartbeat_seconds)
-            if subscriber.has_gap:
-                return
-            if events:
-                yield self._sent(events)
-            else:
-                boundary = self.hub.boundary(self.feed)
-                if boundary is not None:
-                    self._last = self._write(boundary)
-                yield []
+    def _idle(self) -> list[Event]:
+        """Nothing has happened: the client stands where the channel does."""
+        boundary = self.hub.boundary(self.feed)
+        if boundary is not None:
+            self._last = self._write(boundary)
+        return []
 
     def _sent(self, events: list[Event]) -> list[Event]:
         self._last = events[-1].id

@@ -127,20 +127,21 @@ class Changes:
             self._runtime.guard.forget(session)
             hub.release(session.principal)
 
-    async def _events(
-        self, request: FollowRequest, plans: list[ReadPlan], session: Session, cursor: Cursor | None
-    ) -> Events:
-        """The rows, where they are wanted, and what happens from there on."""
+    def _events(self, request: FollowRequest, plans: list[ReadPlan], session: Session, cursor: Cursor | None) -> Events:
         if request.has_snapshot and cursor is None:
-            async with self._runtime.pool.snapshot() as snapshot:
-                for plan in plans:
-                    restricted = self._runtime.policy.restrict(plan, session.principal)
-                    statement = self._runtime.statements.get(compile_rows, restricted)
-                    arguments = statement.arguments(restricted, self._runtime.pool.epoch)
-                    async for rows in snapshot.rows(statement.sql, arguments):
-                        yield [_of_rows(plan.resource.name, rows)]
-                cursor = Cursor(self._runtime.pool.epoch, Position.at(snapshot.name))
-        async for events in session.events(cursor):
+            return self._rows_first(plans, session)
+        return session.events(cursor)
+
+    async def _rows_first(self, plans: list[ReadPlan], session: Session) -> Events:
+        """The rows as they are at one moment, and what happens from there on."""
+        pool = self._runtime.pool
+        async with pool.snapshot() as snapshot:
+            for plan in plans:
+                restricted = self._runtime.policy.restrict(plan, session.principal)
+                statement = self._runtime.statements.get(compile_rows, restricted)
+                async for rows in snapshot.rows(statement.sql, statement.arguments(restricted, pool.epoch)):
+                    yield [_of_rows(plan.resource.name, rows)]
+        async for events in session.events(Cursor(pool.epoch, Position.at(snapshot.name))):
             yield events
 
     async def _poll(self, request: FollowRequest, session: Session, events: Events) -> Answer:
@@ -287,7 +288,7 @@ class _Socket:
 
     async def _write(self, page: list[Event]) -> None:
         for event in page:
-            await self._send({"type": "websocket.send", "text": event.body.decode()})
+            await self._send({"type": "websocket.send", "text": event.text})
 
     def _require_origin(self) -> None:
         """Browsers let any page open a WebSocket: CORS does not hold there.
