@@ -4,8 +4,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import asyncpg
+
 from service.db.connections import Connection
 
+# What asyncpg raises where a connection breaks: its internal error too, where the server goes amid a message.
+LOST = (
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+)
 _SET = "select set_config(name, value, true) from unnest($1::text[], $2::text[]) s (name, value)"
 # Not DISCARD ALL, which would forget the prepared statements as well.
 # The user first: it may have been given up when the connection was made, and `reset role` goes back to that.
