@@ -59,8 +59,10 @@ class Session:
                     position = None
                     yield [self._told(Kind.MUST_REFETCH, subscriber.start)]
                 yield [self._told(Kind.UP_TO_DATE, subscriber.start)]
-                while not subscriber.has_gap:
+                while True:
                     events = await subscriber.take()
+                    if subscriber.has_gap:  # the channel has gone on without this client
+                        break
                     yield self._sent(events) if events else self._idle()
             finally:
                 self.hub.leave(self.feed, subscriber)

@@ -86,9 +86,10 @@ def make_feed(plans: list[ReadPlan], tracked: list[list[str]], policy: Policy, p
     tables = []
     for plan, numbers in zip(plans, tracked, strict=True):
         rows = policy.rows(principal, plan.resource, Action.READ)
+        resource = policy.catalog.get(plan.resource.name)  # as it is for all: feeds of several roles may be the same
         tables.append(
             FollowedTable(
-                ReadPlan(plan.resource, plan.select),
+                ReadPlan(resource, plan.select),
                 Bind(numbers, BindKind.LIST),
                 where=fresh(plan.where),
                 was_where=fresh(plan.where),
