@@ -96,15 +96,18 @@ class _Relations:
             row["name"], MetaData(), *columns.values(), *constraints, schema=row["schema"], comment=row["comment"]
         )
 
-    def _key(self, oid: int) -> tuple[int, ...]:
-        """The columns of the primary key. A view has its table's, where it shows each row once, with all of the key."""
+    def _key(self, oid: int, passed: frozenset[int] = frozenset()) -> tuple[int, ...]:
+        """The columns of the primary key. A view has its table's, where it shows each row once, with all of the key.
+
+        A view may be replaced by one of itself, which no table stands behind: `passed` are the views between.
+        """
         rule = self._rules.get(oid)
         if rule is None:
             return tuple(self._primary.get(oid, ()))
-        if rule.rows_of is None:
+        if rule.rows_of is None or oid in passed:
             return ()
         shown = {origin: number for number, origin in reversed(list(rule.origins.items()))}
-        key = [shown.get((rule.rows_of, number)) for number in self._key(rule.rows_of)]
+        key = [shown.get((rule.rows_of, number)) for number in self._key(rule.rows_of, passed | {oid})]
         return tuple(number for number in key if number is not None) if None not in key else ()
 
     def _described_columns(self, row: asyncpg.Record) -> tuple[Column, ...]:
@@ -122,11 +125,14 @@ class _Relations:
 
     def _base(self, oid: int, number: int) -> tuple[int, int] | None:
         """The table's column that a column shows, through all views between; None for what a view computes."""
-        rule = self._rules.get(oid)
-        if rule is None:
-            return oid, number
-        origin = rule.origins.get(number)
-        return None if origin is None else self._base(*origin)
+        passed = set()
+        while (rule := self._rules.get(oid)) is not None:
+            origin = rule.origins.get(number)
+            if origin is None or origin in passed:
+                return None
+            passed.add(origin)
+            oid, number = origin
+        return oid, number
 
     def _all_ways(self, rows: Rows) -> Ways:
         carriers: dict[int, list[Carrier]] = defaultdict(list)

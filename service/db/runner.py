@@ -6,7 +6,11 @@ from typing import Any, Protocol
 
 from service.db.connections import Connection
 
-_SET = "select set_config(name, value, true) from unnest($1::text[], $2::text[]) s (name, value)"
+_SET = """
+select set_config(
+    name, case name when 'search_path' then concat_ws(', ', value, current_setting(name)) else value end, true)
+from unnest($1::text[], $2::text[]) s (name, value)
+"""
 # Not DISCARD ALL, which would forget the prepared statements as well.
 # The user first: it may have been given up when the connection was made, and `reset role` goes back to that.
 _CLEAN = (
@@ -25,7 +29,7 @@ class Row(Protocol):
 class Unit:
     """A transaction around one statement, with what must hold before it.
 
-    `settings` are set for its length alone. `keeps` False undoes it in the end. `cleans` undoes what a function may
+    `settings` are set for its length alone; a `search_path` goes before the one that is there. `keeps` False undoes it in the end. `cleans` undoes what a function may
     have set on the connection (PostgreSQL manual, DISCARD). What `verify` raises undoes it too. `is_in_lines`: the
     answer is a text in lines, one a row, as EXPLAIN writes it; they come as one.
     """

@@ -31,6 +31,7 @@ from service.core.settings import ApiSettings
 from service.crud.call import Caller
 from service.crud.read import Page
 from service.db.runner import Row, Unit
+from service.query.compile.columns import quoted
 from service.query.parse.call import argument_names, choose_overload, no_function, parse_call
 from service.query.parse.parameters import Bounds, Parameters, decode_parameters
 from service.query.parse.request import Query
@@ -94,7 +95,7 @@ class CallHandlers:
         elif function.is_set:
             plan = replace(plan, limit=query.plan.limit, offset=query.plan.offset)
         verify = _verification(function, preferences, form)
-        unit = replace(_unit(request, preferences, is_read_only=is_read_only), verify=verify)
+        unit = replace(_unit(request, function, preferences, is_read_only=is_read_only), verify=verify)
         try:
             page = await self._caller.call(plan, request.principal, unit, render=form.of_calls)
         except RaisedByFunction as error:
@@ -137,8 +138,10 @@ def _verification(function: Function, preferences: Preferences, form: Accepted) 
     return verify
 
 
-def _unit(request: Request, preferences: Preferences, *, is_read_only: bool) -> Unit:
+def _unit(request: Request, function: Function, preferences: Preferences, *, is_read_only: bool) -> Unit:
     settings = {"rowhouse.actor": request.principal.actor, "rowhouse.request": request.request_id}
+    if "." in function.name:  # perhaps of another schema than the first, whose names come before the others' in it
+        settings["search_path"] = quoted(function.schema)
     if preferences.timezone is not None:
         settings["timezone"] = preferences.timezone
     return Unit(settings=settings, is_read_only=is_read_only, keeps=preferences.keeps is not False)
