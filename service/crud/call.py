@@ -8,7 +8,7 @@ from service.auth.principal import Principal
 from service.core.errors import RowhouseError
 from service.core.types import Action
 from service.crud.explain import explain
-from service.crud.read import Page, as_bytes
+from service.crud.read import Page, Said, as_bytes
 from service.crud.statements import StatementCache
 from service.db.runner import Runner, Unit
 from service.query.compile.call import compile_call
@@ -43,4 +43,4 @@ class Caller:
         except RowhouseError as error:
             raise explain(error, plan, plan) from error
         assert row is not None
-        return Page(as_bytes(row[0]), row[1], row[2] if row[1] else None, row[3])
+        return Page(as_bytes(row[0]), row[1], row[2] if row[1] else None, row[3], Said(row[4], row[5]))

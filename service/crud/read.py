@@ -22,13 +22,25 @@ _EXPLAINING = Unit(is_read_only=True, is_in_lines=True)
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """What a function has set of the answer, as it has written it."""
+
+    status: str | None = None
+    headers: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
-    """The rows as rendered, their number, the sort values of the last one (JSON), and the count if asked for."""
+    """The rows as rendered, their number, the sort values of the last one (JSON), and the count if asked for.
+
+    `said` is what a function that was called says of the answer.
+    """
 
     body: bytes
     rows: int
     last_key: bytes | None
     total: int | None
+    said: Said = Said()
 
 
 @dataclass(frozen=True, slots=True)

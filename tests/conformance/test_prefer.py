@@ -46,6 +46,11 @@ def test_times_are_told_in_a_time_zone(ask: Ask, zone: str, at: str) -> None:
     assert answer.headers["preference-applied"] == f"handling=strict, timezone={zone}"
 
 
+def test_a_bound_is_passed_over_for_those_who_say_so(ask: Ask) -> None:
+    answer = ask("DELETE", "tasks?id=lt.9", prefer="handling=lenient, max-affected=7")
+    assert (answer.status_code, "max-affected" in answer.headers["preference-applied"]) == (204, False)
+
+
 @pytest.mark.parametrize("handling", ["handling=strict, ", ""])
 @pytest.mark.parametrize(
     ("method", "path", "body"), [("PATCH", "items?id=lt.9", {"id": 99}), ("DELETE", "tasks?id=lt.9", None)]

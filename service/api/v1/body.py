@@ -58,7 +58,7 @@ async def read_row(request: Request, resource: Resource, limit: int) -> tuple[by
 
 def _rows(body: bytes, media_type: bytes) -> Payload:
     if media_type == _CSV:
-        rows = _from_csv(body)
+        rows = rows_from_csv(body)
         return Payload(orjson.dumps(rows), rows, is_array=True)
     if media_type == _FORM:
         row = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
@@ -87,7 +87,7 @@ def parse_json(body: bytes) -> object:
         raise InvalidBody(message, hint=hint if b"NaN" in body else None) from None
 
 
-def _from_csv(body: bytes) -> list[dict[str, object]]:
+def rows_from_csv(body: bytes) -> list[dict[str, object]]:
     """Rows under a line of names; the word NULL stands for no value."""
     try:
         names, *lines = csv.reader(io.StringIO(body.decode(), newline=""), strict=True)

@@ -39,7 +39,7 @@ class ReadHandlers:
         form = accepted(request.header(b"accept"))
         catalog = self._policy.visible(request.principal)
         query = self._queries.page(catalog, resource, request.query_string, count=preferences.count)
-        query = narrowed(query, request.header(b"range"))
+        query = narrowed(query, request)
         if form.media in PLANS:
             return await self._explained(query, request, form)
         page = await self._reader.page(query.plan, request.principal, render=form.of_pages, unit=unit_of(preferences))

@@ -18,6 +18,12 @@ from service.query.compile.statement import Parameters, Statement, finish
 from service.query.plan import Bind, CallPlan
 
 _VALUE = "value"
+_RECORD = "record"
+# What the function has set of the answer. These stand beside aggregates of all that it returns, and so are read last.
+_SAID: tuple[ColumnElement[Any], ...] = tuple(
+    sa.literal_column(f"nullif(current_setting('response.{name}', true), '')", sa.Text)
+    for name in ("status", "headers")
+)
 
 
 def compile_call(plan: CallPlan) -> Statement:
@@ -41,16 +47,17 @@ def _compile(plan: CallPlan, render: Rendering) -> Statement:
     parameters = Parameters(plan)
     called = _called(plan, parameters)
     if plan.answer is not None:
-        return finish(page_of(plan.answer, Projector(parameters), called.alias("t"), render))
-    page = sa.select(called.c[_VALUE])
+        page = page_of(plan.answer, Projector(parameters), called.alias("t"), render)
+        return finish(page.add_columns(*_SAID))
+    rows = sa.select(called.c[_VALUE])
     if plan.limit is not None:
-        page = page.limit(_bigint(plan.limit, parameters))
+        rows = rows.limit(_bigint(plan.limit, parameters))
     if plan.offset is not None:
-        page = page.offset(_bigint(plan.offset, parameters))
-    values = page.subquery("p")
+        rows = rows.offset(_bigint(plan.offset, parameters))
+    values = rows.subquery("p")
     array = sa.func.coalesce(sa.func.json_agg(values.c[_VALUE]), EMPTY_ARRAY)
     total = sa.select(sa.func.count()).select_from(called).scalar_subquery()
-    return finish(sa.select(array, sa.func.count(), sa.null(), total).select_from(values))
+    return finish(sa.select(array, sa.func.count(), sa.null(), total, *_SAID).select_from(values))
 
 
 def _bigint(bind: Bind, parameters: Parameters) -> ColumnElement[int]:
@@ -61,6 +68,8 @@ def _called(plan: CallPlan, parameters: Parameters) -> CTE:
     """What the function returns, as rows. Called once, however often it is looked at."""
     given = _given(plan, parameters)
     made = function((plan.function.schema, plan.function.sql_name))(*_arguments(plan, given, parameters))
+    if plan.function.result_type == _RECORD and plan.function.result is None:  # its columns are known once it is called
+        return _selected(made, given)
     names = [_VALUE] if plan.function.result is None else list(plan.function.result.columns)
     rows = made.table_valued(*(sa.column(name) for name in names), name="f").render_derived()
     if given is None:
@@ -69,12 +78,19 @@ def _called(plan: CallPlan, parameters: Parameters) -> CTE:
     return sa.select(*(lateral.c[name] for name in names)).select_from(given.join(lateral, true())).cte("called")
 
 
+def _selected(made: ColumnElement[Any], given: FromClause | None) -> CTE:
+    rows = sa.select(made.label(_VALUE))
+    return (rows if given is None else rows.select_from(given)).cte("called")
+
+
 def _given(plan: CallPlan, parameters: Parameters) -> FromClause | None:
     """The arguments in a JSON body, each read as its parameter's type."""
     if plan.body is None or plan.function.takes_body or not plan.given:
         return None
     typed = [sa.column(one.name, SqlType(one.sql_type)) for one in _named(plan)]
-    record = sa.func.json_to_record(parameters[plan.body]).table_valued(*typed, name="j")
+    body = sa.cast(parameters[plan.body], SqlType("json"))
+    first = body.op("->")(sa.literal_column("0")) if plan.is_array else body
+    record = sa.func.json_to_record(first).table_valued(*typed, name="j")
     return record.render_derived(with_types=True)
 
 
