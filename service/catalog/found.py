@@ -2,19 +2,21 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import asyncpg
 from sqlalchemy import MetaData, PrimaryKeyConstraint, Table
 
 from service.catalog.found_columns import Types, found_column, found_types
-from service.catalog.found_functions import Attached, attached, found_functions
+from service.catalog.found_functions import Attached, attached, found_functions, found_handlers
 from service.catalog.function import Function
+from service.catalog.handler import Handler
 from service.catalog.path_names import path_names
 from service.catalog.pg_catalog import Rows, read_rows
 from service.catalog.relations import Carrier, ForeignKey, Ways, relations
 from service.catalog.resource import Abilities, Column, Resource
 
+_ANY_ELEMENT = 2283  # PostgreSQL's pg_type.dat
 _VERSIONED = ("r", "p")
 
 
@@ -59,6 +61,7 @@ class _Relations:
         self._described = {oid: self._described_columns(row) for oid, row in self._rows.items()}
         self._tables = {oid: self._table(row) for oid, row in self._rows.items()}
         self._ways = self._all_ways(rows)
+        self._handlers = found_handlers(rows.handlers, types, schemas)
         self._attached = attached(rows.functions, types, self._served_types())
 
     def resource(self, row: asyncpg.Record) -> Resource:
@@ -74,7 +77,16 @@ class _Relations:
             _abilities(row),
             tuple(column for column in own.computed if column.name not in names),
             {name: self._named(oid, numbers) for name, numbers in self._unique.get(oid, ())},
+            self._handlers_of(row),
         )
+
+    def _handlers_of(self, row: asyncpg.Record) -> list[Handler]:
+        """Those for rows of any kind, and then those for these, which come before them."""
+        own = self._handlers.get(row["type"], ())
+        return [
+            *self._handlers.get(_ANY_ELEMENT, ()),
+            *(replace(one, rows_of=(row["schema"], row["name"])) for one in own),
+        ]
 
     def _named(self, oid: int, numbers: Iterable[int]) -> tuple[str, ...]:
         return tuple(self._columns[oid][number]["name"] for number in numbers)

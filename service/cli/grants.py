@@ -134,7 +134,9 @@ async def _try(connection: Connection, plan: ReadPlan) -> None:
 def _check_function(catalog: Catalog, name: str, where: str | None) -> None:
     if where is not None:
         raise InvalidQuery("A grant of a function has no rows to filter.")
-    if not catalog.functions(name.removeprefix(FUNCTIONS)):
+    plain = name.removeprefix(FUNCTIONS)
+    handlers = (handler.name for resource in catalog for handler in resource.handlers.values())
+    if not catalog.functions(plain) and plain not in handlers:
         raise TableNotFound(f"There is no function {name.removeprefix(FUNCTIONS)!r} here.")
 
 

@@ -81,8 +81,8 @@ class DatabaseSettings(_Section):
     )
     extra_search_path: Annotated[tuple[str, ...], NoDecode] = Field(
         ("public",),
-        description="Schemas in which functions and triggers find what they name without one, after the exposed ones; parted "
-        "by commas.",
+        description="Schemas in which functions and triggers find what they name without one, after the exposed ones, "
+        "parted by commas.",
     )
     data_dir: Path = Field(Path("data"), description="Folder of the embedded PostgreSQL and of generated secrets.")
     pool_max_size: int = Field(16, ge=1, description="Most connections of the table plane, per process.")

@@ -29,6 +29,9 @@ class Said:
     headers: str | None = None
 
 
+SILENT = Said()
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """The rows as rendered, their number, the sort values of the last one (JSON), and the count if asked for.
@@ -40,7 +43,7 @@ class Page:
     rows: int
     last_key: bytes | None
     total: int | None
-    said: Said = Said()
+    said: Said = SILENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +77,23 @@ class Reader:
         self._max_cost = max_cost
 
     async def page(
-        self, plan: ReadPlan, principal: Principal, *, render: Compile = compile_list, unit: Unit | None = None
+        self,
+        plan: ReadPlan,
+        principal: Principal,
+        *,
+        render: Compile = compile_list,
+        unit: Unit | None = None,
+        is_handled: bool = False,
     ) -> Page:
-        """One page of rows.
+        """One page of rows. Where a function of the database renders them, it may say something of the answer.
 
         Raises: as `Policy.rows`; DatabaseUnavailable; InvalidBody and others for values that PostgreSQL refuses.
         """
         row = await self._run(render, plan, principal, unit)
         assert row is not None
         total = row[3] if plan.count in (None, Count.EXACT) else await self._estimate(plan, principal, row[1])
-        return Page(as_bytes(row[0]), row[1], row[2] if row[1] else None, total)
+        said = Said(row[4], row[5]) if is_handled else SILENT
+        return Page(as_bytes(row[0]), row[1], row[2] if row[1] else None, total, said)
 
     async def item(self, plan: ReadPlan, principal: Principal) -> Item:
         """One row.

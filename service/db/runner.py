@@ -29,9 +29,10 @@ class Row(Protocol):
 class Unit:
     """A transaction around one statement, with what must hold before it.
 
-    `settings` are set for its length alone; a `search_path` goes before the one that is there. `keeps` False undoes it in the end. `cleans` undoes what a function may
-    have set on the connection (PostgreSQL manual, DISCARD). What `verify` raises undoes it too. `is_in_lines`: the
-    answer is a text in lines, one a row, as EXPLAIN writes it; they come as one.
+    `settings` are set for its length alone; a `search_path` goes before the one that is there. `keeps` False undoes it
+    in the end. `cleans` undoes what a function may have set on the connection (PostgreSQL manual, DISCARD). What
+    `verify` raises undoes it too. `is_in_lines`: the answer is a text in lines, one a row, as EXPLAIN writes it; they
+    come as one.
     """
 
     settings: Mapping[str, str] = field(default_factory=dict)

@@ -10,7 +10,7 @@ import orjson
 from service.api.header_fields import may_be_set
 from service.api.v1.exchange import Answer, Request
 from service.core.errors import RaisedByFunction
-from service.crud.read import Said
+from service.crud.read import SILENT, Said
 
 # A function is another's work: it gets no credential.
 _CREDENTIALS = frozenset({b"authorization", b"proxy-authorization", b"x-api-key", b"cookie"})
@@ -37,6 +37,8 @@ def say(answer: Answer, said: Said) -> Answer:
     Raises:
         RaisedByFunction: PGRST111 and PGRST112, it has set what cannot be read.
     """
+    if said is SILENT:
+        return answer
     if said.headers is not None:
         for name, value in _headers(said.headers):
             _set(answer, name, value)

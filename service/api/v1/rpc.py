@@ -1,7 +1,7 @@
 """Calls of functions: `/api/v1/rpc/{function}`."""
 
 import binascii
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from http import HTTPStatus
 
@@ -11,12 +11,13 @@ from service.api.v1.call_body import read_call_body
 from service.api.v1.exchange import Answer, Request
 from service.api.v1.media import PLANS, Accepted, Media, accepted
 from service.api.v1.preferences import Preferences, parse_preferences
-from service.api.v1.read import page_answer, require_one
+from service.api.v1.read import handlers_of, page_answer, require_one
 from service.api.v1.request_settings import of_request, say
 from service.api.v1.window import content_range, narrowed, status_of
 from service.auth.policy import Policy
 from service.catalog.catalog import Catalog
 from service.catalog.function import Function, Volatility
+from service.catalog.handler import Handler
 from service.core.errors import (
     AuthenticationFailed,
     Forbidden,
@@ -95,7 +96,10 @@ class CallHandlers:
         self, request: Request, function: Function, plan: CallPlan, query: Query, *, is_read_only: bool
     ) -> Answer:
         preferences = parse_preferences(request.header(b"prefer"), may_roll_back=self._settings.api_tx_override)
-        form = accepted(request.header(b"accept"), is_scalar=function.result is None)
+        is_value = function.result is None and not function.is_set
+        form = accepted(
+            request.header(b"accept"), is_scalar=is_value, handlers=self._handlers(request, function, query)
+        )
         if form.media in PLANS:
             raise NotAcceptable(f"None of these media types are available: {form.media}")
         query = narrowed(query, request)
@@ -121,6 +125,12 @@ class CallHandlers:
         if applied := preferences.applied("count", "tx", "timezone", "max-affected"):
             answer.add(b"preference-applied", applied)
         return say(answer, page.said)
+
+    def _handlers(self, request: Request, function: Function, query: Query) -> Mapping[str, Handler]:
+        """What renders the answer in other media types: the function itself, or what takes its rows."""
+        if function.result is not None:
+            return handlers_of(query.plan, self._policy.handlers(request.principal, function.result))
+        return {} if function.handler is None else {function.handler.media_type: function.handler}
 
 
 def _verification(function: Function, preferences: Preferences, form: Accepted) -> Callable[[Row], None] | None:
@@ -171,10 +181,12 @@ def _rendered(function: Function, page: Page, query: Query, form: Accepted) -> A
 
 
 def _scalar(function: Function, page: Page, form: Accepted) -> Answer:
-    if form.media not in (Media.TEXT, Media.BYTES):
+    if form.media not in (Media.TEXT, Media.BYTES, Media.OWN):
         body = page.body if function.is_set else page.body[1:-1]
         return Answer(200, body, content_type=Accepted().content_type)
     (value,) = orjson.loads(page.body)[:1] or [None]
-    text = "" if value is None else value if isinstance(value, str) else orjson.dumps(value).decode()
-    body = binascii.unhexlify(text[2:]) if function.result_type == "bytea" else text.encode()
+    if value is None or isinstance(value, str):
+        body = binascii.unhexlify((value or "")[2:]) if function.base_type == "bytea" else (value or "").encode()
+    else:
+        body = page.body[1:-1]
     return Answer(200, body, content_type=form.content_type)

@@ -4,26 +4,35 @@ with called as materialized (select f.* from json_to_record($1) as j(a integer),
 select … from called
 """
 
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import CTE, ColumnElement, FromClause, true
 
 from service.catalog.function import Parameter
+from service.catalog.handler import Handler
 from service.catalog.sql_type import SqlType
 from service.query.compile.columns import function, quoted
 from service.query.compile.projection import EMPTY_ARRAY, Projector
-from service.query.compile.read import Rendering, as_array, as_csv, as_features, as_stripped_array, page_of
+from service.query.compile.read import (
+    SAID,
+    Rendering,
+    as_array,
+    as_csv,
+    as_features,
+    as_stripped_array,
+    page_of,
+    rendered_by,
+    row_type_of,
+)
 from service.query.compile.statement import Parameters, Statement, finish
 from service.query.plan import Bind, CallPlan
 
+_MOST_HANDLERS = 256
 _VALUE = "value"
 _RECORD = "record"
-# What the function has set of the answer. These stand beside aggregates of all that it returns, and so are read last.
-_SAID: tuple[ColumnElement[Any], ...] = tuple(
-    sa.literal_column(f"nullif(current_setting('response.{name}', true), '')", sa.Text)
-    for name in ("status", "headers")
-)
 
 
 def compile_call(plan: CallPlan) -> Statement:
@@ -43,12 +52,20 @@ def compile_call_features(plan: CallPlan) -> Statement:
     return _compile(plan, as_features)
 
 
-def _compile(plan: CallPlan, render: Rendering) -> Statement:
+@lru_cache(_MOST_HANDLERS)
+def compile_call_handled(handler: Handler) -> Callable[[CallPlan], Statement]:
+    def compile_plan(plan: CallPlan) -> Statement:
+        return _compile(plan, rendered_by(handler), row_type_of(handler))
+
+    return compile_plan
+
+
+def _compile(plan: CallPlan, render: Rendering, row_type: SqlType | None = None) -> Statement:
     parameters = Parameters(plan)
     called = _called(plan, parameters)
     if plan.answer is not None:
-        page = page_of(plan.answer, Projector(parameters), called.alias("t"), render)
-        return finish(page.add_columns(*_SAID))
+        page = page_of(plan.answer, Projector(parameters), called.alias("t"), render, row_type)
+        return finish(page.add_columns(*SAID))
     rows = sa.select(called.c[_VALUE])
     if plan.limit is not None:
         rows = rows.limit(_bigint(plan.limit, parameters))
@@ -57,7 +74,7 @@ def _compile(plan: CallPlan, render: Rendering) -> Statement:
     values = rows.subquery("p")
     array = sa.func.coalesce(sa.func.json_agg(values.c[_VALUE]), EMPTY_ARRAY)
     total = sa.select(sa.func.count()).select_from(called).scalar_subquery()
-    return finish(sa.select(array, sa.func.count(), sa.null(), total, *_SAID).select_from(values))
+    return finish(sa.select(array, sa.func.count(), sa.null(), total, *SAID).select_from(values))
 
 
 def _bigint(bind: Bind, parameters: Parameters) -> ColumnElement[int]:

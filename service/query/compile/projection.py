@@ -98,14 +98,21 @@ class Projector:
                 rows.shown += self._own(item, rows.columns)
         return rows
 
-    def records(self, plan: ReadPlan, rows: Rows, *more: ColumnElement[Any]) -> Select[Any]:
-        """The rows, filtered, ordered and cut: each as a record `r`, and what else is asked of ungrouped ones."""
+    def records(
+        self, plan: ReadPlan, rows: Rows, *more: ColumnElement[Any], row_type: SqlType | None = None
+    ) -> Select[Any]:
+        """The rows, filtered, ordered and cut: each as a record `r`, and what else is asked of ungrouped ones.
+
+        Whole rows of a table may be records of its type.
+        """
         if rows.is_grouped:
             groups = self.cut(plan, rows, self._grouped(plan, rows)).subquery(f"{WHOLE}{rows.number}")
             return sa.select(groups.table_valued().label("r"))
         members = (item.value.label(item.name) for item in rows.shown)
         record = sa.select(*members).correlate(*_parts(rows.source)).lateral(f"{WHOLE}{rows.number}")
-        query = sa.select(record.table_valued().label("r"), *more).select_from(rows.source.join(record, true()))
+        whole: ColumnElement[Any] = record.table_valued()
+        shown = whole if row_type is None else sa.cast(whole, row_type)
+        query = sa.select(shown.label("r"), *more).select_from(rows.source.join(record, true()))
         return self.cut(plan, rows, query)
 
     def counted(self, plan: ReadPlan, table: FromClause | None = None) -> Select[Any]:
