@@ -154,13 +154,13 @@ class _Relations:
                 carriers[base].append(Carrier(row["oid"], name, columns, self._tables[row["oid"]]))
         return relations(_foreign_keys(rows), carriers, self._primary)
 
-    def _shown(self, oid: int) -> Mapping[int, Mapping[int, str]]:
-        """The columns of tables that a relation shows, with its names for them. The first of several counts."""
-        shown: dict[int, dict[int, str]] = defaultdict(dict)
+    def _shown(self, oid: int) -> Mapping[int, Mapping[int, Sequence[str]]]:
+        """The columns of tables that a relation shows, with its names for them."""
+        shown: dict[int, dict[int, list[str]]] = defaultdict(dict)
         for number, column in self._columns[oid].items():
             base = self._base(oid, number)
             if base is not None:
-                shown[base[0]].setdefault(base[1], column["name"])
+                shown[base[0]].setdefault(base[1], []).append(column["name"])
         return shown
 
 

@@ -73,7 +73,8 @@ class Relation:
     through a `junction` they are empty. `constraint` is None for a way that no foreign key keeps. A computed
     relationship has a `function` (schema, name) instead, which takes the row.
 
-    `is_back` leads from the row that is referred to; in a one-to-one relationship at most one row refers to it.
+    `is_back` leads from the row that is referred to; in a one-to-one relationship at most one row refers to it. A way
+    that `is_hinted` is taken only where a hint names it.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Relation:
     function: tuple[str, str] | None = None
     is_back: bool = False
     is_one_to_one: bool = False
+    is_hinted: bool = False
 
     @property
     def cardinality(self) -> str:

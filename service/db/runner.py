@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from service.db.connections import Connection
 
+CHECK = "set constraints all immediate"
 _SET = """
 select set_config(
     name, case name when 'search_path' then concat_ws(', ', value, current_setting(name)) else value end, true)
@@ -77,6 +78,8 @@ async def _in_transaction(connection: Connection, sql: str, arguments: Sequence[
             row = await connection.fetchrow(sql, *arguments)
         if unit.verify is not None and row is not None:
             unit.verify(row)
+        if not unit.keeps:
+            await connection.execute(CHECK)  # what keeping it would have refused
     except BaseException:
         if not connection.is_closed():
             await transaction.rollback()

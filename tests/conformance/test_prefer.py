@@ -79,3 +79,13 @@ def test_a_write_that_is_rolled_back_leaves_nothing(ask: Ask) -> None:
     answer = ask("POST", "only_key", {"id": 5}, prefer="return=representation")
     assert answer.headers["preference-applied"] == "return=representation, tx=rollback"
     assert ask("GET", "only_key?id=eq.5").json() == []
+
+
+def test_a_read_says_what_was_preferred_of_it(ask: Ask) -> None:
+    answer = ask("GET", "clients?id=eq.1", prefer="tx=rollback, count=exact")
+    assert answer.headers["preference-applied"] == "count=exact, tx=rollback"
+
+
+def test_what_would_fail_in_the_end_fails_when_it_is_only_tried(ask: Ask) -> None:
+    answer = ask("POST", "deferred", [{"id": 1}, {"id": 1}])
+    assert (answer.status_code, problem_of(answer)["code"]) == (409, "23505")

@@ -40,6 +40,9 @@ async def read_payload(request: Request, resource: Resource, columns: tuple[str,
     """
     payload = _rows(await request.body(limit), request.media_type)
     if columns is not None:
+        fixed = (name for name in columns if not resource.columns[name].is_writable and name not in resource.key)
+        if computed := [FieldError(name, "is computed") for name in fixed]:
+            raise _are_computed(computed)
         return payload
     _check_names(resource, payload.rows)
     for number, row in enumerate(payload.rows, start=1):
@@ -121,4 +124,8 @@ def _check_names(resource: Resource, rows: Sequence[Row]) -> None:
             )
         computed = [FieldError(name, "is computed", at) for name in row if not columns[name].is_writable]
         if computed:
-            raise InvalidBody("Computed columns cannot be written.", fields=computed, code="428C9")
+            raise _are_computed(computed)
+
+
+def _are_computed(fields: list[FieldError]) -> InvalidBody:
+    return InvalidBody("Computed columns cannot be written.", fields=fields, code="428C9")

@@ -40,7 +40,7 @@ class Handlers:
         cls, work: Work, policy: Policy, queries: QueryCache, settings: ApiSettings, calls: CallHandlers
     ) -> "Handlers":
         tools = WriteTools(work.runner, policy, work.reader, work.writer, queries, settings)
-        reads = ReadHandlers(policy, work.reader, queries)
+        reads = ReadHandlers(policy, work.reader, queries, may_roll_back=settings.api_tx_override)
         items = ItemWriteHandlers(tools)
         tables = TableWriteHandlers(tools, items)
         return cls(

@@ -96,7 +96,7 @@ class Accepted:
         return _OF_CALLS.get(self.media, call.compile_call)
 
 
-_OF_WRITES = {Media.CSV: write.compile_write_csv}
+_OF_WRITES = {Media.CSV: write.compile_write_csv, Media.GEOJSON: write.compile_write_features}
 _OF_PAGES = {Media.CSV: read.compile_csv, Media.GEOJSON: read.compile_features}
 _OF_CALLS = {Media.CSV: call.compile_call_csv, Media.GEOJSON: call.compile_call_features}
 ANY = Accepted()

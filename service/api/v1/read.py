@@ -32,13 +32,14 @@ _WRITTEN = "%=+!$'()*,;:@/?-._~"
 class ReadHandlers:
     """Reads for HTTP: pages with their range and next link, rows with their entity tag."""
 
-    def __init__(self, policy: Policy, reader: Reader, queries: QueryCache) -> None:
+    def __init__(self, policy: Policy, reader: Reader, queries: QueryCache, *, may_roll_back: bool) -> None:
         self._policy = policy
         self._reader = reader
         self._queries = queries
+        self._may_roll_back = may_roll_back
 
     async def page(self, request: Request, resource: Resource) -> Answer:
-        preferences = parse_preferences(request.header(b"prefer"))
+        preferences = parse_preferences(request.header(b"prefer"), may_roll_back=self._may_roll_back)
         catalog = self._policy.visible(request.principal)
         query = self._queries.page(catalog, resource, request.query_string, count=preferences.count)
         query = narrowed(query, request)
@@ -52,7 +53,7 @@ class ReadHandlers:
         answer = page_answer(page, query, form)
         if link := _next_link(request, resource, query, page):
             answer.add(b"link", link)
-        if applied := preferences.applied("count", "timezone"):
+        if applied := preferences.applied("count", "timezone", "tx"):
             answer.add(b"preference-applied", applied)
         return say(answer, page.said)
 

@@ -8,6 +8,7 @@ from service.api.v1.exchange import Answer, Request
 from service.api.v1.media import Media
 from service.api.v1.paths import item_url
 from service.api.v1.preferences import Return
+from service.api.v1.read import require_one
 from service.api.v1.write_item import ItemWriteHandlers
 from service.api.v1.writing import WriteRequest, WriteTools, rows_answer, selected, version_predicate
 from service.catalog.resource import Resource
@@ -46,7 +47,9 @@ class TableWriteHandlers:
             write = replace(write, preferences=preferences)
         payload = await read_payload(request, resource, query.columns, self._tools.settings.api_max_body_bytes)
         if not payload.rows:
-            return rows_answer(_nothing(write), write, 201)
+            if write.form.is_object:
+                require_one(0)
+            return rows_answer(_nothing(write), write, 200 if preferences.resolution is OnConflict.REPLACE else 201)
         plan = InsertPlan(
             resource,
             query.columns or tuple(payload.rows[0]),

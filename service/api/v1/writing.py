@@ -59,7 +59,7 @@ class WriteRequest:
         query = tools.queries.page(tools.policy.visible(request.principal), resource, request.query_string)
         preferences = parse_preferences(request.header(b"prefer"), may_roll_back=settings.api_tx_override)
         form = accepted(request.header(b"accept"))
-        if form.media not in (Media.JSON, Media.ARRAY, Media.OBJECT, Media.CSV):
+        if form.media not in (Media.JSON, Media.ARRAY, Media.OBJECT, Media.CSV, Media.GEOJSON):
             raise NotAcceptable(f"None of these media types are available: {form.media}")
         is_answered = _is_answered(
             preferences.answer,

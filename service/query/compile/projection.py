@@ -187,9 +187,10 @@ class Projector:
         keys = [inner.columns.value(column).label(f"o{place}") for place, column in enumerate(ordered)]
         lateral = (self._spread if item.is_spread else self._lateral)(item, inner, outer, keys)
         outer.source = outer.source.outerjoin(lateral, true())
+        shown = _shown_names(item) if item.is_spread else {}
         for place, column in enumerate(ordered):
             assert isinstance(column, ColumnRef)
-            outer.related[item.alias, column.name] = lateral.c[f"o{place}"]
+            outer.related[item.alias, column.name] = lateral.c[shown.get(column.name, f"o{place}")]
         if item.plan.select and not item.is_spread:
             value = lateral.c["r"]
             is_grouped = any(isinstance(one, Selected) and isinstance(one.column, Aggregated) for one in plan.select)
@@ -224,11 +225,7 @@ class Projector:
         stands what the outer rows are ordered by.
         """
         joined = is_joined(item, inner.table, outer.columns, inner.number, self._parameters)
-        is_of_groups = inner.is_grouped and item.relation.is_many
-        if is_of_groups:
-            query = self._grouped(item.plan, inner)
-        else:
-            query = sa.select(*(one.value.label(one.name) for one in inner.shown), *keys).select_from(inner.source)
+        query = sa.select(*(one.value.label(one.name) for one in inner.shown), *keys).select_from(inner.source)
         query = self._bounded(item, self.cut(item.plan, inner, query).where(joined)).correlate(outer.table)
         if item.relation.is_many:
             page = query.subquery(f"p{inner.number}")
@@ -237,9 +234,7 @@ class Projector:
             )
             query = sa.select(*arrays)
         lateral = query.lateral(f"e{inner.number}")
-        outer.shown += [
-            _Shown(one.name, lateral.c[one.name], None if is_of_groups else one.aggregate) for one in inner.shown
-        ]
+        outer.shown += [_Shown(one.name, lateral.c[one.name], one.aggregate) for one in inner.shown]
         return lateral
 
     def _bounded(self, item: Embedded, query: Select[Any]) -> Select[Any]:
@@ -264,6 +259,20 @@ class Projector:
             *self._met(item.plan, self._conditions(item.plan, table)),
         )
         return sa.exists(query.correlate(outer.source))
+
+
+def _shown_names(item: Embedded) -> dict[str, str]:
+    """The names under which plain columns are spread: groups are ordered by what they are grouped by."""
+    columns = item.plan.resource.columns
+    return {
+        one.column.name: one.alias
+        for one in item.plan.select
+        if isinstance(one, Selected)
+        and isinstance(one.column, ColumnRef)
+        and not (one.column.path or one.column.cast)
+        and one.column.name in columns
+        and columns[one.column.name].representation is None
+    }
 
 
 def _is_unique(item: Embedded) -> bool:

@@ -22,7 +22,7 @@ from service.core.states import MAX_AFFECTED, ROW_POLICY
 from service.query.compile.columns import Columns, comparable_type, function, qualified, quoted, quoted_text
 from service.query.compile.predicate import Conditions, or_refuse
 from service.query.compile.projection import Projector
-from service.query.compile.read import Rendering, as_array, as_csv, as_stripped_array
+from service.query.compile.read import Rendering, as_array, as_csv, as_features, as_stripped_array
 from service.query.compile.statement import IS_NEW_LABEL, VERSION_LABEL, Parameters, Statement, finish
 from service.query.plan import (
     Bind,
@@ -53,6 +53,11 @@ def compile_write_stripped(plan: WritePlan) -> Statement:
 def compile_write_csv(plan: WritePlan) -> Statement:
     """The same, with lines in place of the array."""
     return _compile(plan, as_csv)
+
+
+def compile_write_features(plan: WritePlan) -> Statement:
+    """The same, with GeoJSON in place of the array."""
+    return _compile(plan, as_features)
 
 
 def _compile(plan: WritePlan, render: Rendering) -> Statement:

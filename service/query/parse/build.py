@@ -79,6 +79,12 @@ def _item(level: Level, item: WrittenColumn | WrittenEmbed, max_rows: int) -> Se
         return AllColumns() if item == EVERYTHING else Selected(_column(level.resource, item), item.alias)
     child = level.children[item.alias]
     assert child.relation is not None
+    if item.is_spread and child.relation.is_many and child.is_grouped:
+        raise InvalidQuery(
+            "Feature not implemented",
+            details="Aggregates are not implemented for one-to-many or many-to-many spreads.",
+            code="PGRST127",
+        )
     is_bounded = not child.relation.is_many or (child.limit is not None and child.limit <= max_rows)
     at_most = None if is_bounded else Bind(str(max_rows))
     return Embedded(child.relation, item.alias, build_plan(child, max_rows), item.is_inner, at_most, item.is_spread)

@@ -78,9 +78,9 @@ def parse_parameters(catalog: Catalog, resource: Resource, parameters: Parameter
     order = total_order(root)
     can_continue = _can_continue(root, order)
     after, position = _after(given.get("cursor"), parameters, resource, order if can_continue else None)
-    plan = build_plan(root, bounds.max_rows)
     if not bounds.allows_aggregates and root.has_aggregates:
         raise InvalidQuery("Use of aggregate functions is not allowed", code="PGRST123")
+    plan = build_plan(root, bounds.max_rows)
     return Query(
         plan=replace(plan, order=order, limit=Bind(str(limit)), after=after),
         parameters=parameters,
