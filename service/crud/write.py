@@ -10,7 +10,7 @@ from service.auth.principal import Principal
 from service.core.errors import RowhouseError
 from service.core.types import Action
 from service.crud.explain import explain, refuse_unfit
-from service.crud.read import as_bytes
+from service.crud.read import SILENT, Said, as_bytes
 from service.crud.statements import StatementCache
 from service.db.runner import Runner, Unit
 from service.query.compile.statement import Statement
@@ -35,7 +35,8 @@ Compile = Callable[[WritePlan], Statement]
 class Outcome:
     """What a write did: the rows as rendered (None if not asked for) and their number.
 
-    Of a single row also its version and its key; `is_new` says that it was not there before.
+    Of a single row also its version and its key; `is_new` says that it was not there before. `said` is what triggers
+    say of the answer.
     """
 
     body: bytes | None
@@ -43,6 +44,7 @@ class Outcome:
     version: str | None
     key: tuple[str, ...] | None
     is_new: bool
+    said: Said = SILENT
 
 
 class Writer:
@@ -78,9 +80,10 @@ class Writer:
             refuse_unfit(plan)
         body, rows, version, key, is_new = row[0], row[1], row[2], row[3], row[4]
         body = None if body is None else as_bytes(body)
+        said = Said(row[5], row[6]) if plan.resource.abilities.runs_code else SILENT
         if rows != 1:
-            return Outcome(body, rows, None, None, bool(is_new))
-        return Outcome(body, 1, f"{self._pool.epoch}.{version}", tuple(orjson.loads(key)), bool(is_new))
+            return Outcome(body, rows, None, None, bool(is_new), said)
+        return Outcome(body, 1, f"{self._pool.epoch}.{version}", tuple(orjson.loads(key)), bool(is_new), said)
 
     def _restrict(self, plan: WritePlan, principal: Principal) -> WritePlan:
         match plan:

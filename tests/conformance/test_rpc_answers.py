@@ -125,3 +125,21 @@ def test_methods_are_those_that_can_be_done(ask: Ask) -> None:
     assert allowed("rpc/add_them") == {"GET", "HEAD", "POST"}
     assert allowed("counts") == {"GET", "HEAD"}
     assert allowed("keyless") == {"GET", "HEAD", "POST", "PATCH", "DELETE"}
+
+
+def test_a_trigger_knows_the_request_and_sets_status_and_headers(ask: Ask) -> None:
+    answer = ask("POST", "answered", {"id": 1}, prefer="return=representation")
+    assert (answer.status_code, answer.json()) == (202, [{"id": 1, "seen": "POST"}])
+    assert (answer.headers["x-own"], answer.headers["location"]) == ("yes", "/elsewhere")
+    assert "x-own" not in ask("POST", "only_key", {"id": 1}).headers
+
+
+def test_what_one_operation_of_a_batch_says_is_not_said_of_the_next(ask: Ask) -> None:
+    operations = [
+        {"method": "POST", "path": "/answered", "body": {"id": 1}},
+        {"method": "POST", "path": "/named_clients", "body": {"id": 71, "name": "x"}},
+        {"method": "POST", "path": "/rpc/anything", "body": {}},
+    ]
+    answer = ask("POST", "-/batch", {"operations": operations})
+    assert [item["status"] for item in answer.json()] == [202, 201, 200], answer.text
+    assert answer.json()[2]["body"] == "anything"

@@ -17,7 +17,10 @@ _CREDENTIALS = frozenset({b"authorization", b"proxy-authorization", b"x-api-key"
 
 
 def of_request(request: Request, path: str) -> dict[str, str]:
-    """`request.method`, `.path` (below `/api/v1`), `.headers` and `.cookies`, the latter as JSON objects."""
+    """`request.method`, `.path` (below `/api/v1`), `.headers` and `.cookies`, the latter as JSON objects.
+
+    Nothing is said of the answer yet, also where several requests share a transaction.
+    """
     headers = {
         name.decode("latin-1"): value.decode("latin-1")
         for name, value in request.headers.items()
@@ -27,6 +30,8 @@ def of_request(request: Request, path: str) -> dict[str, str]:
         "request.method": request.method,
         "request.path": path,
         "request.headers": orjson.dumps(headers).decode(),
+        "response.status": "",
+        "response.headers": "",
         "request.cookies": orjson.dumps(_cookies(request.header(b"cookie"))).decode(),
     }
 

@@ -101,7 +101,7 @@ class ItemWriteHandlers:
             raise Forbidden("This row is not one that you may replace.")
         told = rows_answer if is_of_table else row_answer
         answer = told(outcome, write, 201 if outcome.is_new else 200)
-        if outcome.is_new:
+        if outcome.is_new and all(name != b"location" for name, _ in answer.headers):  # a trigger may have set it
             answer.add(b"location", item_url(request.prefix, resource, values))
         return answer
 

@@ -64,7 +64,8 @@ class TableWriteHandlers:
         is_replaced = plan.on_conflict is OnConflict.REPLACE and outcome.rows and not outcome.is_new
         answer = rows_answer(outcome, write, 200 if is_replaced else 201)
         if outcome.key and outcome.version is not None:
-            answer.add(b"location", item_url(request.prefix, resource, outcome.key))
+            if all(name != b"location" for name, _ in answer.headers):  # a trigger may have set it
+                answer.add(b"location", item_url(request.prefix, resource, outcome.key))
             answer.add(b"etag", f'"{outcome.version}"')
         return answer
 
