@@ -64,11 +64,8 @@ class ReadHandlers:
         return handlers_of(plan, self._policy.handlers(request.principal, plan.resource))
 
     async def _explained(self, query: Query, request: Request, form: Accepted) -> Answer:
-        """How PostgreSQL would run it. It tells of what the policy hides, so it is for administrators."""
-        if request.principal.role is not Role.ADMIN:
-            raise NotAcceptable(f"None of these media types are available: {form.media}")
-        explain = (*form.options, "format json" if form.media is Media.JSON_PLAN else "format text")
-        body = await self._reader.explained(query.plan, request.principal, explain)
+        """How PostgreSQL would run it."""
+        body = await self._reader.explained(query.plan, request.principal, explain_options(request, form))
         return Answer(200, body, content_type=form.content_type)
 
     async def item(self, request: Request, resource: Resource, key: str) -> Answer:
@@ -92,6 +89,17 @@ class ReadHandlers:
         if none_match is not None and matches(none_match, tag):
             answer.status, answer.body = 304, None
         return answer
+
+
+def explain_options(request: Request, form: Accepted) -> tuple[str, ...]:
+    """What EXPLAIN is to tell. It tells of what the policy hides, so it is for administrators.
+
+    Raises:
+        NotAcceptable: the caller is none.
+    """
+    if request.principal.role is not Role.ADMIN:
+        raise NotAcceptable(f"None of these media types are available: {form.media}")
+    return (*form.options, "format json" if form.media is Media.JSON_PLAN else "format text")
 
 
 def handlers_of(plan: ReadPlan, handlers: Mapping[str, Handler]) -> Mapping[str, Handler]:

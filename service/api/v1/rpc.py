@@ -11,7 +11,7 @@ from service.api.v1.call_body import read_call_body
 from service.api.v1.exchange import Answer, Request
 from service.api.v1.media import PLANS, Accepted, Media, accepted
 from service.api.v1.preferences import Preferences, parse_preferences
-from service.api.v1.read import handlers_of, page_answer, require_one
+from service.api.v1.read import explain_options, handlers_of, page_answer, require_one
 from service.api.v1.request_settings import of_request, say
 from service.api.v1.window import content_range, narrowed, status_of
 from service.auth.policy import Policy
@@ -22,7 +22,6 @@ from service.core.errors import (
     AuthenticationFailed,
     Forbidden,
     InvalidQuery,
-    NotAcceptable,
     RaisedByFunction,
     UnfilteredWrite,
 )
@@ -35,6 +34,9 @@ from service.query.parse.call import argument_names, choose_overload, no_functio
 from service.query.parse.parameters import Bounds, decode_parameters
 from service.query.parse.request import Query
 from service.query.plan import CallPlan, Count
+
+# PostgREST's name for the one column of values that have none.
+_CSV_HEADER = b"pgrst_scalar\n"
 
 
 class CallHandlers:
@@ -100,8 +102,6 @@ class CallHandlers:
         form = accepted(
             request.header(b"accept"), is_scalar=is_value, handlers=self._handlers(request, function, query)
         )
-        if form.media in PLANS:
-            raise NotAcceptable(f"None of these media types are available: {form.media}")
         query = narrowed(query, request)
         if function.result is not None:
             read = query.plan if function.is_set else replace(query.plan, limit=None, order=())
@@ -112,6 +112,9 @@ class CallHandlers:
         verify = _verification(function, preferences, form)
         unit = replace(_unit(request, function, preferences, is_read_only=is_read_only), verify=verify)
         try:
+            if form.media in PLANS:
+                body = await self._caller.explained(plan, request.principal, unit, explain_options(request, form))
+                return Answer(200, body, content_type=form.content_type)
             page = await self._caller.call(plan, request.principal, unit, render=form.of_calls)
         except RaisedByFunction as error:
             if error.stable_code == Forbidden.code and request.principal.is_anonymous:
@@ -181,6 +184,8 @@ def _rendered(function: Function, page: Page, query: Query, form: Accepted) -> A
 
 
 def _scalar(function: Function, page: Page, form: Accepted) -> Answer:
+    if form.media is Media.CSV:
+        return Answer(200, _CSV_HEADER + page.body, content_type=form.content_type)
     if form.media not in (Media.TEXT, Media.BYTES, Media.OWN):
         body = page.body if function.is_set else page.body[1:-1]
         return Answer(200, body, content_type=Accepted().content_type)

@@ -6,9 +6,9 @@ from types import MappingProxyType
 
 from service.api.v1.conditional import ANY, entity_tag, strong_tags, versions_of
 from service.api.v1.exchange import Answer, Request
-from service.api.v1.media import Accepted, Media, accepted, csv_header
+from service.api.v1.media import PLANS, Accepted, Media, accepted, csv_header
 from service.api.v1.preferences import Preferences, Return, parse_preferences
-from service.api.v1.read import require_one
+from service.api.v1.read import explain_options, require_one
 from service.api.v1.request_settings import of_request, say
 from service.api.v1.window import content_range
 from service.auth.policy import Policy
@@ -21,9 +21,10 @@ from service.crud.write import Outcome, Writer
 from service.db.runner import Row, Runner, Unit
 from service.query.parse.cache import QueryCache
 from service.query.parse.request import Query, decode_parameters
-from service.query.plan import Bind, BindKind, HasVersion, Predicate, ReadPlan, Written, guarded
+from service.query.plan import Bind, BindKind, HasVersion, Predicate, ReadPlan, WritePlan, Written, guarded
 
 _NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
+_OF_WRITES = (Media.JSON, Media.ARRAY, Media.OBJECT, Media.CSV, Media.GEOJSON, *PLANS)
 _OF_PAGES = frozenset({"limit", "offset", "cursor"})
 
 
@@ -67,7 +68,7 @@ class WriteRequest:
         query = tools.queries.page(tools.policy.visible(request.principal), resource, request.query_string)
         preferences = parse_preferences(request.header(b"prefer"), may_roll_back=settings.api_tx_override)
         form = accepted(request.header(b"accept"))
-        if form.media not in (Media.JSON, Media.ARRAY, Media.OBJECT, Media.CSV, Media.GEOJSON):
+        if form.media not in _OF_WRITES:
             raise NotAcceptable(f"None of these media types are available: {form.media}")
         is_answered = _is_answered(
             preferences.answer,
@@ -98,6 +99,13 @@ class WriteRequest:
         if keeps and not settings and verify is None:
             return None
         return Unit(settings=settings, keeps=keeps, verify=verify)
+
+
+async def explained(plan: WritePlan, request: Request, write: WriteRequest, tools: WriteTools) -> Answer:
+    """How PostgreSQL would do a write; where `analyze` is asked for, it does it. Raises: as `explain_options`."""
+    options = explain_options(request, write.form)
+    body = await tools.writer.explained(plan, request.principal, write.unit(), options)
+    return Answer(200, body, content_type=write.form.content_type)
 
 
 def _refuse_paging(request: Request) -> None:

@@ -71,9 +71,12 @@ def _compile(plan: CallPlan, render: Rendering, row_type: SqlType | None = None)
         rows = rows.limit(_bigint(plan.limit, parameters))
     if plan.offset is not None:
         rows = rows.offset(_bigint(plan.offset, parameters))
+    total = sa.select(sa.func.count()).select_from(called).scalar_subquery()
+    if render is as_csv:
+        lines = sa.select(rows.subquery("v").table_valued().label("r")).subquery("p")
+        return finish(sa.select(as_csv(lines), sa.func.count(), sa.null(), total, *SAID))
     values = rows.subquery("p")
     array = sa.func.coalesce(sa.func.json_agg(values.c[_VALUE]), EMPTY_ARRAY)
-    total = sa.select(sa.func.count()).select_from(called).scalar_subquery()
     return finish(sa.select(array, sa.func.count(), sa.null(), total, *SAID).select_from(values))
 
 
