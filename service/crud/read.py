@@ -11,9 +11,9 @@ from service.core.errors import LimitExceeded, RowhouseError, RowNotFound
 from service.crud.explain import explain
 from service.crud.statements import StatementCache
 from service.db.runner import Row, Runner, Unit
-from service.query.compile.read import compile_count, compile_item, compile_list
+from service.query.compile.read import compile_bounded_count, compile_count, compile_item, compile_list
 from service.query.compile.statement import Statement
-from service.query.plan import Count, ReadPlan
+from service.query.plan import Bind, Count, ReadPlan
 
 Compile = Callable[[ReadPlan], Statement]
 _EXPLAIN = "explain (format json) "
@@ -133,16 +133,20 @@ class Reader:
             raise explain(error, asked, plan) from error
 
     async def _estimate(self, asked: ReadPlan, principal: Principal, rows: int) -> int:
-        """How many rows there are, as the planner thinks; or as they are, where few are estimated."""
+        """How many rows there are, as the planner thinks, and not fewer than were counted; or as they are, where they
+        are few and it was not the plan alone that was asked for.
+        """
+        if asked.count is Count.ESTIMATED:
+            bounded = replace(asked, after=None, order=(), offset=None, limit=Bind(str(self._count_exactly + 1)))
+            counted = await self._run(compile_bounded_count, bounded, principal, None)
+            assert counted is not None
+            if counted[0] <= self._count_exactly:
+                return int(counted[0])
+            rows = max(rows, counted[0])
         plan = replace(self._policy.restrict(asked, principal), after=None, order=(), limit=None, offset=None)
         statement = self._statements.get(compile_count, plan)
         found = orjson.loads(await self._explain(statement, plan, asked))
-        estimate = int(found[0]["Plan"]["Plan Rows"])
-        if asked.count is Count.ESTIMATED and estimate <= self._count_exactly:
-            exact = await self._run(compile_list, replace(asked, count=Count.EXACT), principal, None)
-            assert exact is not None
-            return int(exact[3])
-        return max(estimate, rows)
+        return max(int(found[0]["Plan"]["Plan Rows"]), rows)
 
     async def _refuse_dear(self, statement: Statement, plan: ReadPlan, asked: ReadPlan) -> None:
         found = orjson.loads(await self._explain(statement, plan, asked))

@@ -80,6 +80,14 @@ def compile_count(plan: ReadPlan) -> Statement:
     return finish(Projector(Parameters(plan)).counted(plan))
 
 
+def compile_bounded_count(plan: ReadPlan) -> Statement:
+    """How many rows there are, up to the plan's limit."""
+    projector = Projector(Parameters(plan))
+    assert plan.limit is not None
+    counted = projector.counted(plan).limit(projector.bigint(plan.limit)).subquery("c")
+    return finish(sa.select(sa.func.count()).select_from(counted))
+
+
 def _compile(plan: ReadPlan, render: Rendering) -> Statement:
     projector = Projector(Parameters(plan))
     return finish(page_of(plan, projector, None, render))
