@@ -44,3 +44,9 @@ def test_a_name_that_a_column_and_an_embedded_table_have_alike(ask: Ask) -> None
 def test_groups_are_ordered_by_what_is_spread(ask: Ask, order: str) -> None:
     answer = ask("GET", f"tasks?select=...projects(client:client_id,count())&order={order}.desc")
     assert answer.json() == [{"client": 2, "count": 4}, {"client": 1, "count": 4}], answer.text
+
+
+def test_what_is_embedded_under_a_columns_name_stands_in_its_place(ask: Ask) -> None:
+    for select in ("*,team(id)", "team(id),*"):
+        row = ask("GET", f"people?select={select}&id=eq.1").json()[0]
+        assert row == {"id": 1, "name": "Ada", "boss": None, "team": {"id": 10}}
