@@ -73,7 +73,7 @@ async def _in_transaction(connection: Connection, sql: str, arguments: Sequence[
             await set_locally(connection, unit.settings)
         row: Row | None
         if unit.is_in_lines:
-            row = (_text_of(await connection.fetch(sql, *arguments)),)
+            row = (text_of(await connection.fetch(sql, *arguments)),)
         else:
             row = await connection.fetchrow(sql, *arguments)
         if unit.verify is not None and row is not None:
@@ -99,5 +99,5 @@ async def set_locally(connection: Connection, settings: Mapping[str, str]) -> No
     await connection.execute(_SET, names, values)
 
 
-def _text_of(lines: Sequence[Row]) -> bytes:
+def text_of(lines: Sequence[Row]) -> bytes:
     return b"\n".join(line[0] if isinstance(line[0], bytes) else line[0].encode() for line in lines)

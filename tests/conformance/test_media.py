@@ -117,6 +117,7 @@ def test_a_write_that_is_analysed_is_done_unless_it_is_only_tried(ask: Ask) -> N
     accept = 'application/vnd.pgrst.plan+text; options="analyze"'
     answer = ask("POST", "clients", {"id": 3, "name": "Pear"}, accept=accept)
     assert "actual time" in answer.text
+    assert "Execution Time" in answer.text
     assert ask("GET", "clients?id=eq.3").json() == []
 
 
