@@ -82,10 +82,13 @@ async def pending(connection: "asyncpg.Connection[asyncpg.Record]") -> Migration
     script = ScriptDirectory.from_config(alembic_config(""))
     if present - {item.revision for item in script.walk_revisions()}:
         return MigrationState(())  # a newer release has migrated already: old ones go on while it rolls out
+    # The table names the newest alone: what they stand on, and depend on, is there as well.
+    present = {item.revision for item in script.iterate_revisions(tuple(present), "base")} if present else set()
     return MigrationState(tuple(head(branch) for branch in Branch if _is_behind(script, branch, present)))
 
 
 def _is_behind(script: ScriptDirectory, branch: Branch, present: set[str]) -> bool:
-    revisions = {item.revision for item in script.iterate_revisions(f"{branch}@head", "base")}
+    walked = script.iterate_revisions(f"{branch}@head", "base")  # with what the branch depends on
+    revisions = {item.revision for item in walked if branch in item.branch_labels}
     has_begun = bool(present & revisions) or branch is Branch.ROWHOUSE
     return has_begun and head(branch) not in present

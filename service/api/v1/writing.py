@@ -21,7 +21,8 @@ from service.crud.write import Outcome, Writer
 from service.db.runner import Row, Runner, Unit
 from service.query.parse.cache import QueryCache
 from service.query.parse.request import Query, decode_parameters
-from service.query.plan import Bind, BindKind, HasVersion, Predicate, ReadPlan, WritePlan, Written, guarded
+from service.query.plan import Bind, BindKind, HasVersion, Predicate, ReadPlan, WritePlan, Written
+from service.query.walk import guarded
 
 _NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 _OF_WRITES = (Media.JSON, Media.ARRAY, Media.OBJECT, Media.CSV, Media.GEOJSON, *PLANS)

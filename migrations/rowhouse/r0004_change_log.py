@@ -1,0 +1,50 @@
+"""The change log: every change of a tracked table (r0004_change_log.sql)."""
+
+from pathlib import Path
+from typing import cast
+
+from alembic import op
+from sqlalchemy import AdaptedConnection
+
+revision = "r0004"
+down_revision = "r0003"
+branch_labels = None
+depends_on = None
+
+_FUNCTIONS = (
+    "can_follow(pg_snapshot, integer[])",
+    "drop_partition(text)",
+    "make_partition(text, timestamptz, timestamptz)",
+    "keep_log(integer, interval)",
+    "begin_life()",
+    "arrange_all()",
+    "untrack(regclass)",
+    "track(regclass, text[], integer)",
+    "as_it_is(rowhouse.tracked)",
+    "arrange(integer)",
+    "log_triggers_sql(rowhouse.tracked, regclass)",
+    "log_branches_sql(rowhouse.tracked, text, text, boolean)",
+    "log_function_sql(rowhouse.tracked)",
+    "key_sql(regclass, text[], text, text)",
+    "is_logged_by_row(regclass)",
+    "is_own_trigger(name)",
+    "loggable(jsonb, text[], text[], boolean)",
+    "life()",
+)
+
+
+def upgrade() -> None:
+    script = Path(__file__).with_suffix(".sql").read_text()
+    op.execute("set local check_function_bodies = off")  # also begins the transaction that the script belongs to
+    connection = cast("AdaptedConnection", op.get_bind().connection.dbapi_connection)
+    # As it stands: SQLAlchemy would take its colons for parameters, and runs one statement at a time.
+    connection.run_async(lambda driver: driver.execute(script))
+
+
+def downgrade() -> None:
+    op.execute("select rowhouse.untrack(relation) from rowhouse.tracked where until is null and parent is null")
+    for function in _FUNCTIONS:
+        op.execute(f"drop function rowhouse.{function}")
+    for table in ("log_state", "tracked", "changes"):
+        op.execute(f"drop table rowhouse.{table}")
+    op.execute("drop sequence rowhouse.change_seq")
