@@ -76,7 +76,7 @@ class Call:
 
 def calls(case: Case, app: App, flights: int) -> Iterator[Call]:
     """Requests without end, the same for every application. `flights` is the greatest id of all; the least is 1."""
-    rng = random.Random(case)  # noqa: S311 (no secret)
+    rng = random.Random(case)
     while True:
         number = rng.randint(1, flights)
         match case:

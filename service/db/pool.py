@@ -15,7 +15,7 @@ import asyncpg
 from service.core.errors import DatabaseUnavailable
 from service.core.settings import DatabaseSettings
 from service.db.connections import AllBusy, Connection, Connections
-from service.db.runner import Row, Unit, in_unit
+from service.db.runner import LOST, Row, Unit, in_unit
 from service.db.session import answer_timeout, session_settings
 from service.db.snapshot import Snapshot
 from service.db.sqlstate import RETRYABLE, to_domain
@@ -123,7 +123,8 @@ class TablePool:
                 yield await Snapshot.begin(connection)
         except asyncpg.PostgresError as error:
             raise to_domain(error) from error
-        except (OSError, asyncpg.InterfaceError) as error:
+        except LOST as error:
+            connection.terminate()
             raise DatabaseUnavailable("The connection to the database was lost.") from error
         except BaseException:
             connection.terminate()
@@ -166,7 +167,8 @@ class TablePool:
             raise DatabaseUnavailable(
                 "The database did not answer in time.", code=None if is_read else "outcome_unknown"
             ) from error
-        except (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError) as error:
+        except LOST as error:
+            connection.terminate()
             raise _ConnectionLost(may_repeat=is_read) from error
         except asyncio.CancelledError:
             connection.terminate()

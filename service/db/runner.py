@@ -4,9 +4,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import asyncpg
+
 from service.db.connections import Connection
 
 CHECK = "set constraints all immediate"
+# What asyncpg raises where a connection breaks: its internal error too, where the server goes amid a message.
+LOST = (
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+)
 _SET = """
 select set_config(
     name, case name when 'search_path' then concat_ws(', ', value, current_setting(name)) else value end, true)

@@ -9,10 +9,8 @@ import asyncpg
 
 from service.core.errors import DatabaseUnavailable, InvalidQuery
 from service.db.connections import Connection
-from service.db.runner import Row, Unit, clean_up, set_locally, text_of
+from service.db.runner import LOST, Row, Unit, clean_up, set_locally, text_of
 from service.db.sqlstate import to_domain
-
-_LOST = (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError)
 
 
 class Transaction:
@@ -28,7 +26,7 @@ class Transaction:
     async def begin(self) -> None:
         try:
             await self._transaction.start()
-        except _LOST as error:
+        except LOST as error:
             raise DatabaseUnavailable("The connection to the database was lost.") from error
         self._is_open = True
 
@@ -61,7 +59,7 @@ class Transaction:
             await self._transaction.commit()
         except asyncpg.PostgresError as error:
             raise to_domain(error) from error
-        except _LOST as error:
+        except LOST as error:
             self._connection.terminate()
             raise DatabaseUnavailable(
                 "The connection to the database broke; whether the write was kept is not known.", code="outcome_unknown"
@@ -77,7 +75,7 @@ class Transaction:
             if self._is_open:
                 await self._transaction.rollback()
             await self._clean()
-        except (*_LOST, asyncpg.PostgresError):
+        except (*LOST, asyncpg.PostgresError):
             self._connection.terminate()
 
     async def _clean(self) -> None:
@@ -92,6 +90,6 @@ class Transaction:
             return row
         except asyncpg.PostgresError as error:
             raise to_domain(error) from error
-        except _LOST as error:
+        except LOST as error:
             self._connection.terminate()
             raise DatabaseUnavailable("The connection to the database was lost; nothing was written.") from error

@@ -39,6 +39,8 @@ Events = AsyncGenerator[list[Event], None]
 _SSE = b"text/event-stream"
 _METHODS = ("GET", "HEAD", "OPTIONS")
 _RETRY_MS = 1000
+# So many changes are enough for one answer to a poll: the next one gets the rest.
+_MOST_POLLED = 5000
 _CHANGES = (Kind.INSERT, Kind.UPDATE, Kind.DELETE)
 _SSE_HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -151,7 +153,7 @@ class Changes:
             MustRefetch: some of it is gone.
         """
         found: list[Event] = []
-        begins = request.cursor is None
+        begins, is_live = request.cursor is None, False
         with suppress(TimeoutError, FeedEnded):
             async with asyncio.timeout(request.wait if not begins else None):
                 async for page in events:
@@ -166,7 +168,8 @@ class Changes:
                             "There are too many rows for one answer.", hint="Accept: text/event-stream has no limit."
                         )
                     is_up_to_date = any(event.kind is Kind.UP_TO_DATE for event in page)
-                    if (found and not _has_rows(page)) or (begins and is_up_to_date):
+                    is_live = is_live or is_up_to_date
+                    if (is_live and (found or begins)) or (len(found) >= _MOST_POLLED and not _has_rows(page)):
                         break
         await events.aclose()
         body = b'{"events":[%s],"cursor":%s}' % (
