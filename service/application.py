@@ -24,6 +24,7 @@ from service.api.frame import Frame
 from service.api.openapi import describe_api
 from service.api.problem import problem
 from service.api.v1 import auth, meta, tickets
+from service.api.v1.paths import PREFIX
 from service.api.v1.table_plane import TablePlane
 from service.core.errors import ConfigurationError, FieldError, InvalidBody, MethodNotAllowed, RowhouseError
 from service.core.settings import Settings
@@ -216,9 +217,10 @@ def _add_errors(app: FastAPI) -> None:
         allow = (error.headers or {}).get("Allow")
         if allow is not None:
             return answer(request, MethodNotAllowed(f"This does not take {request.method}.", allow=allow))
-        return answer(
-            request, _Http(str(error.detail), code=f"http_{error.status_code}"), HTTPStatus(error.status_code)
-        )
+        status = HTTPStatus(error.status_code)
+        if status is HTTPStatus.NOT_FOUND and request.url.path.startswith(PREFIX):
+            return answer(request, _Http("Invalid path specified in request URL", code="PGRST125"), status)
+        return answer(request, _Http(str(error.detail), code=f"http_{error.status_code}"), status)
 
 
 class _Http(RowhouseError):

@@ -3,12 +3,12 @@
 This is the one table of codes to statuses.
 """
 
-import re
 from http import HTTPStatus
 
 import orjson
 from starlette.types import Scope, Send
 
+from service.api.header_fields import may_be_set
 from service.core import errors
 
 PROBLEM_TYPE = "application/problem+json"
@@ -72,13 +72,7 @@ _STATUS_OF_RAISED = {
     "25006": HTTPStatus.METHOD_NOT_ALLOWED,
     "P0001": HTTPStatus.BAD_REQUEST,
 }
-# Headers of the answer's own frame, which are nobody else's to set.
-_OWN_HEADERS = frozenset(
-    {"connection", "content-length", "content-type", "date", "server", "transfer-encoding", "upgrade", "x-request-id"}
-)
 _STATUSES = frozenset(int(status) for status in HTTPStatus)
-_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
-_HEADER_VALUE = re.compile(r"[\x20-\x7e]{0,1024}")
 
 
 def status_of(error: errors.RowhouseError) -> HTTPStatus:
@@ -164,6 +158,6 @@ def _headers(error: errors.RowhouseError) -> dict[str, str]:
             headers |= {
                 name.lower(): value
                 for name, value in error.headers.items()
-                if _HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value) and name.lower() not in _OWN_HEADERS
+                if may_be_set(name, value) and name.lower() != "content-type"
             }
     return headers

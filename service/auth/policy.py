@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from service.auth.principal import Principal
 from service.catalog.catalog import Catalog
+from service.catalog.handler import Handler
 from service.catalog.resource import Resource
 from service.core.errors import AuthenticationFailed, Forbidden, RowhouseError
 from service.core.single_flight import SingleFlight
@@ -187,6 +188,17 @@ class Policy:
         if principal.is_anonymous:
             raise AuthenticationFailed("This needs a credential.", hint="Send an API key or an access token.")
         raise Forbidden(f"Your role may not {action.value} {name!r}.")
+
+    def handlers(self, principal: Principal, resource: Resource) -> Mapping[str, Handler]:
+        """What renders its rows in other media types, as far as it is granted: they are functions."""
+        if principal.role is Role.ADMIN or not resource.handlers:
+            return resource.handlers
+        granted = resource.handlers.items()
+        return {
+            media_type: one
+            for media_type, one in granted
+            if Action.EXECUTE in self._grants.of(principal.role, FUNCTIONS + one.name)
+        }
 
     def _granted(self, principal: Principal, resource: Resource) -> Mapping[Action, Predicate | None]:
         return self._grants.of(principal.role, resource.name)

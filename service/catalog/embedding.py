@@ -36,12 +36,12 @@ def _named(resource: Resource, target: str) -> Sequence[Relation]:
 
 
 def _found(resource: Resource, target: str, resources: Mapping[str, Resource]) -> Sequence[Relation]:
-    ways = list(_to_table(resource, target, resources))
+    ways = [way for way in _to_table(resource, target, resources) if not way.is_hinted]
     if _is_self(resource, ways):
         # One foreign key, two ways: the table's name means the rows that refer, the column's the row referred to.
         ways = [way for way in ways if way.is_back] or ways
-    by_key = [way for way in resource.relations if way not in ways and _is_key(way, target)]
-    return ways + _to_tables_first(by_key, resources)
+    by_key = _to_tables_first(resource, [way for way in resource.relations if _is_key(way, target)], resources)
+    return ways + [way for way in by_key if way not in ways]
 
 
 def _is_key(way: Relation, target: str) -> bool:
@@ -52,10 +52,13 @@ def _is_key(way: Relation, target: str) -> bool:
     return target == way.constraint or (columns == [target] and not way.is_back)
 
 
-def _to_tables_first(ways: list[Relation], resources: Mapping[str, Resource]) -> list[Relation]:
-    """A foreign key leads to its table; to a view of it only where the table is not served. Views have no versions."""
+def _to_tables_first(resource: Resource, ways: list[Relation], resources: Mapping[str, Resource]) -> list[Relation]:
+    """A foreign key leads to its table; where that is not served, back to the view that shows it, or to another.
+
+    Views have no versions.
+    """
     tables = [way for way in ways if way.target in resources and resources[way.target].abilities.has_version]
-    return tables or ways
+    return tables or [way for way in ways if way.target == resource.name] or ways
 
 
 def _to_table(resource: Resource, target: str, resources: Mapping[str, Resource]) -> Sequence[Relation]:

@@ -2,19 +2,21 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import asyncpg
 from sqlalchemy import MetaData, PrimaryKeyConstraint, Table
 
 from service.catalog.found_columns import Types, found_column, found_types
-from service.catalog.found_functions import Attached, attached, found_functions
+from service.catalog.found_functions import Attached, attached, found_functions, found_handlers
 from service.catalog.function import Function
+from service.catalog.handler import Handler
 from service.catalog.path_names import path_names
 from service.catalog.pg_catalog import Rows, read_rows
 from service.catalog.relations import Carrier, ForeignKey, Ways, relations
 from service.catalog.resource import Abilities, Column, Resource
 
+_ANY_ELEMENT = 2283  # PostgreSQL's pg_type.dat
 _VERSIONED = ("r", "p")
 
 
@@ -59,6 +61,7 @@ class _Relations:
         self._described = {oid: self._described_columns(row) for oid, row in self._rows.items()}
         self._tables = {oid: self._table(row) for oid, row in self._rows.items()}
         self._ways = self._all_ways(rows)
+        self._handlers = found_handlers(rows.handlers, types, schemas)
         self._attached = attached(rows.functions, types, self._served_types())
 
     def resource(self, row: asyncpg.Record) -> Resource:
@@ -74,7 +77,16 @@ class _Relations:
             _abilities(row),
             tuple(column for column in own.computed if column.name not in names),
             {name: self._named(oid, numbers) for name, numbers in self._unique.get(oid, ())},
+            self._handlers_of(row),
         )
+
+    def _handlers_of(self, row: asyncpg.Record) -> list[Handler]:
+        """Those for rows of any kind, and then those for these, which come before them."""
+        own = self._handlers.get(row["type"], ())
+        return [
+            *self._handlers.get(_ANY_ELEMENT, ()),
+            *(replace(one, rows_of=(row["schema"], row["name"])) for one in own),
+        ]
 
     def _named(self, oid: int, numbers: Iterable[int]) -> tuple[str, ...]:
         return tuple(self._columns[oid][number]["name"] for number in numbers)
@@ -96,15 +108,18 @@ class _Relations:
             row["name"], MetaData(), *columns.values(), *constraints, schema=row["schema"], comment=row["comment"]
         )
 
-    def _key(self, oid: int) -> tuple[int, ...]:
-        """The columns of the primary key. A view has its table's, where it shows each row once, with all of the key."""
+    def _key(self, oid: int, passed: frozenset[int] = frozenset()) -> tuple[int, ...]:
+        """The columns of the primary key. A view has its table's, where it shows each row once, with all of the key.
+
+        A view may be replaced by one of itself, which no table stands behind: `passed` are the views between.
+        """
         rule = self._rules.get(oid)
         if rule is None:
             return tuple(self._primary.get(oid, ()))
-        if rule.rows_of is None:
+        if rule.rows_of is None or oid in passed:
             return ()
         shown = {origin: number for number, origin in reversed(list(rule.origins.items()))}
-        key = [shown.get((rule.rows_of, number)) for number in self._key(rule.rows_of)]
+        key = [shown.get((rule.rows_of, number)) for number in self._key(rule.rows_of, passed | {oid})]
         return tuple(number for number in key if number is not None) if None not in key else ()
 
     def _described_columns(self, row: asyncpg.Record) -> tuple[Column, ...]:
@@ -122,11 +137,14 @@ class _Relations:
 
     def _base(self, oid: int, number: int) -> tuple[int, int] | None:
         """The table's column that a column shows, through all views between; None for what a view computes."""
-        rule = self._rules.get(oid)
-        if rule is None:
-            return oid, number
-        origin = rule.origins.get(number)
-        return None if origin is None else self._base(*origin)
+        passed = set()
+        while (rule := self._rules.get(oid)) is not None:
+            origin = rule.origins.get(number)
+            if origin is None or origin in passed:
+                return None
+            passed.add(origin)
+            oid, number = origin
+        return oid, number
 
     def _all_ways(self, rows: Rows) -> Ways:
         carriers: dict[int, list[Carrier]] = defaultdict(list)
@@ -136,13 +154,13 @@ class _Relations:
                 carriers[base].append(Carrier(row["oid"], name, columns, self._tables[row["oid"]]))
         return relations(_foreign_keys(rows), carriers, self._primary)
 
-    def _shown(self, oid: int) -> Mapping[int, Mapping[int, str]]:
-        """The columns of tables that a relation shows, with its names for them. The first of several counts."""
-        shown: dict[int, dict[int, str]] = defaultdict(dict)
+    def _shown(self, oid: int) -> Mapping[int, Mapping[int, Sequence[str]]]:
+        """The columns of tables that a relation shows, with its names for them."""
+        shown: dict[int, dict[int, list[str]]] = defaultdict(dict)
         for number, column in self._columns[oid].items():
             base = self._base(oid, number)
             if base is not None:
-                shown[base[0]].setdefault(base[1], column["name"])
+                shown[base[0]].setdefault(base[1], []).append(column["name"])
         return shown
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import MetaData, Table
 
 from service.catalog.found_columns import Types, output_column
 from service.catalog.function import Function, Parameter, Volatility
+from service.catalog.handler import Handler, media_type_of
 from service.catalog.path_names import path_names
 from service.catalog.resource import Abilities, Column, Relation, Resource
 
@@ -59,6 +60,17 @@ def attached(
     return found
 
 
+def found_handlers(rows: Sequence[asyncpg.Record], types: Types, schemas: Sequence[str]) -> Mapping[int, list[Handler]]:
+    """The aggregates that render rows in a media type, by the type of these rows."""
+    names = path_names(((row["schema"], row["name"]) for row in rows), schemas)
+    found: dict[int, list[Handler]] = defaultdict(list)
+    for row in rows:
+        function, result = (row["schema"], row["name"]), types[row["result"]]
+        if media_type := media_type_of(result.name):
+            found[row["argument"]].append(Handler(media_type, names[function], function, result.base))
+    return found
+
+
 def found_functions(
     functions: Sequence[asyncpg.Record], types: Types, resources: Mapping[int, Resource], schemas: Sequence[str]
 ) -> tuple[Function, ...]:
@@ -72,6 +84,7 @@ def found_functions(
             parameters=_parameters(row, types),
             result=_result(row, names[row["schema"], row["name"]], types, resources),
             result_type=types[row["result"]].name,
+            base_type=types[row["result"]].base,
             is_set=row["is_set"],
             volatility=_VOLATILITY[row["volatility"]],
             comment=row["comment"],

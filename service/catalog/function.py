@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from service.catalog.handler import Handler, media_type_of
 from service.catalog.resource import Resource
 
 
@@ -34,6 +35,7 @@ class Function:
 
     `result` describes the columns of what it returns, where that is a table's row, a composite or `returns table`;
     its table is the SQLAlchemy table of that type. None: a scalar of `result_type`, or nothing at all (`void`).
+    `base_type` is the same below all domains.
     """
 
     name: str
@@ -45,6 +47,15 @@ class Function:
     is_set: bool
     volatility: Volatility
     comment: str | None
+    base_type: str = ""
+
+    @property
+    def handler(self) -> Handler | None:
+        """What renders its one value in a media type: the function by itself, by the domain that it returns."""
+        media_type = "text/xml" if self.base_type == "xml" else media_type_of(self.result_type)
+        if media_type is None or self.is_set or self.result is not None:
+            return None
+        return Handler(media_type, self.name, (self.schema, self.sql_name), self.base_type)
 
     @property
     def is_void(self) -> bool:

@@ -27,6 +27,13 @@ where p.prokind = 'f' and n.nspname = any($1)
   and not exists (select from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'i')
 order by array_position($1, n.nspname::text), p.proname, p.oid
 """
+# Aggregates over rows, of one table or of any, that return a domain named like a media type.
+_HANDLERS = """
+select n.nspname::text as schema, p.proname::text as name, p.proargtypes[0] as argument, p.prorettype as result
+from pg_proc p join pg_namespace n on n.oid = p.pronamespace join pg_type r on r.oid = p.prorettype
+where p.prokind = 'a' and p.pronargs = 1 and n.nspname = any($1) and r.typtype = 'd' and r.typname like '%/%'
+order by array_position($1, n.nspname::text), p.proname, p.oid
+"""
 # Partitions are served through their table. `pg_relation_is_updatable` counts rules and INSTEAD OF triggers
 # (bits: 2^2 update, 2^3 insert, 2^4 delete). A view is diverted where a trigger (bits: INSTEAD 64, INSERT 4,
 # UPDATE 16) or a rule (2 update, 3 insert) takes what is written.
@@ -119,6 +126,7 @@ class Rows:
     """The rows of PostgreSQL's catalogs, by the statements above. `rules` are by the object id of the view."""
 
     functions: list[asyncpg.Record]
+    handlers: list[asyncpg.Record]
     relations: list[asyncpg.Record]
     rules: dict[int, ViewRule]
     columns: list[asyncpg.Record]
@@ -142,9 +150,12 @@ async def read_rows(connection: "asyncpg.Connection[asyncpg.Record]", schemas: S
         origins = {origin for rule in rules.values() for origin, _ in rule.origins.values()}
         columns = await connection.fetch(_COLUMNS, sorted(origins | {row["oid"] for row in relations}))
         types = {row["type"] for row in columns} | {row["result"] for row in functions}
+        handlers = await connection.fetch(_HANDLERS, list(schemas))
+        types.update(row["result"] for row in handlers)
         types.update(oid for row in functions for oid in row["types"])
         return Rows(
             functions=functions,
+            handlers=handlers,
             relations=relations,
             rules=rules,
             columns=columns,

@@ -3,12 +3,14 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import islice, permutations, product
 
 from sqlalchemy import Table
 
 from service.catalog.resource import Junction, Relation
 
+# A view may show each column of a key under many names.
+_MOST_WAYS = 16
 Pairs = tuple[tuple[str, str], ...]
 
 
@@ -28,19 +30,19 @@ class ForeignKey:
 class Carrier:
     """A relation that shows columns of a table: the table itself, or a view of it.
 
-    `columns` are its own names for them, by the table's numbers. `name` is None where it is not served: ways lead from
-    it (a function may return its rows), and none to it.
+    `columns` are its own names for them, by the table's numbers: a view may show one under several. `name` is None
+    where it is not served: ways lead from it (a function may return its rows), and none to it.
     """
 
     oid: int
     name: str | None
-    columns: Mapping[int, str]
+    columns: Mapping[int, Sequence[str]]
     table: Table
 
-    def names(self, numbers: Sequence[int]) -> tuple[str, ...] | None:
-        """Its names for those columns, or None where it lacks one."""
-        names = tuple(self.columns[number] for number in numbers if number in self.columns)
-        return names if len(names) == len(numbers) else None
+    def names(self, numbers: Sequence[int]) -> list[tuple[str, ...]]:
+        """Its names for those columns, in each way that it has; none where it lacks one."""
+        ways = product(*(self.columns.get(number, ()) for number in numbers))
+        return list(islice(ways, _MOST_WAYS))
 
 
 Carriers = Mapping[int, Sequence[Carrier]]
@@ -82,8 +84,7 @@ def _back(key: ForeignKey, name: str, pairs: Pairs) -> Relation:
 
 def _carrying(table: int, columns: Sequence[int], carriers: Carriers) -> Iterable[tuple[Carrier, tuple[str, ...]]]:
     for carrier in carriers.get(table, ()):
-        names = carrier.names(columns)
-        if names is not None:
+        for names in carrier.names(columns):
             yield carrier, names
 
 
@@ -97,22 +98,33 @@ def _junctions(keys: Iterable[ForeignKey], primary: Mapping[int, Sequence[int]])
 
 
 def _through(table: int, half: ForeignKey, other: ForeignKey, carriers: Carriers, ways: Ways) -> None:
-    """The way from the one end of a junction to the other. Views of junctions are not tried."""
-    junction = next((carrier for carrier in carriers.get(table, ()) if carrier.oid == table), None)
-    if junction is None or junction.name is None:
+    """The ways from the one end of a junction to the other: by the table, and by views of it.
+
+    Where the table is served, a view of it must be asked for.
+    """
+    served = [carrier for carrier in carriers.get(table, ()) if carrier.name is not None]
+    has_table = any(carrier.oid == table for carrier in served)
+    for junction in served:
+        _by(junction, half, other, carriers, ways, is_hinted=has_table and junction.oid != table)
+
+
+def _by(
+    junction: Carrier, half: ForeignKey, other: ForeignKey, carriers: Carriers, ways: Ways, *, is_hinted: bool
+) -> None:
+    nears, fars = junction.names(half.source_columns), junction.names(other.source_columns)
+    if not nears or not fars:
         return
-    near, far = junction.names(half.source_columns), junction.names(other.source_columns)
-    assert near is not None
-    assert far is not None
+    near, far, name = nears[0], fars[0], junction.name
+    assert name is not None
     targets = list(_carrying(other.target, other.target_columns, carriers))
     for source, here in _carrying(half.target, half.target_columns, carriers):
         for target, there in targets:
             if target.name is not None and (source.oid != target.oid or half.target == other.target):
                 between = Junction(
                     table=junction.table,
-                    name=junction.name,
+                    name=name,
                     pairs=tuple(zip(here, near, strict=True)),
                     onward=tuple(zip(far, there, strict=True)),
                     constraints=(half.name, other.name),
                 )
-                ways[source.oid].append(Relation(junction.name, target.name, True, (), None, between))
+                ways[source.oid].append(Relation(name, target.name, True, (), None, between, is_hinted=is_hinted))

@@ -1,12 +1,14 @@
 """What is known of one served table. Every surface walks these values; none knows a table by name."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from sqlalchemy import Column as SqlColumn
 from sqlalchemy import Table
 from sqlalchemy.types import TypeEngine
+
+from service.catalog.handler import Handler
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,8 @@ class Relation:
     through a `junction` they are empty. `constraint` is None for a way that no foreign key keeps. A computed
     relationship has a `function` (schema, name) instead, which takes the row.
 
-    `is_back` leads from the row that is referred to; in a one-to-one relationship at most one row refers to it.
+    `is_back` leads from the row that is referred to; in a one-to-one relationship at most one row refers to it. A way
+    that `is_hinted` is taken only where a hint names it.
     """
 
     name: str
@@ -83,6 +86,7 @@ class Relation:
     function: tuple[str, str] | None = None
     is_back: bool = False
     is_one_to_one: bool = False
+    is_hinted: bool = False
 
     @property
     def cardinality(self) -> str:
@@ -123,7 +127,7 @@ class Resource:
 
     `name` is as in its path; outside the first exposed schema it is `schema.name`. `computed` are functions that take
     the row and return a value: they are read like columns. `unique` are the columns of
-    each unique index, by its name.
+    each unique index, by its name; `handlers` are what renders the rows in other media types.
     """
 
     name: str
@@ -135,6 +139,7 @@ class Resource:
     abilities: Abilities = Abilities()
     computed: Mapping[str, Column] = field(default_factory=dict)
     unique: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    handlers: Mapping[str, Handler] = field(default_factory=lambda: MappingProxyType({}))
 
     @classmethod
     def build(
@@ -146,6 +151,7 @@ class Resource:
         abilities: Abilities = Abilities(),
         computed: tuple[Column, ...] = (),
         unique: Mapping[str, tuple[str, ...]] | None = None,
+        handlers: Iterable[Handler] = (),
     ) -> "Resource":
         names = {column.sql: column.name for column in columns}
         return cls(
@@ -158,4 +164,5 @@ class Resource:
             abilities=abilities,
             computed=MappingProxyType({column.name: column for column in computed}),
             unique=MappingProxyType(dict(unique or {})),
+            handlers=MappingProxyType({handler.media_type: handler for handler in handlers}),
         )

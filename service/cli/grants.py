@@ -21,6 +21,7 @@ from service.core.types import OF_TABLES, Action, Role
 from service.crud import accounts
 from service.crud.explain import explain
 from service.db.connections import Connection
+from service.db.session import session_settings
 from service.db.sqlstate import to_domain
 from service.models import TableBase
 from service.models.system import Grant
@@ -106,7 +107,11 @@ async def tables() -> None:
 @asynccontextmanager
 async def connected(settings: Settings) -> AsyncIterator[Connection]:
     async with database(settings) as urls:
-        connection = await asyncpg.connect(urls.service, timeout=settings.database.connect_timeout)
+        connection = await asyncpg.connect(
+            urls.service,
+            timeout=settings.database.connect_timeout,
+            server_settings=session_settings(settings.database, role=None),
+        )
         try:
             yield connection
         finally:
@@ -121,7 +126,6 @@ async def _try(connection: Connection, plan: ReadPlan) -> None:
     """
     statement = compile_item(plan)
     try:
-        await connection.execute("set search_path = public")
         await connection.fetch(f"explain {statement.sql}", *statement.arguments(plan, ""))
     except asyncpg.PostgresError as error:
         raise explain(to_domain(error), plan, plan) from error
@@ -130,7 +134,9 @@ async def _try(connection: Connection, plan: ReadPlan) -> None:
 def _check_function(catalog: Catalog, name: str, where: str | None) -> None:
     if where is not None:
         raise InvalidQuery("A grant of a function has no rows to filter.")
-    if not catalog.functions(name.removeprefix(FUNCTIONS)):
+    plain = name.removeprefix(FUNCTIONS)
+    handlers = (handler.name for resource in catalog for handler in resource.handlers.values())
+    if not catalog.functions(plain) and plain not in handlers:
         raise TableNotFound(f"There is no function {name.removeprefix(FUNCTIONS)!r} here.")
 
 

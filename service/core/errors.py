@@ -117,8 +117,8 @@ class MethodNotAllowed(RowhouseError):
 
     code = "method_not_allowed"
 
-    def __init__(self, message: str, *, allow: str) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, allow: str, code: str | None = None) -> None:
+        super().__init__(message, code=code)
         self.allow = allow
 
 

@@ -94,13 +94,18 @@ class DatabaseSettings(_Section):
         description="Schemas whose tables, views and functions are served, parted by commas. The first is the one of "
         "paths without Accept-Profile.",
     )
+    extra_search_path: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("public",),
+        description="Schemas in which functions and triggers find what they name without one, after the exposed ones, "
+        "parted by commas.",
+    )
     data_dir: Path = Field(Path("data"), description="Folder of the embedded PostgreSQL and of generated secrets.")
     pool_max_size: int = Field(16, ge=1, description="Most connections of the table plane, per process.")
     pool_timeout: float = Field(5.0, gt=0, description="Seconds to wait for a free connection before a 503.")
     connect_timeout: float = Field(5.0, gt=0, description="Seconds to wait for PostgreSQL to accept a connection.")
     statement_timeout: float = Field(10.0, gt=0, description="Seconds after which PostgreSQL stops a statement.")
 
-    @field_validator("exposed_schemas", mode="before")
+    @field_validator("exposed_schemas", "extra_search_path", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return _parted(value)

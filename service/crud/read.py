@@ -11,9 +11,9 @@ from service.core.errors import LimitExceeded, RowhouseError, RowNotFound
 from service.crud.explain import explain
 from service.crud.statements import StatementCache
 from service.db.runner import Row, Runner, Unit
-from service.query.compile.read import compile_count, compile_item, compile_list
+from service.query.compile.read import compile_bounded_count, compile_count, compile_item, compile_list
 from service.query.compile.statement import Statement
-from service.query.plan import Count, ReadPlan
+from service.query.plan import Bind, Count, ReadPlan
 
 Compile = Callable[[ReadPlan], Statement]
 _EXPLAIN = "explain (format json) "
@@ -22,13 +22,28 @@ _EXPLAINING = Unit(is_read_only=True, is_in_lines=True)
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """What a function has set of the answer, as it has written it."""
+
+    status: str | None = None
+    headers: str | None = None
+
+
+SILENT = Said()
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
-    """The rows as rendered, their number, the sort values of the last one (JSON), and the count if asked for."""
+    """The rows as rendered, their number, the sort values of the last one (JSON), and the count if asked for.
+
+    `said` is what a function that was called says of the answer.
+    """
 
     body: bytes
     rows: int
     last_key: bytes | None
     total: int | None
+    said: Said = SILENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +77,23 @@ class Reader:
         self._max_cost = max_cost
 
     async def page(
-        self, plan: ReadPlan, principal: Principal, *, render: Compile = compile_list, unit: Unit | None = None
+        self,
+        plan: ReadPlan,
+        principal: Principal,
+        *,
+        render: Compile = compile_list,
+        unit: Unit | None = None,
+        is_handled: bool = False,
     ) -> Page:
-        """One page of rows.
+        """One page of rows. Where a function of the database renders them, it may say something of the answer.
 
         Raises: as `Policy.rows`; DatabaseUnavailable; InvalidBody and others for values that PostgreSQL refuses.
         """
         row = await self._run(render, plan, principal, unit)
         assert row is not None
         total = row[3] if plan.count in (None, Count.EXACT) else await self._estimate(plan, principal, row[1])
-        return Page(as_bytes(row[0]), row[1], row[2] if row[1] else None, total)
+        said = Said(row[4], row[5]) if is_handled else SILENT
+        return Page(as_bytes(row[0]), row[1], row[2] if row[1] else None, total, said)
 
     async def item(self, plan: ReadPlan, principal: Principal) -> Item:
         """One row.
@@ -111,16 +133,20 @@ class Reader:
             raise explain(error, asked, plan) from error
 
     async def _estimate(self, asked: ReadPlan, principal: Principal, rows: int) -> int:
-        """How many rows there are, as the planner thinks; or as they are, where few are estimated."""
+        """How many rows there are, as the planner thinks, and not fewer than were counted; or as they are, where they
+        are few and it was not the plan alone that was asked for.
+        """
+        if asked.count is Count.ESTIMATED:
+            bounded = replace(asked, after=None, order=(), offset=None, limit=Bind(str(self._count_exactly + 1)))
+            counted = await self._run(compile_bounded_count, bounded, principal, None)
+            assert counted is not None
+            if counted[0] <= self._count_exactly:
+                return int(counted[0])
+            rows = max(rows, counted[0])
         plan = replace(self._policy.restrict(asked, principal), after=None, order=(), limit=None, offset=None)
         statement = self._statements.get(compile_count, plan)
         found = orjson.loads(await self._explain(statement, plan, asked))
-        estimate = int(found[0]["Plan"]["Plan Rows"])
-        if asked.count is Count.ESTIMATED and estimate <= self._count_exactly:
-            exact = await self._run(compile_list, replace(asked, count=Count.EXACT), principal, None)
-            assert exact is not None
-            return int(exact[3])
-        return max(estimate, rows)
+        return max(int(found[0]["Plan"]["Plan Rows"]), rows)
 
     async def _refuse_dear(self, statement: Statement, plan: ReadPlan, asked: ReadPlan) -> None:
         found = orjson.loads(await self._explain(statement, plan, asked))

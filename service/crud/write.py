@@ -1,6 +1,6 @@
 """Writes: policy, compile, execute. One statement each; all of it or none."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import orjson
@@ -10,9 +10,9 @@ from service.auth.principal import Principal
 from service.core.errors import RowhouseError
 from service.core.types import Action
 from service.crud.explain import explain, refuse_unfit
-from service.crud.read import as_bytes
+from service.crud.read import SILENT, Said, as_bytes
 from service.crud.statements import StatementCache
-from service.db.runner import Runner, Unit
+from service.db.runner import Row, Runner, Unit
 from service.query.compile.statement import Statement
 from service.query.compile.write import compile_write
 from service.query.plan import (
@@ -34,7 +34,8 @@ Compile = Callable[[WritePlan], Statement]
 class Outcome:
     """What a write did: the rows as rendered (None if not asked for) and their number.
 
-    Of a single row also its version and its key; `is_new` says that it was not there before.
+    Of a single row also its version and its key; `is_new` says that it was not there before. `said` is what triggers
+    say of the answer.
     """
 
     body: bytes | None
@@ -42,6 +43,7 @@ class Outcome:
     version: str | None
     key: tuple[str, ...] | None
     is_new: bool
+    said: Said = SILENT
 
 
 class Writer:
@@ -61,6 +63,25 @@ class Writer:
             would end up out of the caller's reach; UnfilteredWrite over `max_affected`; DatabaseUnavailable.
         """
         asked, plan = plan, self._restrict(plan, principal)
+        row = await self._do(asked, plan, unit, render, "")
+        if not row[1] and isinstance(plan, UpdatePlan):
+            refuse_unfit(plan)
+        body, rows, version, key, is_new = row[0], row[1], row[2], row[3], row[4]
+        body = None if body is None else as_bytes(body)
+        said = Said(row[5], row[6]) if plan.resource.abilities.runs_code else SILENT
+        if rows != 1:
+            return Outcome(body, rows, None, None, bool(is_new), said)
+        return Outcome(body, 1, f"{self._pool.epoch}.{version}", tuple(orjson.loads(key)), bool(is_new), said)
+
+    async def explained(
+        self, plan: WritePlan, principal: Principal, unit: Unit | None, options: Sequence[str]
+    ) -> bytes:
+        """How PostgreSQL would do it, or has, as its EXPLAIN tells with these options. Raises: as `run`."""
+        unit = replace(unit or Unit(), verify=None, is_in_lines=True)
+        prefix = f"explain ({', '.join(options)}) "
+        return as_bytes((await self._do(plan, self._restrict(plan, principal), unit, compile_write, prefix))[0])
+
+    async def _do(self, asked: WritePlan, plan: WritePlan, unit: Unit | None, render: Compile, prefix: str) -> Row:
         statement = self._statements.get(render, plan)
         try:
             arguments = statement.arguments(plan, self._pool.epoch)
@@ -69,17 +90,11 @@ class Writer:
             if unit is None:
                 row = await self._pool.write(statement.sql, arguments)
             else:
-                row = await self._pool.run(statement.sql, arguments, unit)
+                row = await self._pool.run(prefix + statement.sql, arguments, unit)
         except RowhouseError as error:
             raise explain(error, asked, plan) from error
         assert row is not None
-        if not row[1] and isinstance(plan, UpdatePlan):
-            refuse_unfit(plan)
-        body, rows, version, key, is_new = row[0], row[1], row[2], row[3], row[4]
-        body = None if body is None else as_bytes(body)
-        if rows != 1:
-            return Outcome(body, rows, None, None, bool(is_new))
-        return Outcome(body, 1, f"{self._pool.epoch}.{version}", tuple(orjson.loads(key)), bool(is_new))
+        return row
 
     def _restrict(self, plan: WritePlan, principal: Principal) -> WritePlan:
         match plan:

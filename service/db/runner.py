@@ -8,6 +8,7 @@ import asyncpg
 
 from service.db.connections import Connection
 
+CHECK = "set constraints all immediate"
 # What asyncpg raises where a connection breaks: its internal error too, where the server goes amid a message.
 LOST = (
     OSError,
@@ -16,7 +17,11 @@ LOST = (
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
 )
-_SET = "select set_config(name, value, true) from unnest($1::text[], $2::text[]) s (name, value)"
+_SET = """
+select set_config(
+    name, case name when 'search_path' then concat_ws(', ', value, current_setting(name)) else value end, true)
+from unnest($1::text[], $2::text[]) s (name, value)
+"""
 # Not DISCARD ALL, which would forget the prepared statements as well.
 # The user first: it may have been given up when the connection was made, and `reset role` goes back to that.
 _CLEAN = (
@@ -35,9 +40,10 @@ class Row(Protocol):
 class Unit:
     """A transaction around one statement, with what must hold before it.
 
-    `settings` are set for its length alone. `keeps` False undoes it in the end. `cleans` undoes what a function may
-    have set on the connection (PostgreSQL manual, DISCARD). What `verify` raises undoes it too. `is_in_lines`: the
-    answer is a text in lines, one a row, as EXPLAIN writes it; they come as one.
+    `settings` are set for its length alone; a `search_path` goes before the one that is there. `keeps` False undoes it
+    in the end. `cleans` undoes what a function may have set on the connection (PostgreSQL manual, DISCARD). What
+    `verify` raises undoes it too. `is_in_lines`: the answer is a text in lines, one a row, as EXPLAIN writes it; they
+    come as one.
     """
 
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -77,11 +83,13 @@ async def _in_transaction(connection: Connection, sql: str, arguments: Sequence[
             await set_locally(connection, unit.settings)
         row: Row | None
         if unit.is_in_lines:
-            row = (_text_of(await connection.fetch(sql, *arguments)),)
+            row = (text_of(await connection.fetch(sql, *arguments)),)
         else:
             row = await connection.fetchrow(sql, *arguments)
         if unit.verify is not None and row is not None:
             unit.verify(row)
+        if not unit.keeps:
+            await connection.execute(CHECK)  # what keeping it would have refused
     except BaseException:
         if not connection.is_closed():
             await transaction.rollback()
@@ -101,5 +109,5 @@ async def set_locally(connection: Connection, settings: Mapping[str, str]) -> No
     await connection.execute(_SET, names, values)
 
 
-def _text_of(lines: Sequence[Row]) -> bytes:
+def text_of(lines: Sequence[Row]) -> bytes:
     return b"\n".join(line[0] if isinstance(line[0], bytes) else line[0].encode() for line in lines)

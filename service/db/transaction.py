@@ -9,7 +9,7 @@ import asyncpg
 
 from service.core.errors import DatabaseUnavailable, InvalidQuery
 from service.db.connections import Connection
-from service.db.runner import LOST, Row, Unit, clean_up, set_locally
+from service.db.runner import LOST, Row, Unit, clean_up, set_locally, text_of
 from service.db.sqlstate import to_domain
 
 
@@ -47,7 +47,7 @@ class Transaction:
         self._must_clean = self._must_clean or unit.cleans
         if unit.settings:
             await set_locally(self._connection, unit.settings)
-        row = await self._run(sql, arguments)
+        row = await self._run(sql, arguments, is_in_lines=unit.is_in_lines)
         if unit.verify is not None and row is not None:
             unit.verify(row)
         if "timezone" in unit.settings:
@@ -82,8 +82,10 @@ class Transaction:
         if self._must_clean:
             await clean_up(self._connection, Unit(cleans=True))
 
-    async def _run(self, sql: str, arguments: Sequence[object]) -> Row | None:
+    async def _run(self, sql: str, arguments: Sequence[object], *, is_in_lines: bool = False) -> Row | None:
         try:
+            if is_in_lines:
+                return (text_of(await self._connection.fetch(sql, *arguments)),)
             row: Row | None = await self._connection.fetchrow(sql, *arguments)
             return row
         except asyncpg.PostgresError as error:

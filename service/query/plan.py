@@ -363,7 +363,8 @@ class DeletePlan:
 @dataclass(frozen=True, slots=True)
 class CallPlan:
     """A call of a function. `arguments` are (name, text), a list for a variadic one; or else `body` is a JSON object of
-    them (`given` are its names), or the one argument of a function that takes the whole body.
+    them (`given` are its names), or an array whose first element is one (`is_array`), or the one argument of a function
+    that takes the whole body.
 
     `answer` reads what is returned, where that are rows: its resource is the function's result. `limit` and `offset`
     cut a set of values that are none.
@@ -373,6 +374,7 @@ class CallPlan:
     arguments: tuple[tuple[str, Bind], ...] = ()
     body: Bind | None = None
     given: tuple[str, ...] = ()
+    is_array: bool = False
     answer: ReadPlan | None = None
     limit: Bind | None = None
     offset: Bind | None = None

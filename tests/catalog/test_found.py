@@ -24,6 +24,7 @@ TABLES = (
     ("awkward.awkward_two.twin", ("id",), ALL),
     ("badges", ("person",), ALL),
     ("both_kinds", (), READ_ONLY),
+    ("circular", (), READ_ONLY),
     ("composite", ("a", "b"), ALL),
     ("counts", (), READ_ONLY),
     ("crew", (), READ_ONLY),

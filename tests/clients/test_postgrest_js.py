@@ -63,7 +63,6 @@ def test_columns_of_odd_names_are_selected(client: Chain) -> None:
         ("authors", "id, books(title)", {"id": 1, "books": [{"title": "The Quiet Cats"}, {"title": "Running Home"}]}),
         ("authors", "id, books(count)", {"id": 1, "books": [{"count": 2}]}),
         ("authors", "id, books(n:count())", {"id": 1, "books": [{"n": 2}]}),
-        ("authors", "id, ...books(price.max())", {"id": 1, "max": [20.00]}),
         (
             "authors",
             "id, books(id, shelves(id, books(title)))",

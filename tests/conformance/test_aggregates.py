@@ -53,3 +53,9 @@ def test_the_count_of_groups_is_of_groups(ask: Ask) -> None:
 def test_an_aggregate_of_a_type_that_has_none_is_refused(ask: Ask) -> None:
     answer = ask("GET", "projects?select=name.sum()")
     assert (answer.status_code, problem_of(answer)["code"]) == (404, "42883")
+
+
+def test_aggregates_are_not_spread_from_many_rows(ask: Ask) -> None:
+    answer = ask("GET", "clients?select=name,...projects(id.count())")
+    problem = problem_of(answer)
+    assert (answer.status_code, problem["code"], problem["message"]) == (400, "PGRST127", "Feature not implemented")

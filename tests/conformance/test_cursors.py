@@ -38,7 +38,7 @@ ORDERS = [
     "shops?select=notes->a,notes->b,count()&order=notes->b,notes->a.desc",
     "shops?select=tags,rating.sum()&order=tags.desc.nullslast",
     "shops?select=rating.avg(),rating.sum(),tags&order=rating.avg().desc,rating.sum()",
-    "shops?select=name,...sales(amount.sum())",
+    "sales?select=amount.sum(),...shops(shop:name)&order=shops(shop).desc",
     "shops?select=id,...towns(founded.max())&order=id.desc",
     "sales?select=count()",
     "sales?select=count(),price.sum()&order=count()",

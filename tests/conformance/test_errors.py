@@ -80,3 +80,8 @@ def test_a_raised_error_of_a_trigger_reaches_the_caller(ask: Ask) -> None:
     answer = ask("POST", "guarded", {"id": 1})
     problem = problem_of(answer)
     assert (answer.status_code, problem["code"], problem["message"]) == (402, "PT402", "Pay first")
+
+
+def test_a_path_that_is_none_is_told(ask: Ask) -> None:
+    answer = ask("GET", "clients/1/2/3")
+    assert (answer.status_code, problem_of(answer)["code"]) == (404, "PGRST125")

@@ -143,3 +143,15 @@ def test_a_null_fills_what_is_missing_without_it(ask: Ask) -> None:
 @pytest.mark.parametrize("path", ["counts", "snapshot", "both_kinds", "crew"])
 def test_a_view_that_cannot_be_written_is_refused(ask: Ask, path: str) -> None:
     assert ask("POST", path, {"id": 1}).status_code in (400, 405)
+
+
+def test_no_row_is_no_object_and_no_new_one(ask: Ask) -> None:
+    refused = ask("POST", "clients", [], accept="application/vnd.pgrst.object+json")
+    assert (refused.status_code, problem_of(refused)["code"]) == (406, "PGRST116")
+    assert ask("POST", "clients", [], prefer="resolution=merge-duplicates, return=representation").status_code == 200
+    assert ask("POST", "clients", []).status_code == 201
+
+
+def test_a_computed_column_cannot_be_taken_of_the_body(ask: Ask) -> None:
+    answer = ask("POST", "kinds?columns=price,doubled", [{"price": 1, "doubled": 3}])
+    assert (answer.status_code, problem_of(answer)["code"]) == (400, "428C9")

@@ -80,3 +80,8 @@ def test_a_place_that_cannot_be_read_is_refused(ask: Ask, select: str) -> None:
 def test_a_json_filter_with_json_that_is_none_is_refused(ask: Ask) -> None:
     answer = ask("GET", "things?notes->n=eq.{")
     assert (answer.status_code, problem_of(answer)["code"]) == (400, "22P02")
+
+
+def test_keys_of_any_signs_need_no_quotes(ask: Ask) -> None:
+    answer = ask("GET", "things?id=eq.1&select=notes->!@$%25^*_~->>x&notes->!@$%25^*_~=is.null")
+    assert answer.json() == [{"x": None}], answer.text

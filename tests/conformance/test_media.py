@@ -2,8 +2,9 @@
 
 import pytest
 
+from service.core.types import Role
 from tests.conformance.conftest import Ask
-from tests.service_under_test import problem_of
+from tests.service_under_test import Service, problem_of
 
 
 @pytest.mark.parametrize(
@@ -89,3 +90,40 @@ def test_a_scalar_as_text(ask: Ask) -> None:
 def test_a_plan_is_for_administrators(ask: Ask) -> None:
     answer = ask("GET", "clients", accept="application/vnd.pgrst.plan+json")
     assert (answer.status_code, "Plan" in answer.json()[0]) == (200, True)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "word"),
+    [
+        ("GET", "rpc/add_them?a=1&b=2", None, "Plan"),
+        ("POST", "rpc/writes", {}, "Plan"),
+        ("POST", "clients", {"id": 3, "name": "Pear"}, "ModifyTable"),
+        ("PATCH", "clients?id=eq.1", {"name": "Pear"}, "ModifyTable"),
+        ("PATCH", "clients", [{"id": 1, "name": "Pear"}], "ModifyTable"),
+        ("DELETE", "tasks?id=eq.1", None, "ModifyTable"),
+    ],
+)
+def test_calls_and_writes_are_explained_and_not_done(
+    ask: Ask, served: Service, method: str, path: str, body: object, word: str
+) -> None:
+    answer = ask(method, path, body, accept="application/vnd.pgrst.plan+json")
+    assert (answer.status_code, word in answer.text) == (200, True), answer.text
+    assert ask("GET", "clients?id=eq.3").json() == []
+    with served.client(Role.EDITOR, Accept="application/vnd.pgrst.plan+json") as editor:
+        assert editor.request(method, f"/api/v1/{path}", json=body).status_code in (404, 406)
+
+
+def test_a_write_that_is_analysed_is_done_unless_it_is_only_tried(ask: Ask) -> None:
+    accept = 'application/vnd.pgrst.plan+text; options="analyze"'
+    answer = ask("POST", "clients", {"id": 3, "name": "Pear"}, accept=accept)
+    assert "actual time" in answer.text
+    assert "Execution Time" in answer.text
+    assert ask("GET", "clients?id=eq.3").json() == []
+
+
+@pytest.mark.parametrize(
+    ("path", "lines"), [("add_them?a=1&b=2", "3"), ("integers", "1\n2\n3"), ("with_default?name=a,b", '"Hello a,b"')]
+)
+def test_csv_of_values(ask: Ask, path: str, lines: str) -> None:
+    answer = ask("GET", f"rpc/{path}", accept="text/csv")
+    assert (answer.text, answer.headers["content-type"]) == (f"pgrst_scalar\n{lines}", "text/csv; charset=utf-8")

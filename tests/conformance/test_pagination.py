@@ -27,6 +27,8 @@ from tests.service_under_test import problem_of
         ("?id=gt.13", {"prefer": "count=exact"}, 200, "0-1/2", 2),
         ("?id=gt.99", {"prefer": "count=exact"}, 200, "*/0", 0),
         ("?limit=1", {"prefer": "count=estimated"}, 206, "0-0/15", 1),
+        ("?id=gt.13&limit=1", {"prefer": "count=estimated"}, 206, "0-0/2", 1),
+        ("?offset=-4", {}, 200, "0-14/*", 15),
     ],
 )
 def test_pages(ask: Ask, query: str, headers: dict[str, str], status: int, content_range: str, rows: int) -> None:

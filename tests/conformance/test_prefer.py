@@ -46,6 +46,11 @@ def test_times_are_told_in_a_time_zone(ask: Ask, zone: str, at: str) -> None:
     assert answer.headers["preference-applied"] == f"handling=strict, timezone={zone}"
 
 
+def test_a_bound_is_passed_over_for_those_who_say_so(ask: Ask) -> None:
+    answer = ask("DELETE", "tasks?id=lt.9", prefer="handling=lenient, max-affected=7")
+    assert (answer.status_code, "max-affected" in answer.headers["preference-applied"]) == (204, False)
+
+
 @pytest.mark.parametrize("handling", ["handling=strict, ", ""])
 @pytest.mark.parametrize(
     ("method", "path", "body"), [("PATCH", "items?id=lt.9", {"id": 99}), ("DELETE", "tasks?id=lt.9", None)]
@@ -74,3 +79,13 @@ def test_a_write_that_is_rolled_back_leaves_nothing(ask: Ask) -> None:
     answer = ask("POST", "only_key", {"id": 5}, prefer="return=representation")
     assert answer.headers["preference-applied"] == "return=representation, tx=rollback"
     assert ask("GET", "only_key?id=eq.5").json() == []
+
+
+def test_a_read_says_what_was_preferred_of_it(ask: Ask) -> None:
+    answer = ask("GET", "clients?id=eq.1", prefer="tx=rollback, count=exact")
+    assert answer.headers["preference-applied"] == "count=exact, tx=rollback"
+
+
+def test_what_would_fail_in_the_end_fails_when_it_is_only_tried(ask: Ask) -> None:
+    answer = ask("POST", "deferred", [{"id": 1}, {"id": 1}])
+    assert (answer.status_code, problem_of(answer)["code"]) == (409, "23505")

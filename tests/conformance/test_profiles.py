@@ -37,6 +37,11 @@ def test_a_function_of_a_schema_is_called(ask: Ask) -> None:
     assert ask("POST", "rpc/plain", {}, content_profile="awkward_two").json() == "glad"
 
 
+def test_what_a_function_names_without_a_schema_is_looked_for_in_its_own_first(ask: Ask) -> None:
+    assert ask("GET", "rpc/unqualified").json() == 15
+    assert ask("GET", "rpc/unqualified", accept_profile="awkward_two").json() == 0
+
+
 def test_a_schema_that_is_not_exposed_is_refused(ask: Ask) -> None:
     for headers in ({"accept_profile": "unknown"}, {"accept_profile": "pg_catalog"}):
         answer = ask("GET", "clients", **headers)

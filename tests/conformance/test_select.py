@@ -33,7 +33,7 @@ def test_columns_are_selected(ask: Ask, select: str, row: dict[str, object]) -> 
     ("select", "code", "status"),
     [
         ("idd", "42703", 400),
-        ("id::nothing", "PGRST100", 400),
+        ("id::nothing", "42704", 400),
         ("id::date", "42846", 400),
         ("id,", "PGRST100", 400),
         ("id name(", "PGRST100", 400),

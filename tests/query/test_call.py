@@ -56,23 +56,27 @@ def test_arguments_are_told_from_filters() -> None:
 
 
 UNNAMED = function(Parameter("", "json"))
+UNNAMED_TEXT = function(Parameter("", "text"))
+JSON = ("json", "jsonb")
 
 
 @pytest.mark.parametrize(
-    ("functions", "names", "takes_body", "chosen"),
+    ("functions", "names", "body_types", "chosen"),
     [
-        ([function(), function(A)], [], False, 0),
-        ([function(), function(A)], ["a"], False, 1),
-        ([function(A, B), function(A, Parameter("c", "text"))], ["a"], False, 0),
-        ([function(A, B), function(A, Parameter("c", "text"))], ["c", "a"], False, 1),
-        ([function(A), UNNAMED], ["x"], True, 1),
-        ([function(A), UNNAMED], ["a"], True, 0),
+        ([function(), function(A)], [], (), 0),
+        ([function(), function(A)], ["a"], (), 1),
+        ([function(A, B), function(A, Parameter("c", "text"))], ["a"], (), 0),
+        ([function(A, B), function(A, Parameter("c", "text"))], ["c", "a"], (), 1),
+        ([function(A), UNNAMED], ["x"], JSON, 1),
+        ([function(A), UNNAMED], ["a"], JSON, 0),
+        ([function(), UNNAMED_TEXT, UNNAMED], [], ("text",), 1),
+        ([function(A), UNNAMED_TEXT, UNNAMED], ["x"], JSON, 2),
     ],
 )
 def test_an_overload_is_chosen_by_the_names_given(
-    functions: list[Function], names: list[str], takes_body: bool, chosen: int
+    functions: list[Function], names: list[str], body_types: tuple[str, ...], chosen: int
 ) -> None:
-    assert choose_overload(functions, names, takes_body) is functions[chosen]
+    assert choose_overload(functions, names, body_types) is functions[chosen]
 
 
 @pytest.mark.parametrize(
@@ -89,5 +93,5 @@ def test_where_none_or_several_fit_it_is_said(
     functions: list[Function], names: list[str], code: str, message: str
 ) -> None:
     with pytest.raises(RowhouseError) as caught:
-        choose_overload(functions, names, False)
+        choose_overload(functions, names)
     assert (caught.value.stable_code, caught.value.message) == (code, message)

@@ -93,6 +93,7 @@ class Batch:
         headers = {
             name.lower().encode(): value.encode("latin-1", "replace") for name, value in operation.headers.items()
         }
+        headers[b"accept"] = b"application/json"  # a function may have another for those who do not say
         own = {"method": operation.method, "path": path_text, "query_string": query.encode()}
         scope = {**request.scope, **own}
         return await self._dispatch.serve(path, Request(scope, replayed(body), request.principal, headers))

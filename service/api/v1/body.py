@@ -40,6 +40,9 @@ async def read_payload(request: Request, resource: Resource, columns: tuple[str,
     """
     payload = _rows(await request.body(limit), request.media_type)
     if columns is not None:
+        fixed = (name for name in columns if not resource.columns[name].is_writable and name not in resource.key)
+        if computed := [FieldError(name, "is computed") for name in fixed]:
+            raise _are_computed(computed)
         return payload
     _check_names(resource, payload.rows)
     for number, row in enumerate(payload.rows, start=1):
@@ -58,7 +61,7 @@ async def read_row(request: Request, resource: Resource, limit: int) -> tuple[by
 
 def _rows(body: bytes, media_type: bytes) -> Payload:
     if media_type == _CSV:
-        rows = _from_csv(body)
+        rows = rows_from_csv(body)
         return Payload(orjson.dumps(rows), rows, is_array=True)
     if media_type == _FORM:
         row = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
@@ -87,7 +90,7 @@ def parse_json(body: bytes) -> object:
         raise InvalidBody(message, hint=hint if b"NaN" in body else None) from None
 
 
-def _from_csv(body: bytes) -> list[dict[str, object]]:
+def rows_from_csv(body: bytes) -> list[dict[str, object]]:
     """Rows under a line of names; the word NULL stands for no value."""
     try:
         names, *lines = csv.reader(io.StringIO(body.decode(), newline=""), strict=True)
@@ -121,4 +124,8 @@ def _check_names(resource: Resource, rows: Sequence[Row]) -> None:
             )
         computed = [FieldError(name, "is computed", at) for name in row if not columns[name].is_writable]
         if computed:
-            raise InvalidBody("Computed columns cannot be written.", fields=computed, code="428C9")
+            raise _are_computed(computed)
+
+
+def _are_computed(fields: list[FieldError]) -> InvalidBody:
+    return InvalidBody("Computed columns cannot be written.", fields=fields, code="428C9")

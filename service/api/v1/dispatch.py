@@ -1,6 +1,6 @@
 """From a path to the handler of its table, row or function."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -36,12 +36,13 @@ class Handlers:
     of_function: Mapping[str, FunctionHandler]
 
     @classmethod
-    def build(cls, work: Work, policy: Policy, queries: QueryCache, settings: ApiSettings) -> "Handlers":
+    def build(
+        cls, work: Work, policy: Policy, queries: QueryCache, settings: ApiSettings, calls: CallHandlers
+    ) -> "Handlers":
         tools = WriteTools(work.runner, policy, work.reader, work.writer, queries, settings)
-        reads = ReadHandlers(policy, work.reader, queries)
+        reads = ReadHandlers(policy, work.reader, queries, may_roll_back=settings.api_tx_override)
         items = ItemWriteHandlers(tools)
         tables = TableWriteHandlers(tools, items)
-        calls = CallHandlers(policy, work.caller, queries.bounds, settings)
         return cls(
             {
                 "GET": reads.page,
@@ -70,7 +71,8 @@ class Dispatch:
 
     def __init__(self, work: Work, policy: Policy, queries: QueryCache, settings: ApiSettings) -> None:
         self._policy = policy
-        self._handlers = Handlers.build(work, policy, queries, settings)
+        self._calls = CallHandlers(policy, work.caller, queries.bounds, settings)
+        self._handlers = Handlers.build(work, policy, queries, settings, self._calls)
 
     async def serve(self, path: TablePath | FunctionPath | SchemaPath, request: Request) -> Answer:
         """The answer to a request.
@@ -94,9 +96,13 @@ class Dispatch:
         request.scope["rowhouse.route"] = path.route
         if path.key is None:
             of_table = _handler(self._handlers.of_table, request)
-            return _options(self._handlers.of_table) if of_table is None else await of_table(request, resource)
+            if of_table is None:
+                return _options(_able(resource, self._handlers.of_table))
+            return await of_table(request, resource)
         of_item = _handler(self._handlers.of_item, request)
-        return _options(self._handlers.of_item) if of_item is None else await of_item(request, resource, path.key)
+        if of_item is None:
+            return _options(_able(resource, self._handlers.of_item))
+        return await of_item(request, resource, path.key)
 
     def _describe(self, path: SchemaPath, request: Request, schema: str | None) -> Answer:
         resource = self._policy.resource(request.principal, path.table, schema)
@@ -106,12 +112,29 @@ class Dispatch:
         return Answer(200, orjson.dumps(table_schema(resource)))
 
     async def _call(self, path: FunctionPath, request: Request, schema: str | None) -> Answer:
-        handler = _handler(self._handlers.of_function, request)
+        handler = self._handlers.of_function.get(request.method)
         if handler is None:
-            return _options(self._handlers.of_function)
+            methods = self._calls.methods(request, path.function, schema)
+            if request.method == "OPTIONS":
+                return _options(methods)
+            raise MethodNotAllowed(
+                f"Cannot use the {request.method} method on RPC", allow=_allow(methods), code="PGRST101"
+            )
         answer = await handler(request, path.function, schema)
         request.scope["rowhouse.route"] = path.route  # only of one that is there: labels stay few
         return answer
+
+
+def _able(resource: Resource, methods: Iterable[str]) -> list[str]:
+    """The methods among these that PostgreSQL can serve for the rows of a table or view."""
+    able = resource.abilities
+    can = {
+        "POST": able.can_insert,
+        "PUT": able.can_insert and able.can_update and bool(resource.key),
+        "PATCH": able.can_update,
+        "DELETE": able.can_delete,
+    }
+    return [method for method in methods if can.get(method, True)]
 
 
 def _profile(request: Request, schemas: Sequence[str]) -> str | None:
@@ -146,9 +169,9 @@ def _handler(handlers: Mapping[str, Handler], request: Request) -> Handler | Non
     return handlers[request.method]
 
 
-def _options(handlers: Mapping[str, object]) -> Answer:
-    return Answer(204, headers=[(b"allow", _allow(handlers).encode())])
+def _options(methods: Iterable[str]) -> Answer:
+    return Answer(204, headers=[(b"allow", _allow(methods).encode())])
 
 
-def _allow(methods: Mapping[str, object]) -> str:
+def _allow(methods: Iterable[str]) -> str:
     return ", ".join([*methods, "OPTIONS"])

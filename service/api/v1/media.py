@@ -1,9 +1,12 @@
 """Which representation a caller accepts (RFC 9110, section 12.5.1), in the media types of PostgREST."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 
+from service.catalog import handler
+from service.catalog.handler import Handler
 from service.core.errors import NotAcceptable
 from service.query.compile import call, read, write
 from service.query.compile.statement import Statement
@@ -21,6 +24,7 @@ class Media(StrEnum):
     JSON_PLAN = "application/vnd.pgrst.plan+json"
     TEXT = "text/plain"
     BYTES = "application/octet-stream"
+    OWN = "*/*"  # of the database's own making
 
 
 _ALIASES = {
@@ -30,7 +34,10 @@ _ALIASES = {
     "application/vnd.pgrst.object": Media.OBJECT,
     "application/vnd.pgrst.array": Media.ARRAY,
     "application/vnd.pgrst.plan": Media.PLAN,
-} | {media.value: media for media in Media}
+} | {media.value: media for media in Media if media is not Media.OWN}
+_NONE: Mapping[str, Handler] = MappingProxyType({})
+_VENDORED = "application/vnd.pgrst."
+_WITH_CHARSET = (Media.JSON, Media.CSV, Media.GEOJSON, Media.TEXT, "text/xml")
 _OF_SCALARS = (Media.TEXT, Media.BYTES)
 PLANS = (Media.PLAN, Media.JSON_PLAN)
 # What EXPLAIN can tell besides (PostgreSQL manual, EXPLAIN).
@@ -41,15 +48,20 @@ _OPTIONS = ("analyze", "verbose", "settings", "buffers", "wal")
 class Accepted:
     """The representation to answer in. `is_stripped`: members that are null are left out.
 
-    `options` are what a plan should tell besides, in the words of EXPLAIN.
+    `options` are what a plan should tell besides, in the words of EXPLAIN. `handler` is what renders it, where the
+    database has its own for this; or (`is_value`) the function that returns it as one value.
     """
 
     media: Media = Media.JSON
     is_stripped: bool = False
     options: tuple[str, ...] = ()
+    handler: Handler | None = None
+    is_value: bool = False
 
     @property
     def content_type(self) -> bytes:
+        if self.handler is not None:
+            return _content_type(self.handler.media_type)
         if self.media is Media.BYTES:
             return self.media.encode()
         stripped = ";nulls=stripped" if self.is_stripped else ""
@@ -62,6 +74,8 @@ class Accepted:
     @property
     def of_pages(self) -> Callable[[ReadPlan], Statement]:
         """What compiles a page for it."""
+        if self.handler is not None:
+            return read.compile_handled(self.handler)
         if self.is_stripped:
             return read.compile_stripped
         return _OF_PAGES.get(self.media, read.compile_list)
@@ -76,26 +90,31 @@ class Accepted:
     @property
     def of_calls(self) -> Callable[[CallPlan], Statement]:
         """What compiles a call for it."""
+        if self.handler is not None and not self.is_value:
+            return call.compile_call_handled(self.handler)
         if self.is_stripped:
             return call.compile_call_stripped
         return _OF_CALLS.get(self.media, call.compile_call)
 
 
-_OF_WRITES = {Media.CSV: write.compile_write_csv}
+_OF_WRITES = {Media.CSV: write.compile_write_csv, Media.GEOJSON: write.compile_write_features}
 _OF_PAGES = {Media.CSV: read.compile_csv, Media.GEOJSON: read.compile_features}
 _OF_CALLS = {Media.CSV: call.compile_call_csv, Media.GEOJSON: call.compile_call_features}
 ANY = Accepted()
 
 
-def accepted(header: str | None, *, is_scalar: bool = False) -> Accepted:
-    """The first of the accepted media types that is served, the dearest first.
+def accepted(header: str | None, *, is_scalar: bool = False, handlers: Mapping[str, Handler] = _NONE) -> Accepted:
+    """The first of the accepted media types that is served, the dearest first. The database's own handlers lead.
 
     Raises:
         NotAcceptable: none is.
     """
-    if header is None or header == "*/*" or header == "application/json":
+    if not handlers and (header is None or header == "*/*" or header == "application/json"):
         return ANY
+    header = header or handler.ANY
     for name, parameters in _by_weight(header):
+        if own := _own(name, handlers):
+            return Accepted(Media.OWN, handler=own, is_value=is_scalar)
         media = _ALIASES.get(name)
         if media is not None and (is_scalar or media not in _OF_SCALARS):
             is_stripped = parameters.get("nulls") == "stripped" and media in (Media.ARRAY, Media.OBJECT)
@@ -103,6 +122,19 @@ def accepted(header: str | None, *, is_scalar: bool = False) -> Accepted:
             return Accepted(plain, is_stripped, _options(parameters) if media in PLANS else ())
     names = ", ".join(name for name, _ in _by_weight(header))
     raise NotAcceptable(f"None of these media types are available: {names}")
+
+
+def _own(name: str, handlers: Mapping[str, Handler]) -> Handler | None:
+    """What renders a media type, of the database's own. PostgREST's types are not to be had otherwise."""
+    if name.startswith(_VENDORED):
+        return None
+    return handlers.get(name) or (None if name == Media.JSON else handlers.get(handler.ANY))
+
+
+def _content_type(media_type: str) -> bytes:
+    if media_type == handler.ANY:
+        return Media.BYTES.encode()
+    return (f"{media_type}; charset=utf-8" if media_type in _WITH_CHARSET else media_type).encode()
 
 
 def csv_header(plan: ReadPlan) -> bytes:

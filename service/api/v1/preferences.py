@@ -68,7 +68,7 @@ def parse_preferences(header: str | None, *, may_roll_back: bool = False) -> Pre
         honoured.pop("tx", None)
     if "timezone" in given and _is_time_zone(given["timezone"]):
         honoured["timezone"] = given["timezone"]
-    if "max-affected" in given:
+    if "max-affected" in given and honoured.get("handling") != "lenient":
         honoured["max-affected"] = given["max-affected"]
     is_strict = honoured.get("handling") == "strict"
     if is_strict and (unknown := [_written(name, value) for name, value in given.items() if name not in honoured]):
@@ -116,7 +116,7 @@ def _time_zones() -> frozenset[str]:
 
 
 def _max_affected(honoured: dict[str, str]) -> int | None:
-    """How many rows a write may touch. It is held to without `handling=strict` as well."""
+    """How many rows a write may touch. It is held to unless the caller says `handling=lenient`."""
     value = honoured.get("max-affected")
     if value is None:
         return None

@@ -1,6 +1,7 @@
 """GET and HEAD of a table and of a row."""
 
 import re
+from collections.abc import Mapping
 from urllib.parse import quote, unquote_to_bytes
 
 from service.api.v1.conditional import entity_tag, is_version, matches
@@ -8,8 +9,10 @@ from service.api.v1.exchange import Answer, Request, refuse_paging
 from service.api.v1.media import PLANS, Accepted, Media, accepted, csv_header
 from service.api.v1.paths import key_predicate, key_values, table_url
 from service.api.v1.preferences import Preferences, parse_preferences
+from service.api.v1.request_settings import of_request, say
 from service.api.v1.window import content_range, narrowed, status_of
 from service.auth.policy import Policy
+from service.catalog.handler import Handler
 from service.catalog.resource import Resource
 from service.core.errors import NotAcceptable, PreconditionFailed
 from service.core.types import Role
@@ -18,7 +21,7 @@ from service.db.runner import Unit
 from service.query import cursor
 from service.query.parse.cache import QueryCache
 from service.query.parse.request import Query
-from service.query.plan import ReadPlan, all_of
+from service.query.plan import AllColumns, ReadPlan, all_of
 
 _OF_THIS_PAGE = (b"cursor", b"offset", b"limit")
 # What may stand in a query string as it is (RFC 3986, section 3.4).
@@ -29,33 +32,40 @@ _WRITTEN = "%=+!$'()*,;:@/?-._~"
 class ReadHandlers:
     """Reads for HTTP: pages with their range and next link, rows with their entity tag."""
 
-    def __init__(self, policy: Policy, reader: Reader, queries: QueryCache) -> None:
+    def __init__(self, policy: Policy, reader: Reader, queries: QueryCache, *, may_roll_back: bool) -> None:
         self._policy = policy
         self._reader = reader
         self._queries = queries
+        self._may_roll_back = may_roll_back
 
     async def page(self, request: Request, resource: Resource) -> Answer:
-        preferences = parse_preferences(request.header(b"prefer"))
-        form = accepted(request.header(b"accept"))
+        preferences = parse_preferences(request.header(b"prefer"), may_roll_back=self._may_roll_back)
         catalog = self._policy.visible(request.principal)
         query = self._queries.page(catalog, resource, request.query_string, count=preferences.count)
-        query = narrowed(query, request.header(b"range"))
+        query = narrowed(query, request)
+        form = accepted(request.header(b"accept"), handlers=self._handlers(request, query.plan))
         if form.media in PLANS:
             return await self._explained(query, request, form)
-        page = await self._reader.page(query.plan, request.principal, render=form.of_pages, unit=unit_of(preferences))
+        unit = unit_of(preferences) if form.handler is None else _unit_of_handler(request, resource, preferences)
+        page = await self._reader.page(
+            query.plan, request.principal, render=form.of_pages, unit=unit, is_handled=form.handler is not None
+        )
         answer = page_answer(page, query, form)
         if link := _next_link(request, resource, query, page):
             answer.add(b"link", link)
-        if applied := preferences.applied("count", "timezone"):
+        if applied := preferences.applied("count", "timezone", "tx"):
             answer.add(b"preference-applied", applied)
-        return answer
+        return say(answer, page.said)
+
+    def _handlers(self, request: Request, plan: ReadPlan) -> Mapping[str, Handler]:
+        """What can render these rows, of the database's own: what takes a table's rows takes whole ones alone."""
+        if not plan.resource.handlers:
+            return plan.resource.handlers
+        return handlers_of(plan, self._policy.handlers(request.principal, plan.resource))
 
     async def _explained(self, query: Query, request: Request, form: Accepted) -> Answer:
-        """How PostgreSQL would run it. It tells of what the policy hides, so it is for administrators."""
-        if request.principal.role is not Role.ADMIN:
-            raise NotAcceptable(f"None of these media types are available: {form.media}")
-        explain = (*form.options, "format json" if form.media is Media.JSON_PLAN else "format text")
-        body = await self._reader.explained(query.plan, request.principal, explain)
+        """How PostgreSQL would run it."""
+        body = await self._reader.explained(query.plan, request.principal, explain_options(request, form))
         return Answer(200, body, content_type=form.content_type)
 
     async def item(self, request: Request, resource: Resource, key: str) -> Answer:
@@ -79,6 +89,30 @@ class ReadHandlers:
         if none_match is not None and matches(none_match, tag):
             answer.status, answer.body = 304, None
         return answer
+
+
+def explain_options(request: Request, form: Accepted) -> tuple[str, ...]:
+    """What EXPLAIN is to tell. It tells of what the policy hides, so it is for administrators.
+
+    Raises:
+        NotAcceptable: the caller is none.
+    """
+    if request.principal.role is not Role.ADMIN:
+        raise NotAcceptable(f"None of these media types are available: {form.media}")
+    return (*form.options, "format json" if form.media is Media.JSON_PLAN else "format text")
+
+
+def handlers_of(plan: ReadPlan, handlers: Mapping[str, Handler]) -> Mapping[str, Handler]:
+    """Those of the handlers that can take what the plan selects."""
+    if plan.select == (AllColumns(),):
+        return handlers
+    return {media_type: one for media_type, one in handlers.items() if one.rows_of is None}
+
+
+def _unit_of_handler(request: Request, resource: Resource, preferences: Preferences) -> Unit:
+    """The transaction of a read that runs functions of others."""
+    settings = {**(unit_of(preferences) or Unit()).settings, **of_request(request, f"/{resource.table.name}")}
+    return Unit(settings=settings, is_read_only=True, cleans=True)
 
 
 def page_answer(page: Page, query: Query, form: Accepted) -> Answer:

@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 
+from service.api.v1.exchange import Request
 from service.core.errors import RangeNotSatisfiable
 from service.query.parse.request import Query
 from service.query.plan import Bind
@@ -10,13 +11,15 @@ from service.query.plan import Bind
 _RANGE = re.compile(r"(?:items=)?(\d{1,18})-(\d{1,18})?")
 
 
-def narrowed(query: Query, header: str | None) -> Query:
-    """The query within the rows that `Range` names. One that cannot be read is passed over, as the RFC asks.
+def narrowed(query: Query, request: Request) -> Query:
+    """The query within the rows that `Range` names. It counts for GET alone. One that cannot be read is passed
+    over, as the RFC asks.
 
     Raises:
         RangeNotSatisfiable: it ends before it begins.
     """
-    match = _RANGE.fullmatch(header.strip()) if header is not None else None
+    header = request.header(b"range")
+    match = _RANGE.fullmatch(header.strip()) if header is not None and request.method == "GET" else None
     if match is None or query.plan.after is not None:
         return query
     first = int(match[1])

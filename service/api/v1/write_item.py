@@ -21,6 +21,7 @@ from service.core.errors import (
 from service.core.types import Action
 from service.crud.write import Outcome
 from service.query.compile.write import compile_write
+from service.query.parse.parameters import decode_parameters, is_reserved
 from service.query.plan import (
     Bind,
     BindKind,
@@ -72,8 +73,10 @@ class ItemWriteHandlers:
         With `If-Match` a row that is there in that version is replaced, and none inserted; with `If-None-Match: *`
         the row is inserted, and none replaced. Without a key in the path, the filters name it.
         """
-        write = WriteRequest.read(request, resource, self._tools)
         is_of_table = key is None
+        if is_of_table:
+            _refuse_other_filters(request, resource)
+        write = WriteRequest.read(request, resource, self._tools)
         if key is None:
             values = _filtered_key([predicate for _, predicate in write.query.filters], resource)
             key = key_text(values)
@@ -101,7 +104,7 @@ class ItemWriteHandlers:
             raise Forbidden("This row is not one that you may replace.")
         told = rows_answer if is_of_table else row_answer
         answer = told(outcome, write, 201 if outcome.is_new else 200)
-        if outcome.is_new:
+        if outcome.is_new and all(name != b"location" for name, _ in answer.headers):  # a trigger may have set it
             answer.add(b"location", item_url(request.prefix, resource, values))
         return answer
 
@@ -150,6 +153,18 @@ class ItemWriteHandlers:
         )
 
 
+def _refuse_other_filters(request: Request, resource: Resource) -> None:
+    """Raise PGRST105 for plain filters of what is not the key, whether there is such a column or not."""
+    for name, _ in decode_parameters(request.query_string):
+        is_filter = name in ("and", "or") or (name.isidentifier() and not is_reserved(name))
+        if is_filter and name not in resource.key:
+            raise _other_filters()
+
+
+def _other_filters() -> InvalidQuery:
+    return InvalidQuery("Filters must include all and only primary key columns with 'eq' operators", code="PGRST105")
+
+
 def _whole(resource: Resource, key: str) -> ReadPlan:
     return ReadPlan(resource, where=key_predicate(resource, key_values(resource, key)))
 
@@ -171,7 +186,7 @@ def _filtered_key(terms: Sequence[Predicate], resource: Resource) -> tuple[str, 
         and term.operand is not None
     }
     if not resource.key or set(named) != set(resource.key) or len(terms) != len(named):
-        raise InvalidQuery("Filters must include all and only primary key columns with 'eq' operators", code="PGRST105")
+        raise _other_filters()
     return tuple(named[name] for name in resource.key)
 
 

@@ -5,11 +5,12 @@ from dataclasses import replace
 
 from service.api.v1.body import Payload, read_payload
 from service.api.v1.exchange import Answer, Request
-from service.api.v1.media import Media
+from service.api.v1.media import PLANS, Media
 from service.api.v1.paths import item_url
 from service.api.v1.preferences import Return
+from service.api.v1.read import require_one
 from service.api.v1.write_item import ItemWriteHandlers
-from service.api.v1.writing import WriteRequest, WriteTools, rows_answer, selected, version_predicate
+from service.api.v1.writing import WriteRequest, WriteTools, explained, rows_answer, selected, version_predicate
 from service.catalog.resource import Resource
 from service.core.errors import (
     InvalidBody,
@@ -46,7 +47,9 @@ class TableWriteHandlers:
             write = replace(write, preferences=preferences)
         payload = await read_payload(request, resource, query.columns, self._tools.settings.api_max_body_bytes)
         if not payload.rows:
-            return rows_answer(_nothing(write), write, 201)
+            if write.form.is_object:
+                require_one(0)
+            return rows_answer(_nothing(write), write, 200 if preferences.resolution is OnConflict.REPLACE else 201)
         plan = InsertPlan(
             resource,
             query.columns or tuple(payload.rows[0]),
@@ -56,12 +59,15 @@ class TableWriteHandlers:
             conflict=query.on_conflict or (),
             fills_missing=preferences.fills_missing and query.columns is not None,
         )
+        if write.form.media in PLANS:
+            return await explained(plan, request, write, self._tools)
         unit = self._of_all_rows(plan, request, len(payload.rows), write.unit())
         outcome = await self._tools.writer.run(plan, request.principal, unit, render=write.form.of_writes)
         is_replaced = plan.on_conflict is OnConflict.REPLACE and outcome.rows and not outcome.is_new
         answer = rows_answer(outcome, write, 200 if is_replaced else 201)
         if outcome.key and outcome.version is not None:
-            answer.add(b"location", item_url(request.prefix, resource, outcome.key))
+            if all(name != b"location" for name, _ in answer.headers):  # a trigger may have set it
+                answer.add(b"location", item_url(request.prefix, resource, outcome.key))
             answer.add(b"etag", f'"{outcome.version}"')
         return answer
 
@@ -110,6 +116,8 @@ class TableWriteHandlers:
         where = all_of(selected(request, resource, write, self._tools), version_predicate(request, self._tools))
         body = Bind(payload.body, BindKind.JSON)
         plan = UpdatePlan(resource, columns, body, where, write.written, is_by_key=True)
+        if write.form.media in PLANS:
+            return await explained(plan, request, write, self._tools)
         unit = replace(write.unit() or Unit(), verify=_every_row(len(payload.rows)))
         outcome = await self._tools.writer.run(plan, request.principal, unit, render=write.form.of_writes)
         return rows_answer(outcome, write, 200, has_range=True)
@@ -127,6 +135,8 @@ class TableWriteHandlers:
         return await self._items.replace(request, resource, None)
 
     async def _run(self, plan: WritePlan, request: Request, write: WriteRequest, *, has_range: bool = False) -> Answer:
+        if write.form.media in PLANS:
+            return await explained(plan, request, write, self._tools)
         outcome = await self._tools.writer.run(plan, request.principal, write.unit(), render=write.form.of_writes)
         if not outcome.rows and request.header(b"if-match") is not None:
             raise PreconditionFailed("No row that the filter selects is in the version that If-Match names.")

@@ -1,12 +1,15 @@
 """What all writes share: what is asked of the answer, what the row version must be, how the outcome is told."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from service.api.v1.conditional import ANY, entity_tag, strong_tags, versions_of
 from service.api.v1.exchange import Answer, Request
-from service.api.v1.media import Accepted, Media, accepted, csv_header
+from service.api.v1.media import PLANS, Accepted, Media, accepted, csv_header
 from service.api.v1.preferences import Preferences, Return, parse_preferences
-from service.api.v1.read import require_one
+from service.api.v1.read import explain_options, require_one
+from service.api.v1.request_settings import of_request, say
 from service.api.v1.window import content_range
 from service.auth.policy import Policy
 from service.catalog.resource import Resource
@@ -18,16 +21,11 @@ from service.crud.write import Outcome, Writer
 from service.db.runner import Row, Runner, Unit
 from service.query.parse.cache import QueryCache
 from service.query.parse.request import Query, decode_parameters
-from service.query.plan import (
-    Bind,
-    BindKind,
-    HasVersion,
-    Predicate,
-    ReadPlan,
-    Written,
-)
+from service.query.plan import Bind, BindKind, HasVersion, Predicate, ReadPlan, WritePlan, Written
 from service.query.walk import guarded
 
+_NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
+_OF_WRITES = (Media.JSON, Media.ARRAY, Media.OBJECT, Media.CSV, Media.GEOJSON, *PLANS)
 _OF_PAGES = frozenset({"limit", "offset", "cursor"})
 
 
@@ -45,12 +43,16 @@ class WriteTools:
 
 @dataclass(frozen=True, slots=True)
 class WriteRequest:
-    """A write as asked for: its filter and selection, its preferences, and what to do besides writing."""
+    """A write as asked for: its filter and selection, its preferences, and what to do besides writing.
+
+    `settings` are what triggers may know of the request.
+    """
 
     query: Query
     preferences: Preferences
     form: Accepted
     written: Written
+    settings: Mapping[str, str]
 
     @classmethod
     def read(
@@ -67,7 +69,7 @@ class WriteRequest:
         query = tools.queries.page(tools.policy.visible(request.principal), resource, request.query_string)
         preferences = parse_preferences(request.header(b"prefer"), may_roll_back=settings.api_tx_override)
         form = accepted(request.header(b"accept"))
-        if form.media not in (Media.JSON, Media.ARRAY, Media.OBJECT, Media.CSV):
+        if form.media not in _OF_WRITES:
             raise NotAcceptable(f"None of these media types are available: {form.media}")
         is_answered = _is_answered(
             preferences.answer,
@@ -82,7 +84,9 @@ class WriteRequest:
             max_affected=None if limit is None else Bind(str(limit)),
             answer=ReadPlan(resource, query.plan.select, order=order) if is_answered else None,
         )
-        return cls(query, preferences, form, written)
+        has_triggers = resource.abilities.runs_code
+        known = of_request(request, f"/{resource.table.name}") if has_triggers else _NO_SETTINGS
+        return cls(query, preferences, form, written, known)
 
     @property
     def where(self) -> Predicate | None:
@@ -91,11 +95,18 @@ class WriteRequest:
     def unit(self) -> Unit | None:
         """The transaction that the write needs, where one statement alone does not do."""
         verify = _one_row if self.form.is_object else None
-        settings = {"timezone": self.preferences.timezone} if self.preferences.timezone else {}
+        settings = {**self.settings, **({"timezone": self.preferences.timezone} if self.preferences.timezone else {})}
         keeps = self.preferences.keeps is not False
         if keeps and not settings and verify is None:
             return None
         return Unit(settings=settings, keeps=keeps, verify=verify)
+
+
+async def explained(plan: WritePlan, request: Request, write: WriteRequest, tools: WriteTools) -> Answer:
+    """How PostgreSQL would do a write; where `analyze` is asked for, it does it. Raises: as `explain_options`."""
+    options = explain_options(request, write.form)
+    body = await tools.writer.explained(plan, request.principal, write.unit(), options)
+    return Answer(200, body, content_type=write.form.content_type)
 
 
 def _refuse_paging(request: Request) -> None:
@@ -168,7 +179,7 @@ def row_answer(outcome: Outcome, write: WriteRequest, status: int) -> Answer:
         if outcome.version is not None:
             is_whole = write.written.answer is not None and write.written.answer.is_whole_row
             answer.add(b"etag", entity_tag(outcome.version, row, is_whole_row=is_whole))
-    return _applied(answer, write)
+    return say(_applied(answer, write), outcome.said)
 
 
 def rows_answer(outcome: Outcome, write: WriteRequest, status: int, *, has_range: bool = False) -> Answer:
@@ -182,7 +193,7 @@ def rows_answer(outcome: Outcome, write: WriteRequest, status: int, *, has_range
         answer = Answer(status, body, content_type=write.form.content_type)
     total = outcome.rows if write.preferences.count is not None else None
     answer.add(b"content-range", content_range(0, outcome.rows if has_range else 0, total))
-    return _applied(answer, write)
+    return say(_applied(answer, write), outcome.said)
 
 
 def _applied(answer: Answer, write: WriteRequest) -> Answer:

@@ -4,20 +4,35 @@ with called as materialized (select f.* from json_to_record($1) as j(a integer),
 select … from called
 """
 
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import CTE, ColumnElement, FromClause, true
 
 from service.catalog.function import Parameter
+from service.catalog.handler import Handler
 from service.catalog.sql_type import SqlType
 from service.query.compile.columns import function, quoted
 from service.query.compile.projection import EMPTY_ARRAY, Projector
-from service.query.compile.read import Rendering, as_array, as_csv, as_features, as_stripped_array, page_of
+from service.query.compile.read import (
+    SAID,
+    Rendering,
+    as_array,
+    as_csv,
+    as_features,
+    as_stripped_array,
+    page_of,
+    rendered_by,
+    row_type_of,
+)
 from service.query.compile.statement import Parameters, Statement, finish
 from service.query.plan import Bind, CallPlan
 
+_MOST_HANDLERS = 256
 _VALUE = "value"
+_RECORD = "record"
 
 
 def compile_call(plan: CallPlan) -> Statement:
@@ -37,20 +52,32 @@ def compile_call_features(plan: CallPlan) -> Statement:
     return _compile(plan, as_features)
 
 
-def _compile(plan: CallPlan, render: Rendering) -> Statement:
+@lru_cache(_MOST_HANDLERS)
+def compile_call_handled(handler: Handler) -> Callable[[CallPlan], Statement]:
+    def compile_plan(plan: CallPlan) -> Statement:
+        return _compile(plan, rendered_by(handler), row_type_of(handler))
+
+    return compile_plan
+
+
+def _compile(plan: CallPlan, render: Rendering, row_type: SqlType | None = None) -> Statement:
     parameters = Parameters(plan)
     called = _called(plan, parameters)
     if plan.answer is not None:
-        return finish(page_of(plan.answer, Projector(parameters), called.alias("t"), render))
-    page = sa.select(called.c[_VALUE])
+        page = page_of(plan.answer, Projector(parameters), called.alias("t"), render, row_type)
+        return finish(page.add_columns(*SAID))
+    rows = sa.select(called.c[_VALUE])
     if plan.limit is not None:
-        page = page.limit(_bigint(plan.limit, parameters))
+        rows = rows.limit(_bigint(plan.limit, parameters))
     if plan.offset is not None:
-        page = page.offset(_bigint(plan.offset, parameters))
-    values = page.subquery("p")
-    array = sa.func.coalesce(sa.func.json_agg(values.c[_VALUE]), EMPTY_ARRAY)
+        rows = rows.offset(_bigint(plan.offset, parameters))
     total = sa.select(sa.func.count()).select_from(called).scalar_subquery()
-    return finish(sa.select(array, sa.func.count(), sa.null(), total).select_from(values))
+    if render is as_csv:
+        lines = sa.select(rows.subquery("v").table_valued().label("r")).subquery("p")
+        return finish(sa.select(as_csv(lines), sa.func.count(), sa.null(), total, *SAID))
+    values = rows.subquery("p")
+    array = sa.func.coalesce(sa.func.json_agg(values.c[_VALUE]), EMPTY_ARRAY)
+    return finish(sa.select(array, sa.func.count(), sa.null(), total, *SAID).select_from(values))
 
 
 def _bigint(bind: Bind, parameters: Parameters) -> ColumnElement[int]:
@@ -61,6 +88,8 @@ def _called(plan: CallPlan, parameters: Parameters) -> CTE:
     """What the function returns, as rows. Called once, however often it is looked at."""
     given = _given(plan, parameters)
     made = function((plan.function.schema, plan.function.sql_name))(*_arguments(plan, given, parameters))
+    if plan.function.result_type == _RECORD and plan.function.result is None:  # its columns are known once it is called
+        return _selected(made, given)
     names = [_VALUE] if plan.function.result is None else list(plan.function.result.columns)
     rows = made.table_valued(*(sa.column(name) for name in names), name="f").render_derived()
     if given is None:
@@ -69,12 +98,19 @@ def _called(plan: CallPlan, parameters: Parameters) -> CTE:
     return sa.select(*(lateral.c[name] for name in names)).select_from(given.join(lateral, true())).cte("called")
 
 
+def _selected(made: ColumnElement[Any], given: FromClause | None) -> CTE:
+    rows = sa.select(made.label(_VALUE))
+    return (rows if given is None else rows.select_from(given)).cte("called")
+
+
 def _given(plan: CallPlan, parameters: Parameters) -> FromClause | None:
     """The arguments in a JSON body, each read as its parameter's type."""
     if plan.body is None or plan.function.takes_body or not plan.given:
         return None
     typed = [sa.column(one.name, SqlType(one.sql_type)) for one in _named(plan)]
-    record = sa.func.json_to_record(parameters[plan.body]).table_valued(*typed, name="j")
+    body = sa.cast(parameters[plan.body], SqlType("json"))
+    first = body.op("->")(sa.literal_column("0")) if plan.is_array else body
+    record = sa.func.json_to_record(first).table_valued(*typed, name="j")
     return record.render_derived(with_types=True)
 
 

@@ -103,12 +103,19 @@ class Projector:
                 rows.shown += self._own(item, rows.columns)
         return rows
 
-    def records(self, plan: ReadPlan, rows: Rows, *more: ColumnElement[Any]) -> Select[Any]:
-        """The rows or groups, filtered, ordered and cut: each as a record `r`, and what else is asked of it."""
+    def records(
+        self, plan: ReadPlan, rows: Rows, *more: ColumnElement[Any], row_type: SqlType | None = None
+    ) -> Select[Any]:
+        """The rows or groups, filtered, ordered and cut: each as a record `r`, and what else is asked of it.
+
+        Whole rows of a table may be records of its type.
+        """
         if rows.is_grouped:
             return self._groups(plan, rows, more)
         record = self.record(rows)
-        query = sa.select(record.table_valued().label("r"), *more).select_from(rows.source.join(record, true()))
+        whole: ColumnElement[Any] = record.table_valued()
+        shown = whole if row_type is None else sa.cast(whole, row_type)
+        query = sa.select(shown.label("r"), *more).select_from(rows.source.join(record, true()))
         return self.cut(plan, rows, query)
 
     def record(self, rows: Rows) -> LateralFromClause:
@@ -244,11 +251,7 @@ class Projector:
         stands what the outer rows are ordered by.
         """
         joined = is_joined(item, inner.table, outer.columns, inner.number, self._parameters)
-        is_of_groups = inner.is_grouped and item.relation.is_many
-        if is_of_groups:
-            query = self._grouped(item.plan, inner)
-        else:
-            query = sa.select(*(one.value.label(one.name) for one in inner.shown), *keys).select_from(inner.source)
+        query = sa.select(*(one.value.label(one.name) for one in inner.shown), *keys).select_from(inner.source)
         query = self._bounded(item, self.cut(item.plan, inner, query).where(joined)).correlate(outer.table)
         if item.relation.is_many:
             page = query.subquery(f"p{inner.number}")
@@ -257,10 +260,7 @@ class Projector:
             )
             query = sa.select(*arrays)
         lateral = query.lateral(f"e{inner.number}")
-        outer.shown += [
-            _Shown(one.name, lateral.c[one.name], one.type, None if is_of_groups else one.aggregate)
-            for one in inner.shown
-        ]
+        outer.shown += [_Shown(one.name, lateral.c[one.name], one.type, one.aggregate) for one in inner.shown]
         return lateral
 
     def _bounded(self, item: Embedded, query: Select[Any]) -> Select[Any]:

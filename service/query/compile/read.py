@@ -1,15 +1,24 @@
 """Read plans to statements."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, FromClause, Select, Subquery, Text
 
+from service.catalog.handler import Handler
+from service.catalog.sql_type import SqlType
+from service.query.compile.columns import function, qualified
 from service.query.compile.projection import EMPTY_ARRAY, Projector
 from service.query.compile.statement import WHOLE, Parameters, Statement, finish
 from service.query.plan import Count, ReadPlan
 
+_MOST_HANDLERS = 256
+# What a function has set of the answer. These stand beside aggregates of all that it returns, and so are read last.
+SAID: tuple[ColumnElement[Any], ...] = tuple(
+    sa.literal_column(f"nullif(current_setting('response.{name}', true), '')", Text) for name in ("status", "headers")
+)
 # A subquery of records `r` to the whole body.
 Rendering = Callable[[Subquery], ColumnElement[Any]]
 
@@ -84,18 +93,56 @@ def compile_count(plan: ReadPlan) -> Statement:
     return finish(Projector(Parameters(plan)).counted(plan))
 
 
+def compile_bounded_count(plan: ReadPlan) -> Statement:
+    """How many rows there are, up to the plan's limit."""
+    projector = Projector(Parameters(plan))
+    assert plan.limit is not None
+    counted = projector.counted(plan).limit(projector.bigint(plan.limit)).subquery("c")
+    return finish(sa.select(sa.func.count()).select_from(counted))
+
+
 def _compile(plan: ReadPlan, render: Rendering) -> Statement:
     projector = Projector(Parameters(plan))
     return finish(page_of(plan, projector, None, render))
 
 
-def page_of(plan: ReadPlan, projector: Projector, source: FromClause | None, render: Rendering) -> Select[Any]:
+@lru_cache(_MOST_HANDLERS)
+def compile_handled(handler: Handler) -> Callable[[ReadPlan], Statement]:
+    """What compiles a page in the media type of a handler. The status and headers that it has set stand behind."""
+
+    def compile_plan(plan: ReadPlan) -> Statement:
+        page = page_of(plan, Projector(Parameters(plan)), None, rendered_by(handler), row_type_of(handler))
+        return finish(page.add_columns(*SAID))
+
+    return compile_plan
+
+
+def rendered_by(handler: Handler) -> Rendering:
+    kind = SqlType("bytea" if handler.is_binary else "text")
+
+    def render(page: Subquery) -> ColumnElement[Any]:
+        return sa.func.coalesce(sa.cast(function(handler.function)(page.c.r), kind), sa.literal_column("''"))
+
+    return render
+
+
+def row_type_of(handler: Handler) -> SqlType | None:
+    return SqlType(qualified(*handler.rows_of)) if handler.rows_of else None
+
+
+def page_of(
+    plan: ReadPlan,
+    projector: Projector,
+    source: FromClause | None,
+    render: Rendering,
+    row_type: SqlType | None = None,
+) -> Select[Any]:
     """The page of a plan, from its own table or another source, as one row."""
     rows = projector.rows(plan, source)
     keys = projector.keys(plan, rows) if plan.has_keyset else []
     names = [f"{WHOLE}k{number}" for number in range(len(keys))]
     values = (key.gathered.label(name) for key, name in zip(keys, names, strict=True))
-    page = projector.records(plan, rows, *values).subquery("p")
+    page = projector.records(plan, rows, *values, row_type=row_type).subquery("p")
     total = _total(plan, projector, source)
     return sa.select(render(page), sa.func.count(), _last_key(page, names) if plan.has_keyset else sa.null(), total)
 

@@ -22,7 +22,7 @@ from service.core.states import MAX_AFFECTED, ROW_POLICY
 from service.query.compile.columns import Columns, comparable_type, function, qualified, quoted, quoted_text
 from service.query.compile.predicate import Conditions, or_refuse
 from service.query.compile.projection import Projector
-from service.query.compile.read import Rendering, as_array, as_csv, as_stripped_array
+from service.query.compile.read import SAID, Rendering, as_array, as_csv, as_features, as_stripped_array
 from service.query.compile.statement import IS_NEW_LABEL, VERSION_LABEL, Parameters, Statement, finish
 from service.query.plan import (
     Bind,
@@ -40,7 +40,7 @@ from service.query.plan import (
 def compile_write(plan: WritePlan) -> Statement:
     """One row: what was written as a JSON array, how many, and of a single row its version and key (JSON array).
 
-    The last column says whether a row is new.
+    The next column says whether a row is new. Where triggers run, the status and headers that they have set follow.
     """
     return _compile(plan, as_array)
 
@@ -53,6 +53,11 @@ def compile_write_stripped(plan: WritePlan) -> Statement:
 def compile_write_csv(plan: WritePlan) -> Statement:
     """The same, with lines in place of the array."""
     return _compile(plan, as_csv)
+
+
+def compile_write_features(plan: WritePlan) -> Statement:
+    """The same, with GeoJSON in place of the array."""
+    return _compile(plan, as_features)
 
 
 def _compile(plan: WritePlan, render: Rendering) -> Statement:
@@ -68,7 +73,7 @@ def _compile(plan: WritePlan, render: Rendering) -> Statement:
     ).select_from(written)
     if plan.written.check is not None:
         query = query.where(or_refuse(conditions.where(plan.written.check), ROW_POLICY, "row policy"))
-    return finish(query)
+    return finish(query.add_columns(*SAID) if plan.resource.abilities.runs_code else query)
 
 
 def _written(plan: WritePlan, parameters: Parameters) -> CTE:

@@ -1,15 +1,15 @@
 """What was gathered for a table and those embedded in it, as a read plan."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from service.catalog.resource import Resource
 from service.core.errors import InvalidQuery
 from service.query.parse.casts import check_cast
-from service.query.parse.field import resolve
+from service.query.parse.field import Field, resolve
 from service.query.parse.groups import order_of_groups
 from service.query.parse.level import Level
 from service.query.parse.order import with_tie_breaker
-from service.query.parse.select import EVERYTHING, WrittenColumn, WrittenEmbed
+from service.query.parse.select import EVERYTHING, WrittenColumn, WrittenEmbed, WrittenItem
 from service.query.plan import (
     VERSION_COLUMN,
     Aggregated,
@@ -51,7 +51,7 @@ def build_select(level: Level, max_rows: int) -> tuple[SelectItem, ...]:
     """The items, each name once: JSON objects with a name twice are read differently by different clients."""
     items: list[SelectItem] = []
     names: dict[str, SelectItem] = {}
-    for written in level.items:
+    for written in _items(level):
         item = _item(level, written, max_rows)
         given = _names(level.resource, item)
         if given and all(names.get(name) == same for name, same in given.items()):
@@ -64,6 +64,17 @@ def build_select(level: Level, max_rows: int) -> tuple[SelectItem, ...]:
         names |= given
         items.append(item)
     return tuple(items)
+
+
+def _items(level: Level) -> Iterable[WrittenItem]:
+    """The items as written. What is embedded under a column's name stands in its place in `*`, as in PostgREST."""
+    embeds = (item for item in level.items if isinstance(item, WrittenEmbed))
+    taken = {item.alias for item in embeds if item.items and not item.is_spread}.intersection(level.resource.columns)
+    for item in level.items:
+        if item == EVERYTHING and taken:
+            yield from (WrittenColumn(Field(name), name) for name in level.resource.columns if name not in taken)
+        else:
+            yield item
 
 
 def _names(resource: Resource, item: SelectItem) -> Mapping[str, SelectItem]:
@@ -83,6 +94,12 @@ def _item(level: Level, item: WrittenColumn | WrittenEmbed, max_rows: int) -> Se
         return AllColumns() if item == EVERYTHING else Selected(_column(level.resource, item), item.alias)
     child = level.children[item.alias]
     assert child.relation is not None
+    if item.is_spread and child.relation.is_many and child.is_grouped:
+        raise InvalidQuery(
+            "Feature not implemented",
+            details="Aggregates are not implemented for one-to-many or many-to-many spreads.",
+            code="PGRST127",
+        )
     is_bounded = not child.relation.is_many or (child.limit is not None and child.limit <= max_rows)
     at_most = None if is_bounded else Bind(str(max_rows))
     return Embedded(child.relation, item.alias, build_plan(child, max_rows), item.is_inner, at_most, item.is_spread)

@@ -27,18 +27,22 @@ def argument_names(functions: Sequence[Function], parameters: Parameters) -> tup
     return tuple(dict.fromkeys(names))
 
 
-def choose_overload(functions: Sequence[Function], names: Collection[str], takes_body: bool) -> Function:
+def choose_overload(
+    functions: Sequence[Function], names: Collection[str], body_types: Collection[str] = ()
+) -> Function:
     """The one of the functions of a name that takes these arguments, as PostgREST chooses.
 
-    Where none does and there is a body, one whose only parameter has no name takes it whole.
+    Where none does, one whose only parameter has no name, and one of `body_types`, takes the body whole. It alone does
+    where these are no JSON, which names no arguments.
 
     Raises:
         TableNotFound: PGRST202, none takes them.
         AmbiguousRelation: PGRST203, several do.
     """
-    fitting = [function for function in functions if _fits(function, names)]
-    if not fitting and takes_body:
-        fitting = [function for function in functions if function.takes_body]
+    is_named = not body_types or "json" in body_types
+    fitting = [function for function in functions if _fits(function, names)] if is_named else []
+    if not fitting and body_types:
+        fitting = [one for one in functions if one.takes_body and one.parameters[0].sql_type in body_types]
     if len(fitting) > 1:
         between = ", ".join(_signature(function) for function in fitting)
         raise AmbiguousRelation(
@@ -48,7 +52,7 @@ def choose_overload(functions: Sequence[Function], names: Collection[str], takes
             code="PGRST203",
         )
     if not fitting:
-        raise _no_function(functions, names, takes_body=takes_body)
+        raise _no_function(functions, names, body_types)
     return fitting[0]
 
 
@@ -65,10 +69,14 @@ def parse_call(
         InvalidQuery: as `parse_query`.
     """
     known = {item.name for item in function.parameters if item.name} if takes_arguments else set()
-    rest = tuple(item for item in parameters if item[0] not in known)
+    filters = _filters_named_alike(function, parameters) if takes_arguments else ()
+    rest = tuple(item for item in parameters if item[0] not in known or item in filters)
+    parameters = tuple(item for item in parameters if item not in filters)
     if function.result is not None:
         return _arguments(function, parameters, known), parse_parameters(catalog, function.result, rest, bounds)
     unknown = [name for name, _ in rest if not is_reserved(name)]
+    if unknown and not takes_arguments:  # the body has them
+        parse_parameters(catalog, scalar_result(function), rest, bounds)
     if unknown:
         raise _no_function([function], [name for name, _ in parameters if name in known or name in unknown])
     paging = tuple(item for item in rest if item[0] in ("limit", "offset"))
@@ -83,6 +91,22 @@ def scalar_result(function: Function) -> Resource:
 
 def _is_of_the_language(name: str, text: str) -> bool:
     return is_reserved(name) or "." in name or _FILTER.match(text) is not None
+
+
+def _filters_named_alike(function: Function, parameters: Parameters) -> Parameters:
+    """Of an argument that is given several times: those that read like filters, where one of them does not."""
+    alike: list[tuple[str, str]] = []
+    for one in function.parameters:
+        given = [item for item in parameters if item[0] == one.name]
+        filters = [item for item in given if _FILTER.match(item[1])]
+        if not one.is_variadic and 0 < len(filters) < len(given):
+            alike += filters
+    return tuple(alike)
+
+
+def given_by_name(function: Function, parameters: Parameters) -> Arguments:
+    """The arguments of a form. Of a name that comes twice the last value counts, but a variadic one takes them all."""
+    return _arguments(function, parameters, {item.name for item in function.parameters})
 
 
 def _arguments(function: Function, parameters: Parameters, known: Collection[str]) -> Arguments:
@@ -104,33 +128,44 @@ def _fits(function: Function, names: Collection[str]) -> bool:
     return "" not in required and required <= given <= {item.name for item in function.parameters}
 
 
-def _no_function(functions: Sequence[Function], names: Collection[str], *, takes_body: bool = False) -> TableNotFound:
+def _no_function(
+    functions: Sequence[Function], names: Collection[str], body_types: Collection[str] = ()
+) -> TableNotFound:
     called = f"{functions[0].schema}.{functions[0].sql_name}"
-    listed = ", ".join(sorted(names))
-    with_parameters = f" with parameter{'s' if len(names) > 1 else ''} {listed}" if names else " without parameters"
-    with_body = " or with a single unnamed json/jsonb parameter" if takes_body else ""
     nearest = max(functions, key=lambda item: len({parameter.name for parameter in item.parameters} & set(names)))
     parameters = ", ".join(item.name for item in nearest.parameters)
-    return TableNotFound(
-        f"Could not find the function {called}{f'({listed})' if names else ' without parameters'} in the schema cache",
-        details=f"Searched for the function {called}{with_parameters}{with_body}, "
-        "but no matches were found in the schema cache.",
-        hint=f"Perhaps you meant to call the function {called}" + (f"({parameters})" if parameters else ""),
-        code="PGRST202",
+    hint = f"Perhaps you meant to call the function {called}" + (f"({parameters})" if parameters else "")
+    return _not_found(called, names, body_types, hint)
+
+
+def no_function(
+    catalog: Catalog, schema: str, name: str, names: Collection[str], body_types: Collection[str] = ()
+) -> TableNotFound:
+    """PGRST202 for a name that no function of the schema has, with the nearest one."""
+    called = f"{schema}.{name}"
+    known = {item.sql_name for item in catalog.all_functions() if item.schema == schema}
+    near = nearest(name, known)
+    return _not_found(
+        called, names, body_types, f"Perhaps you meant to call the function {schema}.{near}" if near else None
     )
 
 
-def no_function(catalog: Catalog, schema: str, name: str, names: Sequence[str]) -> TableNotFound:
-    """PGRST202 for a name that no function of the schema has, with the nearest one."""
-    called = f"{schema}.{name}"
-    listed = ", ".join(names)
-    with_parameters = f" with parameter{'s' if len(names) > 1 else ''} {listed}" if names else " without parameters"
-    known = {item.sql_name for item in catalog.all_functions() if item.schema == schema}
-    near = nearest(name, known)
+def _not_found(called: str, names: Collection[str], body_types: Collection[str], hint: str | None) -> TableNotFound:
+    """PGRST202, as PostgREST words it for arguments by name and for a body that is one."""
+    with_body = f"with a single unnamed {'/'.join(body_types)} parameter"
+    listed = ", ".join(sorted(names))
+    if body_types and "json" not in body_types:
+        written, searched = "", f" {with_body}"
+    elif names:
+        written, searched = f"({listed})", f" with parameter{'s' if len(names) > 1 else ''} {listed}"
+    else:
+        written = searched = " without parameters"
+    if "json" in body_types:
+        searched += f" or {with_body}"
     return TableNotFound(
-        f"Could not find the function {called}{f'({listed})' if names else ' without parameters'} in the schema cache",
-        details=f"Searched for the function {called}{with_parameters}, but no matches were found in the schema cache.",
-        hint=f"Perhaps you meant to call the function {schema}.{near}" if near else None,
+        f"Could not find the function {called}{written} in the schema cache",
+        details=f"Searched for the function {called}{searched}, but no matches were found in the schema cache.",
+        hint=hint,
         code="PGRST202",
     )
 

@@ -33,4 +33,8 @@ def check_cast(resource: Resource, name: str | None) -> None:
     own = {column.base_type.lower() for column in resource.columns.values()}
     own |= {column.sql_type.lower() for column in resource.columns.values()}
     if plain not in own and plain not in {kind.rpartition(".")[2] for kind in own}:
-        raise InvalidQuery(f"A column cannot be cast to {name[:32]!r}.")
+        raise InvalidQuery(
+            f'type "{name[:32]}" does not exist',
+            hint="Cast to one of PostgreSQL's own types of values, or of those that columns of the table have.",
+            code="42704",
+        )

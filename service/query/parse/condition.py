@@ -48,9 +48,14 @@ def read_condition(
 
     Inside `and` and `or` a value ends at a comma or parenthesis; elsewhere it is the rest of the text.
     """
-    if field.name in embeds and not field.path:
+    if field.name in embeds and not field.path and not _is_of_column(resource, field.name, reader):
         return _presence(field.name, reader, is_inside=is_inside)
     return read_comparison(resolve(resource, field), reader, is_inside=is_inside)
+
+
+def _is_of_column(resource: Resource, name: str, reader: Reader) -> bool:
+    """Whether a name that a column and an embedded table have alike is the column's: all but `is` compares values."""
+    return name in resource.columns and not (reader.next_is("is.") or reader.next_is("not.is."))
 
 
 def read_comparison(column: ColumnRef | Aggregated, reader: Reader, *, is_inside: bool) -> Predicate:

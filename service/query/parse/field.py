@@ -11,6 +11,7 @@ from service.query.parse.reader import Reader
 from service.query.plan import Aggregate, Aggregated, Bind, ColumnRef, Step
 
 _INDEX = re.compile(r"(-?[0-9]+)(?=\s*(?:->|::|[.,)]|$))")
+_KEY = re.compile(r'(?:[^,().:>"\-\x00]|-(?!>))+')
 _LARGEST_INDEX = 2**31 - 1
 _FUNCTIONS = "|".join(Aggregate)
 _AGGREGATE = re.compile(rf"\.({_FUNCTIONS})\(\)")
@@ -63,10 +64,21 @@ def _place(reader: Reader) -> Bind | int:
     if index is None:
         if reader.next_is("-"):
             raise reader.error("expected a name or a whole number")
-        return Bind(reader.name())
+        return Bind(_key(reader))
     if len(index[1]) > 11 or abs(int(index[1])) > _LARGEST_INDEX:
         raise reader.error("the index is too large")
     return int(index[1])
+
+
+def _key(reader: Reader) -> str:
+    """A member's name: bare up to what goes on behind it, or in double quotes."""
+    if reader.next_is('"'):
+        return reader.quoted()
+    found = reader.match(_KEY)
+    key = found[0].strip() if found else ""
+    if not key:
+        raise reader.error("expected a name")
+    return key
 
 
 def read_cast(reader: Reader) -> str | None:

@@ -55,14 +55,15 @@ def _set(level: Level, word: str, text: str, max_depth: int) -> None:
         case "limit":
             level.limit = _number(word, text)
         case _:
-            level.offset = _number(word, text)
+            level.offset = max(_number(word, text), 0)
 
 
 def _number(name: str, text: str) -> int:
+    """The number. An offset may be negative, which skips nothing, as in PostgREST."""
     digits = text.removeprefix("-")
     if not (digits.isascii() and digits.isdigit() and len(digits) < 20 and int(digits) <= _LARGEST):
         raise InvalidQuery(f"{name!r} must be a whole number, not negative.")
-    if int(text) < 0:
+    if int(text) < 0 and name == "limit":
         raise InvalidQuery(
             "Requested range not satisfiable",
             details=f"{name.capitalize()} should be greater than or equal to zero.",

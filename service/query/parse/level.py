@@ -54,10 +54,21 @@ class Level:
         """
         found = self
         for name in path:
-            if name not in found.children:
-                raise not_embedded(name)
-            found = found.children[name]
+            found = found.child(name)
         return found
+
+    def child(self, name: str) -> "Level":
+        """What is embedded under a name; or, where it was renamed, the only one of its own name.
+
+        Raises:
+            InvalidQuery: nothing is.
+        """
+        if name in self.children:
+            return self.children[name]
+        renamed = [item.alias for item in self.items if isinstance(item, WrittenEmbed) and item.target == name]
+        if len(renamed) != 1:
+            raise not_embedded(name)
+        return self.children[renamed[0]]
 
 
 def build_level(

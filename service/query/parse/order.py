@@ -9,6 +9,7 @@ from service.core.errors import InvalidQuery
 from service.query.parse.field import Field, read_aggregate, read_cast, read_count, read_field, resolve
 from service.query.parse.level import Level, not_embedded
 from service.query.parse.reader import Reader
+from service.query.parse.select import WrittenColumn
 from service.query.plan import Aggregated, ColumnRef, OrderTerm
 
 _DIRECTION = re.compile(r"\.(asc|desc)(?=[., \t]|$)")
@@ -92,4 +93,8 @@ def _embedded_column(resource: Resource, embed: Field, reader: Reader, embeds: M
             details=f"{resource.name!r} and {embed.name!r} do not form a many-to-one or one-to-one relationship",
             code="PGRST118",
         )
-    return resolve(level.resource, read_field(reader))
+    field = read_field(reader)
+    renamed = (item for item in level.items if isinstance(item, WrittenColumn) and item.alias == field.name)
+    if field.name not in level.resource.columns and not field.path and (item := next(renamed, None)) and item.field:
+        field = item.field
+    return resolve(level.resource, field)

@@ -79,10 +79,10 @@ def parse_parameters(catalog: Catalog, resource: Resource, parameters: Parameter
             gather(root, name, text, bounds.max_depth)
             sources += [number] * (len(root.where) - len(sources))
     limit = bounds.max_rows if root.limit is None else min(root.limit, bounds.max_rows)
-    plan = replace(build_plan(root, bounds.max_rows), limit=Bind(str(limit)))
-    after, position = _after(given.get("cursor"), parameters, plan)
     if not bounds.allows_aggregates and root.has_aggregates:
         raise InvalidQuery("Use of aggregate functions is not allowed", code="PGRST123")
+    plan = replace(build_plan(root, bounds.max_rows), limit=Bind(str(limit)))
+    after, position = _after(given.get("cursor"), parameters, plan)
     return Query(
         plan=replace(plan, after=after),
         parameters=parameters,
