@@ -142,7 +142,8 @@ class ServiceState:
         try:
             await self._connect()
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DatabaseUnavailable) as error:
-            _log.warning("database_not_reached", reason=type(error).__name__, message=self.waiting_for)
+            cause = error.__cause__ or error
+            _log.warning("database_not_reached", reason=type(cause).__name__, message=self.waiting_for)
             return False
         return True
 

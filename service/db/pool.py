@@ -40,6 +40,8 @@ class TablePool:
         self._settings = settings
         self._session = session_settings(settings, role)
         self._connections = Connections(self._connect, settings.pool_max_size)
+        # They last as long as their readers take: most connections stay for the others.
+        self._snapshots = asyncio.Semaphore(max(1, settings.pool_max_size // 4))
         self.epoch = ""
         self.on_write: Callable[[], None] = _nothing
 
@@ -117,6 +119,19 @@ class TablePool:
         Raises:
             DatabaseUnavailable: PostgreSQL cannot be reached, or the connection broke.
         """
+        try:
+            async with asyncio.timeout(self._settings.pool_timeout):
+                await self._snapshots.acquire()
+        except TimeoutError:
+            raise DatabaseUnavailable("Too many callers read all rows at once.", code="pool_exhausted") from None
+        try:
+            async with self._snapshot() as snapshot:
+                yield snapshot
+        finally:
+            self._snapshots.release()
+
+    @asynccontextmanager
+    async def _snapshot(self) -> AsyncIterator[Snapshot]:
         connection = self._connections.take_idle() or await self._take()
         try:
             async with connection.transaction(isolation="repeatable_read", readonly=True):

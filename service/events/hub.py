@@ -4,7 +4,6 @@ import asyncio
 from collections import Counter
 from contextlib import suppress
 
-from service.auth.principal import Principal
 from service.core.errors import TooManyRequests
 from service.core.settings import FeedSettings
 from service.events.channel import Channel, End, FeedEnded, Subscriber
@@ -55,22 +54,22 @@ class Hub:
         snapshot = None if channel is None else channel.boundary
         return None if snapshot is None else Position.at(snapshot)
 
-    def admit(self, principal: Principal) -> None:
-        """Count a connection; `release` gives it back.
+    def admit(self, client: str) -> None:
+        """Count a connection of a principal from an address; `release` gives it back.
 
         Raises:
             TooManyRequests: the caller has too many.
         """
-        if self._connections[principal.actor] >= self.settings.feed_max_connections:
+        if self._connections[client] >= self.settings.feed_max_connections:
             raise TooManyRequests(
                 f"More than {self.settings.feed_max_connections} feeds at once.", retry_after=_RECONNECT_SECONDS
             )
-        self._connections[principal.actor] += 1
+        self._connections[client] += 1
 
-    def release(self, principal: Principal) -> None:
-        self._connections[principal.actor] -= 1
-        if not self._connections[principal.actor]:
-            del self._connections[principal.actor]
+    def release(self, client: str) -> None:
+        self._connections[client] -= 1
+        if not self._connections[client]:
+            del self._connections[client]
 
     async def join(self, feed: Feed) -> Subscriber:
         """A subscriber whose live events begin behind this moment.

@@ -102,6 +102,16 @@ class ChangeLog:
             )
         return [str(row[0]) for row in rows]
 
+    async def check(self, feed: Feed) -> None:
+        """Let PostgreSQL read the values of the feed's filters: later, nobody would be there to be told.
+
+        Raises:
+            InvalidBody: it cannot read one as its column's type.
+        """
+        plan = _plan(feed.tables, Position.at("1:1:"), 0, 0)
+        statement = self._statements.get(compile_feed, plan)
+        await self._pool.read_all(statement.sql, statement.arguments(plan, self.life))
+
     async def can_follow(self, feed: Feed, position: Position) -> bool:
         """Whether nothing is gone that a reader at this position has not had."""
         row = await self._pool.read(_CAN_FOLLOW, [position.seen, feed.tracked])

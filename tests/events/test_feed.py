@@ -298,6 +298,13 @@ def test_what_a_feed_does_not_have_is_refused_in_words(service: Service, query: 
     assert word in answer.text
 
 
+def test_a_value_that_does_not_fit_is_refused_at_once(service: Service) -> None:
+    with service.client(Role.ADMIN) as client:
+        answer = client.get("/api/v1/flights/-/changes?id=eq.abc")
+    assert answer.status_code == 400
+    assert "abc" in answer.text or "integer" in answer.text
+
+
 def test_feeds_obey_the_grants(service: Service) -> None:
     with service.client(Role.VIEWER) as client:
         assert client.get(_CHANGES).status_code == 404

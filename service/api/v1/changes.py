@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import orjson
 from starlette.types import Receive, Scope, Send
 
-from service.api.v1.exchange import Answer, headers_of
+from service.api.v1.exchange import Answer, client_address, headers_of
 from service.api.v1.follow_request import FollowRequest, make_feed, parse_follow, read_plans
 from service.api.v1.paths import ChangesPath
 from service.auth.principal import Principal
@@ -106,9 +106,10 @@ class Changes:
             return make_feed(again, tracked, runtime.policy, principal)
 
         feed = make_feed(plans, tracked, runtime.policy, principal)
+        await runtime.hub.log.check(feed)
         session = Session(runtime.hub, principal, feed, runtime.policy.generation, rebuild)
         scope["rowhouse.is_stream"] = True
-        async with self._watched(session):
+        async with self._watched(session, f"{principal.actor} {client_address(scope)}"):
             events = self._events(request, plans, session, cursor)
             if scope["type"] == "websocket":
                 await _Socket(scope, receive, send, self._settings.security.allowed_origins).run(events)
@@ -119,15 +120,15 @@ class Changes:
                 await answer.send(send, is_head=scope["method"] == "HEAD")
 
     @asynccontextmanager
-    async def _watched(self, session: Session) -> AsyncIterator[None]:
+    async def _watched(self, session: Session, client: str) -> AsyncIterator[None]:
         hub = self._runtime.hub
-        hub.admit(session.principal)
+        hub.admit(client)
         self._runtime.guard.watch(session)
         try:
             yield
         finally:
             self._runtime.guard.forget(session)
-            hub.release(session.principal)
+            hub.release(client)
 
     def _events(self, request: FollowRequest, plans: list[ReadPlan], session: Session, cursor: Cursor | None) -> Events:
         if request.has_snapshot and cursor is None:

@@ -25,6 +25,11 @@ def headers_of(scope: Scope) -> dict[bytes, bytes]:
     return headers
 
 
+def client_address(scope: Scope) -> str:
+    """Where the request comes from, as far as the server can tell."""
+    return scope["client"][0] if scope.get("client") else ""
+
+
 @dataclass(slots=True)
 class Request:
     """One request, its headers by lower-case name, repeated ones joined by commas (RFC 9110, section 5.3)."""

@@ -4,13 +4,15 @@ A table is found in a dict, so a request costs the same with five tables as with
 path goes on to the control plane.
 """
 
+from collections.abc import Awaitable
+
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.problem import refuse
 from service.api.v1.batch import Batch, Operation, operations_of, require_all
 from service.api.v1.changes import Changes
 from service.api.v1.dispatch import Dispatch
-from service.api.v1.exchange import Answer, Request, headers_of, replayed
+from service.api.v1.exchange import Answer, Request, client_address, headers_of, replayed
 from service.api.v1.once import serve_once
 from service.api.v1.paths import (
     PREFIX,
@@ -106,8 +108,7 @@ class TablePlane:
         if ticket is None:
             principal = (await self._admit(runtime, scope, receive)).principal
         else:
-            principal = await runtime.tickets.redeem(ticket)
-            scope["rowhouse.principal"] = principal.actor
+            principal = await self._counted(scope, runtime.tickets.redeem(ticket))
         await runtime.policy.refresh()
         await Changes(runtime, self._state.settings).serve(path, principal, scope, receive, send)
 
@@ -162,18 +163,26 @@ class TablePlane:
         """Who is calling, and not too often."""
         headers = headers_of(scope)
         authorization, api_key = headers.get(b"authorization"), headers.get(b"x-api-key")
-        address = scope["client"][0] if scope.get("client") else ""
-        try:
-            principal = await runtime.authenticator.authenticate(
+        principal = await self._counted(
+            scope,
+            runtime.authenticator.authenticate(
                 None if authorization is None else authorization.decode("latin-1"),
                 None if api_key is None else api_key.decode("latin-1"),
-            )
+            ),
+        )
+        return Request(scope, receive, principal, headers)
+
+    async def _counted(self, scope: Scope, verified: Awaitable[Principal]) -> Principal:
+        """The caller, where that is one, and not too often."""
+        address = client_address(scope)
+        try:
+            principal = await verified
         except AuthenticationFailed:
             self._state.limiter.count("refused", address)
             raise
         scope["rowhouse.principal"] = principal.actor
         self._state.limiter.count(principal.actor, address)
-        return Request(scope, receive, principal, headers)
+        return principal
 
 
 def _require_one(policy: Policy, principal: Principal, path: Path | None, method: str, schema: str | None) -> None:
