@@ -688,6 +688,6 @@ revoke execute on all functions in schema rowhouse from public;
 grant execute on function rowhouse.refuse(text, text) to public;
 grant execute on function rowhouse.life(), rowhouse.arrange_all(integer), rowhouse.begin_life(),
     rowhouse.keep_log(integer, interval), rowhouse.can_follow(pg_snapshot, integer[]) to rowhouse_service;
-grant select on rowhouse.changes, rowhouse.tracked, rowhouse.log_state, rowhouse.change_seq to rowhouse_service;
+grant select on rowhouse.changes, rowhouse.changes_default, rowhouse.tracked, rowhouse.log_state, rowhouse.change_seq to rowhouse_service;
 
 select rowhouse.keep_log(4, null);
