@@ -162,7 +162,7 @@ begin
 end
 $make$;
 
--- The statement that logs one kind of change, `op` as in tg_op. The rows are in transition tables, or in `rowhouse_was`
+-- The statement that logs one kind of change, `op` as in tg_op, or 'UPDATE ONE' of a single row. The rows are in transition tables, or in `rowhouse_was`
 -- of a TRUNCATE; `now_record` and `was_record` name them where they come one by one.
 create function rowhouse.log_sql(entry rowhouse.tracked, op text, now_record text, was_record text) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $make$
@@ -173,10 +173,10 @@ declare
                                          coalesce(now_record, 'rowhouse_now'), place);
     was_rows text := rowhouse.images_sql(entry, case when not by_row then 'rowhouse_was' end,
                                          coalesce(was_record, 'rowhouse_was'), place);
-    columns text := case op when 'INSERT' then $$'i', n.key, null, null, n.image$$
-                            when 'UPDATE' then $$'u', n.key, nullif(w.key, n.key), w.image, n.image$$
-                            when 'DELETE' then $$'d', w.key, null, w.image, null$$
-                            when 'TRUNCATE' then $$'t', w.key, null, w.image, null$$ end;
+    columns text := case when op = 'INSERT' then $$'i', n.key, null, null, n.image$$
+                         when op = 'DELETE' then $$'d', w.key, null, w.image, null$$
+                         when op = 'TRUNCATE' then $$'t', w.key, null, w.image, null$$
+                         else $$'u', n.key, nullif(w.key, n.key), w.image, n.image$$ end;
 begin
     return 'insert into rowhouse.changes (xid, at, tracked, op, key, old_key, was, now, actor, request, source, db_user)'
         || E'\n            select pg_current_xact_id(), statement_timestamp(), ' || entry.id || ', ' || columns || E',\n'
@@ -186,8 +186,8 @@ begin
                 session_user
             from $$
         || case when op = 'INSERT' then '(' || now_rows || ') n'
-                when op <> 'UPDATE' then '(' || was_rows || ') w'
-                when by_row then '(' || now_rows || ') n, (' || was_rows || ') w'
+                when op in ('DELETE', 'TRUNCATE') then '(' || was_rows || ') w'
+                when by_row or op = 'UPDATE ONE' then '(' || now_rows || ') n, (' || was_rows || ') w'
                 -- Both hold the rows in the order in which they were updated. Their keys may have changed, or be
                 -- missing; and one row may have taken the key of another, so that their order counts.
                 else '(' || now_rows || E') n\n            join (' || was_rows || ') w using (place) order by place' end;
@@ -286,9 +286,14 @@ begin
         '    elsif not (' || as_made || E') is true then\n'
         || '        execute rowhouse.log_sql_now(' || entry.id || ', tg_op, tg_relid, ' || by_row || ')'
         || case when by_row then ' using new, old' else '' end || E';\n',
-        '    elsif tg_op = ''INSERT'' then', E'\n        ', rowhouse.log_sql(entry, 'INSERT', now_record, was_record), E';\n',
-        '    elsif tg_op = ''UPDATE'' then', E'\n        ', rowhouse.log_sql(entry, 'UPDATE', now_record, was_record), E';\n',
-        '    elsif tg_op = ''DELETE'' then', E'\n        ', rowhouse.log_sql(entry, 'DELETE', now_record, was_record), E';\n',
+        (select string_agg(format(E'    elsif %s then\n        %s;\n', b.met,
+                                  rowhouse.log_sql(entry, b.op, now_record, was_record)), '' order by b.n)
+         from (values (1, 'INSERT', $$tg_op = 'INSERT'$$),
+                      (2, 'DELETE', $$tg_op = 'DELETE'$$),
+                      -- One row needs no pairing, which would cost as much as its JSON, key and indexes.
+                      (3, 'UPDATE ONE', '(select count(*) from (select from rowhouse_now limit 2) r) = 1'),
+                      (4, 'UPDATE', $$tg_op = 'UPDATE'$$)) b (n, op, met)
+         where not (by_row and b.op = 'UPDATE ONE')),
         E'    end if;\n    return null;\nend\n');
 end
 $make$;
