@@ -47,7 +47,8 @@ async def until(condition: object, seconds: float = 10) -> None:
 
 LAST_TWO = """
 select inhrelid::regclass::text from pg_inherits
-where inhparent = 'rowhouse.changes'::regclass and inhrelid <> 'rowhouse.changes_default'::regclass order by 1 desc limit 2
+where inhparent = 'rowhouse.changes'::regclass and inhrelid <> 'rowhouse.changes_default'::regclass
+order by 1 desc limit 2
 """
 
 
