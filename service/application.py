@@ -6,6 +6,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
+from types import FrameType
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -22,7 +23,7 @@ from service.api.docs import add_docs
 from service.api.frame import Frame
 from service.api.openapi import describe_api
 from service.api.problem import problem
-from service.api.v1 import auth, meta
+from service.api.v1 import auth, meta, tickets
 from service.api.v1.table_plane import TablePlane
 from service.core.errors import ConfigurationError, FieldError, InvalidBody, MethodNotAllowed, RowhouseError
 from service.core.settings import Settings
@@ -47,6 +48,8 @@ _ALLOWED_HEADERS = (
     "Content-Type",
     "If-Match",
     "If-None-Match",
+    "Idempotency-Key",
+    "Last-Event-ID",
     "Prefer",
     "X-API-Key",
     "X-Request-ID",
@@ -105,13 +108,14 @@ def create_app(settings: Settings | None = None) -> Application:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await state.start()
         _reload_on_hangup(state)
+        _drain_on_stop(state)
         # What was made until now stays: the collector need not look at it again and again, for 40 ms each time.
         gc.collect()
         gc.freeze()
         try:
             yield
         finally:
-            state.is_draining = True
+            await state.drain()
             await state.stop()
             access_log.flush()
 
@@ -143,8 +147,28 @@ def _reload_on_hangup(state: ServiceState) -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, wake)
 
 
+def _drain_on_stop(state: ServiceState) -> None:
+    """The signal to stop sends feeds away first: a server waits for its connections before it ends the lifespan."""
+    loop = asyncio.get_running_loop()
+
+    def wrap(number: signal.Signals) -> None:
+        stop = signal.getsignal(number)
+        if not callable(stop):
+            return
+
+        def drain_and_stop(received: int, frame: FrameType | None) -> None:
+            loop.call_soon_threadsafe(lambda: loop.create_task(state.drain()))
+            stop(received, frame)
+
+        signal.signal(number, drain_and_stop)
+
+    with suppress(ValueError):  # only the main thread gets signals
+        wrap(signal.SIGTERM)
+        wrap(signal.SIGINT)
+
+
 def _add_routes(app: FastAPI, state: ServiceState) -> None:
-    for router in (auth.router, meta.router, probes.router):
+    for router in (auth.router, meta.router, tickets.router, probes.router):
         app.include_router(router)
     Instrumentator(registry=state.metrics.registry).expose(app, include_in_schema=False)
     add_docs(app)

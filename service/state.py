@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from dataclasses import dataclass, field
+from functools import partial
 
 import asyncpg
 import structlog
@@ -12,6 +13,7 @@ from service.auth.authenticate import Authenticator
 from service.auth.limits import LoginThrottle, RequestLimiter
 from service.auth.login import Logins
 from service.auth.policy import Policy
+from service.auth.tickets import Tickets
 from service.catalog.catalog import Catalog
 from service.catalog.declared import declared_catalog
 from service.catalog.served import read_catalog
@@ -20,12 +22,20 @@ from service.core.security import TokenSigner, development_secret
 from service.core.settings import Settings
 from service.crud.statements import StatementCache
 from service.db import migrations
+from service.db.connections import Connection
 from service.db.embedded import EmbeddedPostgres, start_embedded
 from service.db.engine import UnitOfWork, make_engine
 from service.db.listen import RELOAD_CHANNEL, Listener
 from service.db.pool import TablePool
 from service.db.privileges import open_schemas
 from service.db.role import role_to_assume
+from service.db.session import answer_timeout, session_settings
+from service.events.follow import Follower
+from service.events.guard import Guard
+from service.events.hub import Hub
+from service.events.log import ChangeLog
+from service.events.notify import CHANGES_CHANNEL, Notifier
+from service.events.position import Cursors
 from service.models import TableBase
 from service.observability.metrics import Metrics
 
@@ -44,6 +54,11 @@ class Runtime:
     logins: Logins
     statements: StatementCache
     listener: Listener
+    tickets: Tickets
+    hub: Hub
+    follower: Follower
+    guard: Guard
+    notifier: Notifier
 
     @property
     def catalog(self) -> Catalog:
@@ -103,7 +118,9 @@ class ServiceState:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._connecting
         if self.runtime is not None:
-            await self.runtime.listener.stop()
+            running = self.runtime
+            for task in (running.listener, running.guard, running.notifier, running.follower, running.hub):
+                await task.stop()
             await self.runtime.pool.close()
             await self.runtime.engine.dispose()
         if self.embedded is not None:
@@ -142,16 +159,55 @@ class ServiceState:
         policy = Policy(unit_of_work, catalog, security.credential_cache_seconds)
         signer = TokenSigner(self._secret(), security.access_token_seconds)
         self.metrics.watch_pool(pool.sizes)
+        authenticator = Authenticator(unit_of_work, signer, security)
+        statements = StatementCache()
+        hub = Hub(ChangeLog(pool, statements, Cursors(self._secret())), self.settings.feed, self.metrics.feed)
+        follower = Follower(partial(self._connect_apart, url, role), hub, self.settings.feed.feed_poll_seconds)
+        hub.follower = follower
+        notifier = Notifier(pool)
+        pool.on_write = partial(_tell, hub, notifier)
         self.runtime = Runtime(
             pool=pool,
             engine=engine,
             policy=policy,
-            authenticator=Authenticator(unit_of_work, signer, security),
+            authenticator=authenticator,
             logins=Logins(unit_of_work, signer, LoginThrottle(security), security),
-            statements=StatementCache(),
-            listener=Listener(url, settings, role, RELOAD_CHANNEL, self.reload),
+            statements=statements,
+            listener=Listener(
+                self._listen_url(url),
+                settings,
+                role,
+                RELOAD_CHANNEL,
+                self.reload,
+                {CHANGES_CHANNEL: partial(_heard, hub, notifier.identity)},
+            ),
+            tickets=Tickets(unit_of_work, authenticator),
+            hub=hub,
+            follower=follower,
+            guard=Guard(policy, authenticator),
+            notifier=notifier,
         )
-        self.runtime.listener.start()
+        for task in (self.runtime.listener, hub, follower, self.runtime.guard, notifier):
+            task.start()
+
+    async def _connect_apart(self, url: str, role: str | None) -> Connection:
+        """A connection outside the pools, for what holds one all the time."""
+        settings = self.settings.database
+        session = session_settings(settings, role)
+        return await asyncpg.connect(
+            url, timeout=settings.connect_timeout, command_timeout=answer_timeout(settings), server_settings=session
+        )
+
+    def _listen_url(self, url: str) -> str:
+        """Where notifications can be listened to: not through a pooler that hands connections around."""
+        apart = self.settings.feed.listen_database_url
+        return url if apart is None else apart.get_secret_value()
+
+    async def drain(self) -> None:
+        """The service is about to stop: whoever follows is sent to another process."""
+        self.is_draining = True
+        if self.runtime is not None:
+            await self.runtime.hub.drain()
 
     async def reload(self) -> None:
         """Read the catalog again. Until it has been read, and if it cannot be, requests go on with the old one."""
@@ -185,3 +241,15 @@ class ServiceState:
             return await read_catalog(connection, declared_catalog(TableBase), self.settings.database.exposed_schemas)
         finally:
             await connection.close()
+
+
+def _tell(hub: Hub, notifier: Notifier) -> None:
+    """This process has committed something."""
+    hub.wake()
+    notifier.wake()
+
+
+def _heard(hub: Hub, own: str, sender: str) -> None:
+    """A process has committed something."""
+    if sender != own:
+        hub.wake()

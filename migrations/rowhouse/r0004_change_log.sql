@@ -35,6 +35,7 @@ comment on column rowhouse.changes.source is 'rowhouse.source, or else the appli
 comment on column rowhouse.changes.db_user is 'Database user of the session';
 
 create index changes_xid on rowhouse.changes (xid);
+create index changes_seq on rowhouse.changes (seq);
 create index changes_key on rowhouse.changes (tracked, left(key, 200));
 create index changes_old_key on rowhouse.changes (tracked, left(old_key, 200)) where old_key is not null;
 

@@ -50,11 +50,12 @@ class Frame:
         self._access_log = access_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         if self._root_path:
             scope["root_path"] = self._root_path
+        if scope["type"] != "http":
+            scope["rowhouse.request_id"] = _request_id(scope)
+            await self._app(scope, receive, send)
+            return
         exchange = _Exchange(scope, send)
         self._metrics.begin()
         try:
@@ -68,7 +69,8 @@ class Frame:
     def _record(self, scope: Scope, exchange: "_Exchange") -> None:
         seconds = perf_counter() - exchange.started
         route = scope.get("rowhouse.route") or _template(scope)
-        self._metrics.end(scope["method"], route, exchange.status, seconds)
+        is_stream = "rowhouse.is_stream" in scope  # it is as long as its client likes
+        self._metrics.end(scope["method"], route, exchange.status, None if is_stream else seconds)
         client = scope.get("client")
         self._access_log.write(
             {

@@ -29,6 +29,7 @@ STATUS_OF: dict[type[errors.RowhouseError], HTTPStatus] = {
     errors.LimitExceeded: HTTPStatus.BAD_REQUEST,
     errors.PreconditionFailed: HTTPStatus.PRECONDITION_FAILED,
     errors.UnfilteredWrite: HTTPStatus.BAD_REQUEST,
+    errors.MustRefetch: HTTPStatus.GONE,
     errors.Conflict: HTTPStatus.CONFLICT,
     errors.AuthenticationFailed: HTTPStatus.UNAUTHORIZED,
     errors.Forbidden: HTTPStatus.FORBIDDEN,
@@ -130,8 +131,18 @@ async def send_problem(error: errors.RowhouseError, scope: Scope, send: Send) ->
     status, headers, body = problem(error, scope["rowhouse.request_id"])
     fields = [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
     fields.append((b"content-length", str(len(body)).encode()))
-    await send({"type": "http.response.start", "status": status.value, "headers": fields})
-    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+    # A WebSocket is refused with an answer of HTTP (ASGI, Websocket Denial Response).
+    kind = "websocket.http" if scope["type"] == "websocket" else "http"
+    await send({"type": f"{kind}.response.start", "status": status.value, "headers": fields})
+    await send({"type": f"{kind}.response.body", "body": b"" if scope.get("method") == "HEAD" else body})
+
+
+async def refuse(error: errors.RowhouseError, scope: Scope, send: Send) -> None:
+    """Answer an ASGI request, or a WebSocket that is not opened, with the error."""
+    if scope["type"] == "http" or "websocket.http.response" in scope.get("extensions", {}):
+        await send_problem(error, scope, send)
+    else:
+        await send({"type": "websocket.close", "code": 1008, "reason": error.stable_code})
 
 
 def _headers(error: errors.RowhouseError) -> dict[str, str]:

@@ -1,7 +1,9 @@
 """From a credential to a principal. A credential that is wrong is refused; it never makes an anonymous caller."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from time import monotonic
+from uuid import UUID
 
 from sqlalchemy import exists, select, update
 
@@ -76,7 +78,31 @@ class Authenticator:
             user = await session.scalar(select(User).where(User.id == claims.user_id, User.is_active, ~is_revoked))
         if user is None:
             raise AuthenticationFailed("The login of this access token has ended.", hint="Log in again.")
-        return Principal(PrincipalKind.USER, str(user.id), user.email, Role(user.role))
+        role = Role(user.role)
+        return Principal(PrincipalKind.USER, str(user.id), user.email, role, claims.family, claims.expires_at)
+
+    async def standing(self, principals: Collection[Principal]) -> set[Principal]:
+        """Those of the principals, verified at some time, whose credentials still hold and give the same role."""
+        standing = {one for one in principals if one.is_anonymous}
+        keys = {one.id for one in principals if one.kind is PrincipalKind.API_KEY}
+        users = {UUID(one.id) for one in principals if one.kind is PrincipalKind.USER}
+        logins = {one.login for one in principals if one.login is not None}
+        if not keys and not users:
+            return standing
+        now = datetime.now(UTC)
+        holds = ApiKey.revoked_at.is_(None) & (ApiKey.expires_at.is_(None) | (ApiKey.expires_at > now))
+        valid_keys = select(ApiKey.prefix, ApiKey.role).where(ApiKey.prefix.in_(keys), holds)
+        active = select(User.id, User.role).where(User.id.in_(users), User.is_active)
+        revoked = RefreshToken.family.in_(logins) & RefreshToken.revoked_at.is_not(None)
+        async with self._unit_of_work.begin() as session:
+            roles = {prefix: role for prefix, role in await session.execute(valid_keys)}
+            roles |= {str(identity): role for identity, role in await session.execute(active)}
+            ended = set(await session.scalars(select(RefreshToken.family).where(revoked)))
+        for one in principals:
+            is_over = one.login in ended or (one.expires_at is not None and one.expires_at <= now)
+            if one.role is not None and roles.get(one.id) == one.role and not is_over:
+                standing.add(one)
+        return standing
 
 
 def _bearer(authorization: str) -> str:

@@ -20,7 +20,8 @@ from service.core.types import Action, Role
 from service.db.engine import UnitOfWork
 from service.models.system import Grant
 from service.query.parse.request import parse_filter
-from service.query.plan import Embedded, Predicate, ReadPlan, fresh, guarded
+from service.query.plan import Embedded, Predicate, ReadPlan
+from service.query.walk import fresh, guarded
 
 _MAX_DEPTH = 8
 # Grants name a function as its path does. A grant of a table of such a name knows no `execute`.
@@ -85,10 +86,14 @@ class Policy:
         self._grants = Grants(catalog, ())
         self._fresh_until = 0.0
         self._reading: SingleFlight[None] = SingleFlight()
+        self.generation = 0
 
-    async def refresh(self) -> None:
-        """Read the grants again if they are older than `CREDENTIAL_CACHE_SECONDS`."""
-        if monotonic() >= self._fresh_until:
+    async def refresh(self, *, now: bool = False) -> None:
+        """Read the grants again if they are older than `CREDENTIAL_CACHE_SECONDS`, or anyway.
+
+        `generation` tells whether they, or the tables, have changed.
+        """
+        if now or monotonic() >= self._fresh_until:
             await self._reading.run("grants", self._read)
 
     async def _read(self) -> None:
@@ -98,12 +103,14 @@ class Policy:
         rows = tuple(GrantRow(Role(one.role), one.table_name, Action(one.action), one.row_filter) for one in grants)
         if rows != self._granted_rows:  # else what was parsed and compiled for the visible tables stays good
             self._grants, self._granted_rows = Grants(self.catalog, rows), rows
+            self.generation += 1
         self._fresh_until = monotonic() + self._believe_for
 
     def take(self, catalog: Catalog) -> None:
         """Go on with another catalog, and the same grants."""
         self._grants = Grants(catalog, self._granted_rows)
         self.catalog = catalog
+        self.generation += 1
 
     def visible(self, principal: Principal) -> Catalog:
         """The tables that the caller may know of, being able to do something with them."""

@@ -1,7 +1,9 @@
 """Who is calling."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
+from uuid import UUID
 
 from service.core.types import Role
 
@@ -14,12 +16,17 @@ class PrincipalKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The caller as verified: a user by id, a key by prefix. `role` is None for a caller without any rights."""
+    """The caller as verified: a user by id, a key by prefix. `role` is None for a caller without any rights.
+
+    Of a user, `login` is the login that the access token belongs to, and `expires_at` when the token does.
+    """
 
     kind: PrincipalKind
     id: str
     name: str
     role: Role | None
+    login: UUID | None = None
+    expires_at: datetime | None = None
 
     @property
     def actor(self) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy import Column as SqlColumn
 from sqlalchemy.types import TypeEngine
 
 from service.catalog.resource import Column, Representation
-from service.catalog.sql_type import SqlType
+from service.catalog.sql_type import ArrayType, CompositeType, RangeType, SqlType
 
 # What Pydantic and OpenAPI can say more of than their names. By the base type, so that domains are known too.
 _KNOWN: Mapping[str, TypeEngine[Any]] = {
@@ -58,16 +58,52 @@ Types = Mapping[int, FoundType]
 def found_types(types: Iterable[asyncpg.Record], casts: Iterable[asyncpg.Record]) -> Types:
     """The types by object id."""
     representations = _representations(casts)
-    return {row["oid"]: _type(row, representations.get(row["oid"])) for row in types}
+    kinds = _Kinds(types)
+    return {
+        row["oid"]: _type(row, kinds.of(row["oid"]), representations.get(row["oid"])) for row in kinds.rows.values()
+    }
 
 
-def _type(row: asyncpg.Record, representation: Representation | None) -> FoundType:
-    labels = row["labels"]
-    enum = sa.Enum(*labels, name=row["base_name"], schema=row["base_schema"]) if labels else None
+class _Kinds:
+    """What is known of types besides their names, each made once."""
+
+    def __init__(self, types: Iterable[asyncpg.Record]) -> None:
+        self.rows = {row["oid"]: row for row in types}
+        self._made: dict[int, TypeEngine[Any] | None] = {}
+
+    def of(self, oid: int) -> TypeEngine[Any] | None:
+        """None where the name says all."""
+        if oid not in self._made:
+            self._made[oid] = None  # what leads back to itself ends here
+            self._made[oid] = self._make(self.rows[oid])
+        return self._made[oid]
+
+    def _make(self, row: asyncpg.Record) -> TypeEngine[Any] | None:
+        name = row["base"]
+        if row["labels"]:
+            return sa.Enum(*row["labels"], name=row["base_name"], schema=row["base_schema"])
+        if name in _KNOWN:
+            return _KNOWN[name]
+        if row["kind"] == "c":
+            parts = zip(row["attributes"], row["attribute_types"], strict=True)
+            return CompositeType(name, tuple((part, self._within(oid)) for part, oid in parts))
+        if row["kind"] in ("r", "m") and row["base_schema"] != "pg_catalog":
+            return RangeType(name, is_multiple=row["kind"] == "m")
+        element = self.of(row["element"]) if row["element"] else None
+        is_described = isinstance(element, (sa.Enum, CompositeType, RangeType))
+        return ArrayType(name, element) if element is not None and is_described else None
+
+    def _within(self, oid: int) -> TypeEngine[Any]:
+        kind = self.of(oid)
+        is_known = kind is None or self.rows[oid]["base"] in _KNOWN
+        return SqlType(self.rows[oid]["base"]) if is_known or kind is None else kind
+
+
+def _type(row: asyncpg.Record, kind: TypeEngine[Any] | None, representation: Representation | None) -> FoundType:
     return FoundType(
         name=row["name"],
         base=row["base"],
-        kind=enum or _KNOWN.get(row["base"]),
+        kind=kind,
         is_required=row["is_required"],
         default=row["default"],
         representation=representation,

@@ -63,15 +63,29 @@ left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
 where a.attrelid = any($1::oid[]) and a.attnum > 0 and not a.attisdropped
 order by a.attrelid, a.attnum
 """
+# With what the types are made of: elements of arrays, attributes of composites, what domains stand on.
 # Domains are followed down to what they are made of: NOT NULL holds on each of them, the topmost default wins.
 _TYPES = """
-with recursive below(oid, base, is_required, "default") as (
-    select oid, oid, false, typdefault from pg_type where oid = any($1::oid[])
+with recursive wanted(oid) as (
+    select unnest($1::oid[])
+    union
+    select part.oid from wanted w join pg_type t on t.oid = w.oid, lateral (
+        select t.typelem where t.typcategory = 'A' and t.typelem <> 0
+        union all select t.typbasetype where t.typtype = 'd'
+        union all select a.atttypid from pg_attribute a
+        where t.typtype = 'c' and a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped) part(oid)),
+below(oid, base, is_required, "default") as (
+    select oid, oid, false, typdefault from pg_type where oid in (select oid from wanted)
     union all
     select b.oid, t.typbasetype, b.is_required or t.typnotnull, coalesce(b.default, t.typdefault)
     from below b join pg_type t on t.oid = b.base where t.typtype = 'd')
 select b.oid, format_type(b.oid, -1) as name, format_type(b.base, -1) as base, b.is_required, b.default,
-       n.nspname::text as base_schema, t.typname::text as base_name,
+       n.nspname::text as base_schema, t.typname::text as base_name, t.typtype::text as kind,
+       case when t.typcategory = 'A' then t.typelem else 0 end as element,
+       array(select a.attname::text from pg_attribute a where t.typtype = 'c' and a.attrelid = t.typrelid
+             and a.attnum > 0 and not a.attisdropped order by a.attnum) as attributes,
+       array(select a.atttypid from pg_attribute a where t.typtype = 'c' and a.attrelid = t.typrelid
+             and a.attnum > 0 and not a.attisdropped order by a.attnum) as attribute_types,
        array(select e.enumlabel::text from pg_enum e where e.enumtypid = t.oid order by e.enumsortorder) as labels
 from below b join pg_type t on t.oid = b.base join pg_namespace n on n.oid = t.typnamespace where t.typtype <> 'd'
 """

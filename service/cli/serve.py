@@ -45,6 +45,8 @@ def run_server(settings: Settings, host: str | None = None, port: int | None = N
             proxy_headers=bool(settings.server.forwarded_allow_ips),
             forwarded_allow_ips=settings.server.forwarded_allow_ips,
             timeout_graceful_shutdown=_DRAIN_SECONDS,
+            ws="websockets-sansio",
+            ws_per_message_deflate=False,  # it costs more than it saves where one message goes to many
         )
     )
     try:

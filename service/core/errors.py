@@ -15,6 +15,7 @@ RowhouseError
 ├── LimitExceeded             body, URL, depth or statement time over its bound
 ├── PreconditionFailed        the row is not in the version that the caller has seen
 ├── UnfilteredWrite           a write of a whole table that does not say so
+├── MustRefetch               what was missed is gone: the rows have to be read again
 ├── Conflict                  a unique or foreign key stands in the way
 ├── AuthenticationFailed      the credential is wrong, expired or revoked
 ├── Forbidden                 the caller is known and may not
@@ -149,6 +150,10 @@ class PreconditionFailed(RowhouseError):
 
 class UnfilteredWrite(RowhouseError):
     code = "unfiltered_write"
+
+
+class MustRefetch(RowhouseError):
+    code = "must_refetch"
 
 
 class Conflict(RowhouseError):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
@@ -46,6 +46,21 @@ def _parted(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
+def _is_postgresql(url: SecretStr) -> SecretStr:
+    text = url.get_secret_value()
+    if not text.startswith(("postgresql://", "postgres://")):
+        raise ValueError("must begin with postgresql:// (drivers such as +asyncpg are chosen by Rowhouse)")
+    try:
+        _ = urlsplit(text).port, make_url(text)
+    except (ValueError, ArgumentError):
+        # What Python says of it would show a part of the password.
+        raise ValueError("is no URL; write special characters in the password as %40, %2F, %3A …") from None
+    return url
+
+
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_is_postgresql)]
+
+
 class ServerSettings(_Section):
     """Where the service listens, and in which environment it runs."""
 
@@ -66,12 +81,12 @@ class ServerSettings(_Section):
 class DatabaseSettings(_Section):
     """The database, and how the service connects to it."""
 
-    database_url: SecretStr | None = Field(
+    database_url: DatabaseUrl | None = Field(
         None,
         description="PostgreSQL URL of the service's own role. Without one an embedded PostgreSQL is started "
         "(development only).",
     )
-    migration_database_url: SecretStr | None = Field(
+    migration_database_url: DatabaseUrl | None = Field(
         None, description="PostgreSQL URL of the owner, for migrations. By default `DATABASE_URL`."
     )
     exposed_schemas: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -98,21 +113,6 @@ class DatabaseSettings(_Section):
         if taken := {"rowhouse", "pg_catalog", "information_schema"}.intersection(schemas):
             raise ValueError(f"must not name {', '.join(sorted(taken))}")
         return schemas
-
-    @field_validator("database_url", "migration_database_url")
-    @classmethod
-    def _is_postgresql(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is None:
-            return None
-        text = url.get_secret_value()
-        if not text.startswith(("postgresql://", "postgres://")):
-            raise ValueError("must begin with postgresql:// (drivers such as +asyncpg are chosen by Rowhouse)")
-        try:
-            _ = urlsplit(text).port, make_url(text)
-        except (ValueError, ArgumentError):
-            # What Python says of it would show a part of the password.
-            raise ValueError("is no URL; write special characters in the password as %40, %2F, %3A …") from None
-        return url
 
 
 class SecuritySettings(_Section):
@@ -195,6 +195,24 @@ class ChangeLogSettings(_Section):
         return _parted(value)
 
 
+class FeedSettings(_Section):
+    """The live feed."""
+
+    feed_poll_seconds: float = Field(
+        0.2, ge=0.01, description="How often changes by others than Rowhouse are looked for, while somebody listens."
+    )
+    feed_heartbeat_seconds: float = Field(15.0, ge=0.1, description="Longest silence of a feed.")
+    feed_max_connections: int = Field(50, ge=1, description="Most feeds of one principal, per process.")
+    feed_queue: int = Field(
+        1000, ge=10, description="Most events that wait for one client; a slower one is told of the gap."
+    )
+    listen_database_url: DatabaseUrl | None = Field(
+        None,
+        description="PostgreSQL URL for notifications, where `DATABASE_URL` leads through a pooler that hands "
+        "connections around. By default `DATABASE_URL`.",
+    )
+
+
 class LogSettings(_Section):
     """What is logged, and how."""
 
@@ -222,6 +240,7 @@ class Settings(BaseModel):
     security: SecuritySettings
     api: ApiSettings
     change_log: ChangeLogSettings
+    feed: FeedSettings
     log: LogSettings
     demo: DemoSettings
 
@@ -258,6 +277,7 @@ SECTIONS: tuple[type[_Section], ...] = (
     SecuritySettings,
     ApiSettings,
     ChangeLogSettings,
+    FeedSettings,
     LogSettings,
     DemoSettings,
 )

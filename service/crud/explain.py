@@ -19,15 +19,18 @@ from service.query.plan import (
     InsertPlan,
     Not,
     Or,
-    Plan,
     ReadPlan,
     UpdatePlan,
     WritePlan,
 )
 from service.schemas.fields import explain_rows, explain_values
 
+_Asked = ReadPlan | WritePlan | CallPlan
 
-def explain(error: RowhouseError, plan: Plan, ran: Plan) -> RowhouseError:
+
+def explain(
+    error: RowhouseError, plan: ReadPlan | WritePlan | CallPlan, ran: ReadPlan | WritePlan | CallPlan
+) -> RowhouseError:
     """The same error with the fields that it is about, or the error itself where there is nothing to add.
 
     `ran` is the plan with the policy's conditions, whose values are not the caller's to see.

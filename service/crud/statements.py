@@ -5,7 +5,8 @@ from dataclasses import replace
 from typing import TypeVar
 
 from service.query.compile.statement import Statement
-from service.query.plan import Plan, runs_code
+from service.query.plan import Plan
+from service.query.walk import runs_code
 
 _MOST_KEPT = 2_000
 _Plan = TypeVar("_Plan", bound=Plan)

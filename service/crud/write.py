@@ -24,9 +24,8 @@ from service.query.plan import (
     WritePlan,
     Written,
     all_of,
-    fresh,
-    guarded,
 )
+from service.query.walk import fresh, guarded
 
 Compile = Callable[[WritePlan], Statement]
 

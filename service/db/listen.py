@@ -1,7 +1,7 @@
 """Waiting for a NOTIFY (PostgreSQL manual, NOTIFY)."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
 import asyncpg
@@ -11,6 +11,8 @@ from service.db.connections import Connection
 from service.db.session import session_settings
 
 RELOAD_CHANNEL = "rowhouse_reload"
+# What its connection is called: so the processes of the service can be counted.
+LISTENER_NAME = "rowhouse listener"
 _RETRY_SECONDS = 1.0
 
 
@@ -19,16 +21,25 @@ class Listener:
 
     It has a connection of its own: a pooler that hands connections around would lose what is listened to. After a
     connection is lost it calls back as well, since a notification may have been missed.
+
+    `hear` are channels whose payloads are told at once, one by one, and may be missed.
     """
 
     def __init__(
-        self, url: str, settings: DatabaseSettings, role: str | None, channel: str, call: Callable[[], Awaitable[None]]
+        self,
+        url: str,
+        settings: DatabaseSettings,
+        role: str | None,
+        channel: str,
+        call: Callable[[], Awaitable[None]],
+        hear: Mapping[str, Callable[[str], None]],
     ) -> None:
         self._url = url
         self._timeout = settings.connect_timeout
-        self._session = session_settings(settings, role)
+        self._session = session_settings(settings, role) | {"application_name": LISTENER_NAME}
         self._channel = channel
         self._call = call
+        self._hear = hear
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -61,6 +72,8 @@ class Listener:
         """Until the connection is lost."""
         connection.add_termination_listener(lambda _: self._woken.set())
         await connection.add_listener(self._channel, lambda *_: self._woken.set())
+        for heard, tell in self._hear.items():
+            await connection.add_listener(heard, lambda *notice, tell=tell: tell(notice[3]))
         if has_missed:
             self._woken.set()
         while True:

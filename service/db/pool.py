@@ -6,8 +6,9 @@ with the statement's own transaction. So the pool needs no reset round trip.
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import asyncpg
 
@@ -16,6 +17,7 @@ from service.core.settings import DatabaseSettings
 from service.db.connections import AllBusy, Connection, Connections
 from service.db.runner import Row, Unit, in_unit
 from service.db.session import answer_timeout, session_settings
+from service.db.snapshot import Snapshot
 from service.db.sqlstate import RETRYABLE, to_domain
 from service.db.transaction import Transaction
 
@@ -29,7 +31,7 @@ class TablePool:
     """Runs single statements, retrying what PostgreSQL has rolled back or never received.
 
     `epoch` names the life of the cluster that row versions belong to; it is read afresh on each new connection, so
-    a restored or promoted server is noticed.
+    a restored or promoted server is noticed. `on_write` is called after each write that was kept.
     """
 
     def __init__(self, url: str, settings: DatabaseSettings, *, role: str | None) -> None:
@@ -39,6 +41,7 @@ class TablePool:
         self._session = session_settings(settings, role)
         self._connections = Connections(self._connect, settings.pool_max_size)
         self.epoch = ""
+        self.on_write: Callable[[], None] = _nothing
 
     async def warm(self) -> None:
         """Open a first connection, so that the epoch is known.
@@ -61,7 +64,8 @@ class TablePool:
 
     async def read(self, sql: str, arguments: Sequence[object]) -> Row | None:
         """Run a read and return its row. A lost connection is retried: nothing can have been written."""
-        return await self._run(sql, arguments, is_read=True)
+        row: Row | None = await self._run(sql, arguments, is_read=True)
+        return row
 
     async def write(self, sql: str, arguments: Sequence[object]) -> Row | None:
         """Run a write and return its row. It is retried only where PostgreSQL has rolled it back.
@@ -69,11 +73,21 @@ class TablePool:
         Raises:
             DatabaseUnavailable: with code `outcome_unknown` where the connection broke after the statement was sent.
         """
-        return await self._run(sql, arguments, is_read=False)
+        row: Row | None = await self._run(sql, arguments, is_read=False)
+        self.on_write()
+        return row
+
+    async def read_all(self, sql: str, arguments: Sequence[object]) -> Sequence[Row]:
+        """Run a read and return all its rows. Retried as `read`."""
+        rows: Sequence[Row] = await self._run(sql, arguments, is_read=True, many=True)
+        return rows
 
     async def run(self, sql: str, arguments: Sequence[object], unit: Unit) -> Row | None:
         """Run a statement in a transaction of its own. Retried, and raises, as `read` and `write`."""
-        return await self._run(sql, arguments, is_read=unit.is_read_only, unit=unit)
+        row: Row | None = await self._run(sql, arguments, is_read=unit.is_read_only, unit=unit)
+        if unit.keeps and not unit.is_read_only:
+            self.on_write()
+        return row
 
     @asynccontextmanager
     async def transaction(self, *, keeps: bool = True) -> AsyncIterator[Transaction]:
@@ -89,19 +103,41 @@ class TablePool:
             await transaction.begin()
             yield transaction
             await (transaction.commit() if keeps else transaction.roll_back())
+            self.on_write()
         except BaseException:
             await transaction.roll_back()
             raise
         finally:
             self._connections.give(connection)
 
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Snapshot]:
+        """A transaction that reads what was there when it began.
+
+        Raises:
+            DatabaseUnavailable: PostgreSQL cannot be reached, or the connection broke.
+        """
+        connection = self._connections.take_idle() or await self._take()
+        try:
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                yield await Snapshot.begin(connection)
+        except asyncpg.PostgresError as error:
+            raise to_domain(error) from error
+        except (OSError, asyncpg.InterfaceError) as error:
+            raise DatabaseUnavailable("The connection to the database was lost.") from error
+        except BaseException:
+            connection.terminate()
+            raise
+        finally:
+            self._connections.give(connection)
+
     async def _run(
-        self, sql: str, arguments: Sequence[object], *, is_read: bool, unit: Unit | None = None
-    ) -> Row | None:
+        self, sql: str, arguments: Sequence[object], *, is_read: bool, unit: Unit | None = None, many: bool = False
+    ) -> Any:
         attempt = 1
         while True:
             try:
-                return await self._once(sql, arguments, is_read=is_read, unit=unit)
+                return await self._once(sql, arguments, is_read=is_read, unit=unit, many=many)
             except asyncpg.PostgresError as error:
                 if error.sqlstate not in RETRYABLE or attempt == _ATTEMPTS:
                     raise to_domain(error) from error
@@ -117,13 +153,14 @@ class TablePool:
             await asyncio.sleep(_FIRST_BACKOFF * 2**attempt * random.random())  # noqa: S311 (jitter is no secret)
             attempt += 1
 
-    async def _once(self, sql: str, arguments: Sequence[object], *, is_read: bool, unit: Unit | None) -> Row | None:
+    async def _once(
+        self, sql: str, arguments: Sequence[object], *, is_read: bool, unit: Unit | None, many: bool
+    ) -> Any:
         connection = self._connections.take_idle() or await self._take()
         try:
             if unit is not None:
                 return await in_unit(connection, sql, arguments, unit)
-            row: Row | None = await connection.fetchrow(sql, *arguments)
-            return row
+            return await (connection.fetch if many else connection.fetchrow)(sql, *arguments)
         except TimeoutError as error:  # before OSError, which it is a kind of
             connection.terminate()
             raise DatabaseUnavailable(
@@ -166,6 +203,10 @@ class TablePool:
 class _ConnectionLost(Exception):
     def __init__(self, *, may_repeat: bool) -> None:
         self.may_repeat = may_repeat
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
 
 
 def _encode(value: bytes | str) -> bytes:

@@ -27,6 +27,8 @@ RETRYABLE = frozenset({"40001", "40P01"})
 # The function of PostgreSQL's source that RAISE runs in: unlike the message's context, it is never translated.
 _RAISE = "exec_stmt_raise"
 _WHOLE_ANSWER = "PGRST"
+# Source files of hstore and PostGIS that call a text that they cannot read an internal error.
+_UNREADABLE_TEXTS = ("hstore_io.c", "lwgeom_pg.c")
 _STATUS = re.compile("PT[0-9]{3}", re.ASCII)
 _CONSTRAINTS = {
     "23505": "A row with this key is there already.",
@@ -127,6 +129,8 @@ def _special(state: str, error: asyncpg.PostgresError) -> RowhouseError | None:
             )
         case "42501":
             return Forbidden("The database does not allow the service to do this.")
+        case "XX000" if error.server_source_filename in _UNREADABLE_TEXTS:
+            return InvalidBody(error.args[0], code=state)
         case "57014":
             return LimitExceeded(
                 "The statement took longer than the service allows and was stopped.",

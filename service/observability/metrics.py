@@ -3,9 +3,10 @@
 Its middleware matches every route again on each request; ours is told the route by who served it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -15,6 +16,7 @@ from prometheus_client.registry import Collector
 
 _FINE = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _COARSE = (0.1, 0.5, 1)
+_LAG = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class Metrics:
         )
         self._in_progress = Gauge("http_requests_inprogress", "Requests being served now.", registry=self.registry)
         self._series: dict[tuple[str, str], _Series] = {}
+        self.feed = FeedMetrics(self.registry)
 
     def watch_pool(self, sizes: Callable[[], tuple[int, int]]) -> None:
         """Report connections open and idle whenever the metrics are read."""
@@ -83,15 +86,17 @@ class Metrics:
     def begin(self) -> None:
         self._in_progress.inc()
 
-    def end(self, method: str, route: str, status: int, seconds: float) -> None:
+    def end(self, method: str, route: str, status: int, seconds: float | None) -> None:
+        """A request was answered, after so many seconds where that tells of the service."""
         self._in_progress.dec()
         series = self._series.get((method, route)) or self._new_series(method, route)
         counter = series.by_status.get(status)
         if counter is None:
             counter = series.by_status[status] = self._requests.labels(method, str(status), route)
         counter.inc()
-        series.duration.observe(seconds)
-        self._fine_duration.observe(seconds)
+        if seconds is not None:
+            series.duration.observe(seconds)
+            self._fine_duration.observe(seconds)
 
     def _new_series(self, method: str, route: str) -> _Series:
         series = self._series[method, route] = _Series(self._duration.labels(method, route), {})
@@ -118,6 +123,50 @@ class _ChangeLog(Collector):
         yield GaugeMetricFamily(
             f"{name}_upkeep_timestamp_seconds", "When its upkeep last went well.", value=seen.seen_at
         )
+
+
+class Watched(Protocol):
+    """What the feed's metrics are read from."""
+
+    def subscribers(self) -> Sequence["Queue"]: ...
+
+
+class Queue(Protocol):
+    """The events that wait for one client."""
+
+    @property
+    def depth(self) -> int: ...
+
+
+class FeedMetrics:
+    """The metrics of the live feed."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+        self._lag = Histogram(
+            "rowhouse_feed_follower_lag_seconds",
+            "Age of the oldest change when the follower finds it.",
+            buckets=_LAG,
+            registry=registry,
+        )
+        self._events = Counter("rowhouse_feed_events_total", "Changes sent to clients.", registry=registry)
+        self._gaps = Counter("rowhouse_feed_drops_total", "Clients that were too slow.", registry=registry)
+        self._subscribers = Gauge("rowhouse_feed_subscribers", "Clients that follow.", registry=registry)
+        self._depth = Gauge("rowhouse_feed_queue_depth", "Events that wait for the slowest client.", registry=registry)
+
+    def watch(self, hub: Watched) -> None:
+        """Report its clients whenever the metrics are read."""
+        self._subscribers.set_function(lambda: len(hub.subscribers()))
+        self._depth.set_function(lambda: max((one.depth for one in hub.subscribers()), default=0))
+
+    def observe_lag(self, seconds: float) -> None:
+        self._lag.observe(seconds)
+
+    def count_events(self, number: int) -> None:
+        self._events.inc(number)
+
+    def count_gap(self) -> None:
+        self._gaps.inc()
 
 
 def _size(sizes: Callable[[], tuple[int, int]], position: int) -> int:

@@ -11,7 +11,7 @@ import orjson
 
 from service.catalog.resource import Resource
 from service.core.errors import InvalidQuery
-from service.query.plan import AfterKey, Aggregated, Bind, OrderTerm
+from service.query.plan import AfterKey, Bind, ColumnRef, OrderTerm
 
 _MOST_ROWS = 2**53
 
@@ -52,9 +52,10 @@ def decode(token: str, bound_to: str, resource: Resource, order: tuple[OrderTerm
 
 
 def _may_be_null(resource: Resource, term: OrderTerm) -> bool:
-    if isinstance(term.column, Aggregated) or term.column.path or term.column.name not in resource.columns:
-        return True
-    return resource.columns[term.column.name].is_nullable
+    match term:
+        case OrderTerm(column=ColumnRef(name=name, path=()), embedded=None) if name in resource.columns:
+            return resource.columns[name].is_nullable
+    return True
 
 
 def _unusable(message: str) -> InvalidQuery:

@@ -4,10 +4,8 @@ A plan is hashable by its *shape*: the values that a request binds do not take p
 of the same shape shares one compiled statement. Resources compare by identity.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 from service.catalog.function import Function
 from service.catalog.resource import Relation, Resource
@@ -119,6 +117,13 @@ class Aggregated:
     cast: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class GroupColumn:
+    """What rows are grouped by, and no aggregate: a value of the answer, by its name there."""
+
+    name: str
+
+
 # The row version, under the name that asks for it.
 VERSION_COLUMN = "_etag"
 
@@ -182,11 +187,11 @@ Predicate = Guarded | Comparison | Not | And | Or | HasVersion | HasEmbedded
 class OrderTerm:
     """PostgreSQL's default stands where `nulls_first` is None: last when ascending, first when descending.
 
-    `embedded` is the alias of what is embedded to-one, where the column is one of that. An aggregate stands only in a
-    plan that groups.
+    `embedded` is the alias of what is embedded to-one, where the column is one of that. Aggregates and what rows are
+    grouped by stand only in a plan that groups.
     """
 
-    column: ColumnRef | Aggregated
+    column: ColumnRef | Aggregated | GroupColumn
     is_descending: bool = False
     nulls_first: bool | None = None
     embedded: str | None = None
@@ -283,9 +288,8 @@ class ReadPlan:
 
     @property
     def has_keyset(self) -> bool:
-        """Whether its order gives each row a place that its own columns tell, so that a cursor can continue it."""
-        is_own = all(term.embedded is None and type(term.column) is ColumnRef for term in self.order)
-        return bool(self.resource.key) and self.limit is not None and not self.is_grouped and is_own
+        """Whether its order gives each row or group a place of its own, so that a cursor can continue it."""
+        return self.limit is not None and (bool(self.resource.key) or self.is_grouped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,24 +378,40 @@ class CallPlan:
     offset: Bind | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class FollowedTable:
+    """The changes of one table that are followed.
+
+    `read` says what is shown of a row. A change is followed if the row met `where` before it or meets it after it, as
+    far as it is or was `visible`; of both there are two, since binds stand in one place each. `tracked` are the
+    numbers of the log for the table and those that inherit from it.
+    """
+
+    read: ReadPlan
+    tracked: Bind
+    where: Predicate | None = None
+    was_where: Predicate | None = None
+    visible: Predicate | None = None
+    was_visible: Predicate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FeedPlan:
+    """Changes of tables that the snapshot `until` sees and `seen` does not, behind the number `after`, in order.
+
+    They are at most `limit`, and none is numbered higher than `last`.
+    """
+
+    tables: tuple[FollowedTable, ...]
+    seen: Bind
+    until: Bind
+    after: Bind
+    last: Bind
+    limit: Bind
+
+
 WritePlan = InsertPlan | UpdatePlan | DeletePlan
-Plan = ReadPlan | WritePlan | CallPlan
-
-
-def output_names(plan: ReadPlan) -> list[str]:
-    """The names of the members of a row in the answer, in their order."""
-    names: list[str] = []
-    for item in plan.select:
-        match item:
-            case AllColumns():
-                names += plan.resource.columns
-            case Selected():
-                names.append(item.alias)
-            case Embedded(is_spread=True):
-                names += output_names(item.plan)
-            case Embedded() if item.plan.select:
-                names.append(item.alias)
-    return names
+Plan = ReadPlan | WritePlan | CallPlan | FeedPlan
 
 
 def all_of(*predicates: Predicate | None) -> Predicate | None:
@@ -415,142 +435,3 @@ COMPARES_VALUES = frozenset(
         Operator.IS_DISTINCT,
     }
 )
-# They compare, whatever the row holds. Others (patterns, paths, functions) may fail on what a row holds.
-_CANNOT_FAIL = COMPARES_VALUES | {Operator.IS}
-
-
-def guarded(asked: Predicate | None, rows: Predicate | None) -> Predicate | None:
-    """What a caller asked for, of the rows that it may see.
-
-    PostgreSQL evaluates conditions in any order (manual, chapter 4.2.14), so what may fail on a row is held back until
-    the row is known to be among them.
-    """
-    if asked is None or rows is None:
-        return all_of(asked, rows)
-    terms = asked.terms if isinstance(asked, And) else (asked,)
-    safe = [term for term in terms if _cannot_fail(term)]
-    others = all_of(*(term for term in terms if not _cannot_fail(term)))
-    held = None if others is None else Guarded(_renewed(rows), others)
-    return all_of(rows, *safe, held)
-
-
-def _cannot_fail(predicate: Predicate) -> bool:
-    match predicate:
-        case Comparison(column=ColumnRef(path=(), cast=None), quantifier=None):
-            return predicate.operator in _CANNOT_FAIL
-        case Not(term=term):
-            return _cannot_fail(term)
-        case And(terms=terms) | Or(terms=terms):
-            return all(map(_cannot_fail, terms))
-        case HasVersion() | HasEmbedded():
-            return True
-    return False
-
-
-def fresh(predicate: Predicate | None) -> Predicate | None:
-    """The same predicate with binds of its own, so that it may stand in a plan more than once."""
-    match predicate:
-        case Comparison():
-            return replace(
-                predicate,
-                column=_fresh_column(predicate.column),
-                operand=_fresh_bind(predicate.operand),
-                configuration=_fresh_bind(predicate.configuration),
-            )
-        case Not(term=term):
-            return Not(_renewed(term))
-        case And(terms=terms):
-            return And(tuple(map(_renewed, terms)))
-        case Or(terms=terms):
-            return Or(tuple(map(_renewed, terms)))
-        case HasVersion(versions=versions):
-            return HasVersion(replace(versions))
-        case Guarded(by=by, term=term):
-            return Guarded(_renewed(by), _renewed(term))
-        case _:
-            return predicate
-
-
-def _fresh_bind(bind: Bind | None) -> Bind | None:
-    return None if bind is None else replace(bind)
-
-
-def _fresh_column(column: ColumnRef | Aggregated) -> ColumnRef | Aggregated:
-    if isinstance(column, Aggregated):
-        return column
-    steps = (
-        Step(step.place if isinstance(step.place, int) else replace(step.place), step.is_text) for step in column.path
-    )
-    return replace(column, path=tuple(steps))
-
-
-def _renewed(predicate: Predicate) -> Predicate:
-    renewed = fresh(predicate)
-    assert renewed is not None
-    return renewed
-
-
-def runs_code(plan: Plan) -> bool:
-    """Whether functions run in the database that may set something on the connection."""
-    match plan:
-        case CallPlan():
-            return True
-        case ReadPlan():
-            is_own = plan.resource.abilities.runs_code or bool(plan.resource.computed)
-            by_function = any(item.relation.function is not None for item in plan.embeds)
-            return is_own or by_function or any(runs_code(item.plan) for item in plan.embeds)
-    answer = plan.written.answer
-    return plan.resource.abilities.runs_code or (answer is not None and runs_code(answer))
-
-
-def binds(plan: Plan) -> list[Bind]:
-    """Every bound value of a plan, in an order that depends on its shape alone."""
-    found: list[Bind] = []
-    _collect(plan, found)
-    return found
-
-
-def _collect(node: object, found: list[Bind]) -> None:
-    if type(node) is Bind:
-        found.append(node)
-    elif node is not None:
-        for part in _PARTS[type(node)](node):
-            _collect(part, found)
-
-
-def _nothing(_: object) -> tuple[object, ...]:
-    return ()
-
-
-# The parts of each kind of node that may hold binds, in a fixed order.
-_PARTS: Mapping[type, Callable[[Any], tuple[object, ...]]] = {
-    AllColumns: _nothing,
-    HasEmbedded: _nothing,
-    Selected: lambda node: (node.column,),
-    OrderTerm: lambda node: (node.column,),
-    ColumnRef: lambda node: node.path,
-    Step: lambda node: (node.place,) if type(node.place) is Bind else (),
-    Aggregated: lambda node: (node.column,),
-    Comparison: lambda node: (node.column, node.operand, node.configuration),
-    Not: lambda node: (node.term,),
-    And: lambda node: node.terms,
-    Or: lambda node: node.terms,
-    AfterKey: lambda node: node.values,
-    HasVersion: lambda node: (node.versions,),
-    Embedded: lambda node: (node.plan, node.at_most, node.between),
-    Guarded: lambda node: (node.by, node.term),
-    CallPlan: lambda node: (*(bind for _, bind in node.arguments), node.body, node.answer, node.limit, node.offset),
-    ReadPlan: lambda node: (
-        *node.select,
-        node.where,
-        node.having,
-        *node.order,
-        node.after,
-        node.limit,
-        node.offset,
-    ),
-    Written: lambda node: (node.actor, node.request, node.check, node.max_affected, node.answer),
-    InsertPlan: lambda node: (node.body, node.written, node.replaceable),
-    UpdatePlan: lambda node: (node.body, node.where, node.written),
-    DeletePlan: lambda node: (node.where, node.written),
-}

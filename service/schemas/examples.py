@@ -2,10 +2,13 @@
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.types import TypeEngine
 
 from service.catalog.resource import Column, Resource
+from service.catalog.sql_type import CompositeType, RangeType, SqlType
 from service.schemas.types import base_name
 
 _EXAMPLES: Mapping[str, object] = {
@@ -51,10 +54,27 @@ _LENGTH = re.compile(r"\((\d+)\)")
 
 def example_value(column: Column) -> object:
     """A JSON value that a column of this type can have."""
-    if isinstance(column.type, sa.Enum) and column.type.enums:
-        return column.type.enums[0]
+    if (made := _made_example(column.type)) is not None:
+        return made
     name = base_name(column)
     return _text(column.sql_type) if name in _TEXTS else type_example(name)
+
+
+def _made_example(kind: TypeEngine[Any]) -> object:
+    """A value of an enum, composite or range; None for any other type."""
+    match kind:
+        case sa.Enum() if kind.enums:
+            return kind.enums[0]
+        case CompositeType():
+            return {name: _part_example(part) for name, part in kind.attributes}
+        case RangeType():
+            return "{}" if kind.is_multiple else "empty"
+    return None
+
+
+def _part_example(kind: TypeEngine[Any]) -> object:
+    made = _made_example(kind)
+    return type_example(kind.name) if made is None and isinstance(kind, SqlType) else made
 
 
 def type_example(name: str) -> object:

@@ -16,8 +16,10 @@ import sqlalchemy as sa
 from pydantic import Field, TypeAdapter, WithJsonSchema
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
+from sqlalchemy.types import TypeEngine
 
 from service.catalog.resource import Column
+from service.catalog.sql_type import ArrayType, CompositeType, RangeType, SqlType
 
 JsonObject = dict[str, Any]
 
@@ -93,12 +95,37 @@ def python_type(column: Column) -> Any:
     """
     if column.representation is not None:
         return Any
-    if isinstance(column.type, sa.Enum) and column.type.enums:
-        return Literal[tuple(column.type.enums)]
+    if (made := _made_type(column.type)) is not None:
+        return made
     length = _CHARACTERS.fullmatch(column.sql_type.lower())
     if length is not None:
         return Annotated[str, Field(max_length=int(length[1]))]
     return named_type(base_name(column))
+
+
+def _made_type(kind: TypeEngine[Any]) -> Any:
+    """The type of a value of an enum, composite or range, or an array of such; None for any other.
+
+    PostgreSQL reads a text in place of each as well, so that any value is taken where it is no enum's.
+    """
+    match kind:
+        case sa.Enum() if kind.enums:
+            return Literal[tuple(kind.enums)]
+        case CompositeType():
+            parts = {name: _nullable(schema_of(_part_type(part))) for name, part in kind.attributes}
+            return Annotated[Any, WithJsonSchema({"type": "object", "properties": parts})]
+        case RangeType():
+            written = "{[lower,upper), …}" if kind.is_multiple else "[lower,upper)"
+            return Annotated[Any, WithJsonSchema({"type": "string", "description": f"A range, written {written}."})]
+        case ArrayType():
+            items = _element(schema_of(_part_type(kind.element)))
+            return Annotated[Any, WithJsonSchema({"type": "array", "items": items})]
+    return None
+
+
+def _part_type(kind: TypeEngine[Any]) -> Any:
+    made = _made_type(kind)
+    return named_type(kind.name) if made is None and isinstance(kind, SqlType) else made
 
 
 @lru_cache(maxsize=1024)
@@ -112,7 +139,11 @@ def named_type(name: str) -> Any:
 
 def _element(schema: JsonObject) -> JsonObject:
     """An element may be NULL, or an array itself: a type says nothing of dimensions."""
-    return schema | {"type": [schema["type"], "array", "null"]} if "type" in schema else schema
+    if "type" not in schema:
+        return schema
+    if "enum" in schema:  # an array is none of its values
+        return {"anyOf": [schema, {"type": ["array", "null"]}]}
+    return schema | {"type": [schema["type"], "array", "null"]}
 
 
 def schema_of(kind: Any) -> JsonObject:

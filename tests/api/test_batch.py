@@ -1,15 +1,21 @@
 """Several operations in one transaction, and requests that are done once."""
 
-from collections.abc import Iterator
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import asyncpg
 import httpx2
 import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from service.core.types import Role
+from service.core.types import Action, Role
+from service.crud import accounts
+from tests.api.test_operations import wait_until
 from tests.conftest import Database
-from tests.service_under_test import Service, problem_of
+from tests.service_under_test import Service, in_session, problem_of, run_service
 
 BATCH = "/api/v1/-/batch"
 AIRLINES = "/api/v1/airlines"
@@ -147,6 +153,37 @@ def test_a_key_that_is_none_is_refused(client: httpx2.Client, key: str) -> None:
     assert answer.status_code == 400
 
 
+@pytest.fixture
+def viewers_write(client: httpx2.Client, database: Database) -> Iterator[None]:
+    """Viewers may add airlines, until the test takes it from them."""
+
+    async def grant(session: AsyncSession) -> None:
+        await accounts.grant(session, Role.VIEWER, "airlines", [Action.CREATE], None)
+
+    in_session(database.service_url, grant)
+    yield
+    database.execute("delete from rowhouse.grants where role = 'viewer' and action = 'create'")
+
+
+def test_a_kept_answer_is_given_only_while_the_grant_stands(
+    service: Service, viewers_write: None, database: Database
+) -> None:
+    row = {"carrier": "_1", "name": "One"}
+    asked: list[tuple[str, dict[str, Any]]] = [
+        (AIRLINES, row),
+        (BATCH, {"operations": [{"method": "POST", "path": "/airlines", "body": row | {"carrier": "_2"}}]}),
+    ]
+    with service.client(Role.VIEWER, **{"Idempotency-Key": "k6"}) as viewer:
+        first, again = ([viewer.post(path, json=body) for path, body in asked] for _ in range(2))
+        database.execute("delete from rowhouse.grants where role = 'viewer' and action = 'create'")
+        refused = [viewer.post(path, json=body) for path, body in asked]
+    assert [answer.status_code for answer in first] == [answer.status_code for answer in again] == [201, 200]
+    assert all("idempotency-replayed" in answer.headers for answer in again)
+    assert [answer.status_code for answer in refused] == [403, 403]
+    assert problem_of(refused[1])["errors"][0]["field"] == "operations[0]"
+    assert all("One" not in answer.text for answer in refused)
+
+
 def test_a_table_is_described_for_programs(client: httpx2.Client) -> None:
     described = client.get("/api/v1/flights/-/schema").json()
     types = {column["name"]: (column["json_type"], column["format"]) for column in described["columns"]}
@@ -155,3 +192,97 @@ def test_a_table_is_described_for_programs(client: httpx2.Client) -> None:
     assert types["time_hour"] == ("string", "date-time")
     assert client.get("/api/v1/nothing/-/schema").status_code == 404
     assert client.post("/api/v1/flights/-/schema").status_code == 405
+
+
+def held_airline(database: Database, run: Callable[[], None]) -> None:
+    """Run while another transaction holds the airline UA."""
+
+    async def hold() -> None:
+        connection = await asyncpg.connect(database.owner_url)
+        try:
+            async with connection.transaction():
+                await connection.execute("select from airlines where carrier = 'UA' for update")
+                await asyncio.to_thread(run)
+        finally:
+            await connection.close()
+
+    asyncio.run(hold())
+
+
+_WAITING = """
+select pid from pg_stat_activity where datname = $1 and wait_event_type = 'Lock' and usename = 'rowhouse_service'
+"""
+
+
+def test_a_connection_lost_within_a_batch_is_a_503_and_nothing_is_written(
+    client: httpx2.Client, database: Database
+) -> None:
+    """It is cut while its second operation waits for a row."""
+    answers: list[httpx2.Response] = []
+
+    def ask() -> None:
+        first = {"method": "POST", "path": "/airlines", "body": {"carrier": "_1", "name": "One"}}
+        answers.append(batch(client, first, {"method": "PATCH", "path": "/airlines/UA", "body": {"name": "x"}}))
+
+    def cut() -> None:
+        asking = threading.Thread(target=ask)
+        asking.start()
+        wait_until(lambda: bool(database.execute_as_superuser(_WAITING, database.name)))
+        database.execute_as_superuser(f"select pg_terminate_backend(pid) from ({_WAITING}) w (pid)", database.name)
+        asking.join()
+
+    held_airline(database, cut)
+    assert answers[0].status_code == 503
+    assert "retry-after" in answers[0].headers
+    problem_of(answers[0])
+    assert database.execute("select name from airlines where carrier in ('_1', 'UA')")[0][0] == "United Air Lines Inc."
+    assert client.get(f"{AIRLINES}/_1").status_code == 404
+
+
+def nested(depth: int, value: Any) -> Any:
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def added(number: int, body: Any) -> dict[str, Any]:
+    """The operation that adds a document."""
+    return {"method": "POST", "path": "/documents", "body": {"id": number, "body": body}}
+
+
+@pytest.fixture
+def documents(database: Database) -> Iterator[str]:
+    """A table whose rows are as large and as deep as one likes, served by its own service."""
+    database.execute("create table documents (id int primary key, body jsonb)")
+    database.execute("grant all on documents to rowhouse_service")
+    database.execute("insert into documents values (1, to_jsonb(repeat('x', 100000)))")
+    database.execute("insert into documents select 2, (repeat('[', 2000) || repeat(']', 2000))::jsonb")
+    yield "documents"
+    database.execute("drop table documents")
+
+
+def test_references_are_bounded(documents: str, database: Database, keys: dict[Role, str]) -> None:
+    environment = {"DATABASE_URL": database.service_url, "JWT_SECRET": "x" * 40, "API_MAX_BODY_BYTES": "1000000"}
+    large, reference = {"method": "GET", "path": "/documents/1"}, {"$ref": "/0/body/body"}
+    too_deep = "PGRST102"
+    refused: list[tuple[list[dict[str, Any]], str]] = [
+        # A little body that would fill the memory.
+        ([large, added(3, [reference] * 10_000)], "body_too_large"),
+        ([large, {"method": "GET", "path": "/documents?id=eq." + "{/0/body/body}" * 500}], "body_too_large"),
+        ([{"method": "GET", "path": "/documents/2"}, added(3, reference)], too_deep),
+        ([added(3, nested(300, 1))], too_deep),
+        ([added(3, nested(200, 1)), added(4, nested(200, reference))], too_deep),
+    ]
+    with run_service(environment, keys) as running, running.client(Role.ADMIN) as admin:
+        allowed = batch(
+            admin, large, {"method": "POST", "path": "/documents", "body": {"id": 3, "body": [reference] * 9}}
+        )
+        assert allowed.status_code == 200, allowed.text[:200]
+        assert admin.delete("/api/v1/documents/3").status_code == 204
+        assert problem_of(batch(admin, added(3, nested(900, 1))))["status"] in (400, 413)
+        for operations, code in refused:
+            answer = batch(admin, *operations)
+            assert 400 <= answer.status_code < 500, answer.text[:200]
+            assert problem_of(answer)["code"] == code
+            assert problem_of(answer)["errors"][0]["field"] == f"operations[{len(operations) - 1}]"
+    assert [row[0] for row in database.execute("select id from documents order by id")] == [1, 2]

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+import httpx2
+import orjson
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -12,7 +14,7 @@ from tests.service_under_test import Service, in_session, problem_of, run_servic
 
 
 @pytest.fixture(scope="module")
-def restricted(database: Database) -> Iterator[Service]:
+def restricted(database: Database, keys: dict[Role, str]) -> Iterator[Service]:
     """Viewers see the flights from JFK and the airline UA. Editors may write the flights from JFK, and add airlines."""
 
     async def prepare(session: AsyncSession) -> dict[Role, str]:
@@ -90,6 +92,32 @@ def test_a_write_reaches_only_the_rows_granted(restricted: Service, database: Da
     assert database.execute("select origin from flights where id = $1", mine)[0][0] == "JFK"
     assert many.headers["content-range"] == f"0-{reachable - 1}/*"
     assert deleted.status_code == replaced.status_code == 403
+
+
+def test_an_upsert_changes_and_tells_nothing_of_a_row_out_of_reach(restricted: Service, database: Database) -> None:
+    whole = "select f.id, xmin::text, to_jsonb(f) - 'id' as row from flights f where "
+    hidden, mine = (
+        database.execute(f"{whole} origin = $1 and dep_delay = 1 limit 1", origin)[0] for origin in ("EWR", "JFK")
+    )
+    allowed = orjson.loads(mine["row"])
+
+    def upsert(number: int, resolution: str, **values: str) -> httpx2.Response:
+        preferences = {"Prefer": f"resolution={resolution},return=representation"}
+        return client.post("/api/v1/flights", json=allowed | {"id": number} | values, headers=preferences)
+
+    with restricted.client(Role.EDITOR) as client:
+        refused = [
+            upsert(hidden["id"], "merge-duplicates", dest="XXX"),
+            upsert(hidden["id"], "merge-duplicates", dest="XXX", origin="EWR"),
+            client.put(f"/api/v1/flights/{hidden['id']}", json=allowed | {"dest": "XXX"}),
+        ]
+        passed_over = upsert(hidden["id"], "ignore-duplicates", dest="XXX")
+        own = upsert(mine["id"], "merge-duplicates")
+    assert [answer.status_code for answer in refused] == [404, 404, 403]
+    assert all(problem_of(answer)["details"] is None for answer in refused)
+    assert (passed_over.status_code, passed_over.json()) == (201, [])
+    assert (own.status_code, len(own.json())) == (200, 1)
+    assert database.execute(f"{whole} id = $1", hidden["id"]) == [hidden]
 
 
 def test_what_is_written_is_shown_as_far_as_it_may_be_read(restricted: Service, database: Database) -> None:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 
 import httpx2
@@ -14,7 +15,7 @@ from service.core.types import Role
 from tests.api.test_operations import free_port, is_up, wait_until
 from tests.cli.test_commands import rowhouse
 from tests.conftest import Database
-from tests.service_under_test import Service, run_service
+from tests.service_under_test import Service, problem_of, run_service
 
 NOTES = "/api/v1/notes"
 
@@ -70,6 +71,44 @@ def test_no_request_fails_while_the_catalog_is_read_again(before: Service, datab
         thread.join()
     assert len(statuses) > 20
     assert set(statuses) == {200}
+
+
+def test_a_table_that_has_just_gone_is_never_an_error_of_ours(before: Service, database: Database) -> None:
+    """It is dropped and made again, with and without a column, while all kinds of requests name it."""
+    answers: set[tuple[str, int, str]] = set()
+    stop = threading.Event()
+
+    def ask(method: str, path: str) -> None:
+        with before.client(Role.ADMIN) as client:
+            while not stop.is_set():
+                body = {"id": 1, "text": "x"} if method == "POST" else None
+                answer = client.request(method, f"{NOTES}{path}", json=body)
+                code = problem_of(answer)["code"] if answer.status_code >= 400 else ""
+                answers.add((method, answer.status_code, code))
+
+    asked = [("GET", "?select=id,text&order=text"), ("GET", "/1"), ("POST", ""), ("DELETE", "?text=eq.x")]
+    threads = [threading.Thread(target=ask, args=request) for request in asked]
+    for thread in threads:
+        thread.start()
+    try:
+        for number in range(12):
+            column = "text" if number % 3 else "other"
+            made = f"create table notes (id int primary key, {column} text); grant all on notes to rowhouse_service;"
+            database.execute(f"do $$ begin {made} end $$")
+            database.execute("notify rowhouse_reload")
+            time.sleep(0.1)
+            database.execute("drop table notes")
+            if number % 2:
+                database.execute("notify rowhouse_reload")
+                time.sleep(0.05)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+        database.execute("drop table if exists notes")
+    assert {status for _, status, _ in answers} >= {200, 404}
+    # 405: it was read while it was made, before anybody had a right to it.
+    assert {status for _, status, _ in answers} <= {200, 201, 204, 400, 404, 405, 409, 503}, answers
 
 
 def test_a_lost_listener_comes_back_and_looks_again(before: Service, notes: None, database: Database) -> None:

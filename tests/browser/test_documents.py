@@ -156,6 +156,23 @@ def test_swagger_shows_tables_from_the_service_alone(
 
 
 @at_each_size
+def test_swagger_fits_the_screen_and_shows_no_locks(
+    chromium: Browser, open_service: Service, size: tuple[int, int]
+) -> None:
+    watch = Watch(open_service)
+    with open_page(chromium, watch, "/docs", size) as page:
+        field = page.get_by_placeholder("Filter by tag")
+        box, around = field.bounding_box(), page.locator("#operations-tag-flights").bounding_box()
+        assert box is not None
+        assert around is not None
+        take_picture(page, "docs-filter", size, at=field)
+        assert box["width"] >= around["width"] * 0.95
+        expect(open_table(page, "flights").locator(".authorization__btn:visible")).to_have_count(0)
+        expect(page.get_by_role("button", name="Authorize")).to_be_visible()
+        check(page, watch)
+
+
+@at_each_size
 def test_redoc_shows_tables_from_the_service_alone(
     chromium: Browser, open_service: Service, size: tuple[int, int]
 ) -> None:

@@ -50,9 +50,10 @@ def test_a_page_knows_its_last_key(catalog: Catalog) -> None:
     query = parse_query(catalog, catalog.get("airlines"), b"select=name&order=name.desc&limit=3", Bounds(10, 5))
     assert squeeze(compile_list(query.plan).sql) == (
         "SELECT coalesce(json_agg(p.r), '[]'::json) AS coalesce_1, count(*) AS count_1, "
-        "json_build_array(CAST((array_agg(p.k0))[count(*)] AS TEXT), CAST((array_agg(p.k1))[count(*)] AS TEXT)) "
+        "json_build_array(CAST((array_agg(p.r_T_k0))[count(*)] AS TEXT), "
+        "CAST((array_agg(p.r_T_k1))[count(*)] AS TEXT)) "
         "AS json_build_array_1, NULL AS anon_1 "
-        "FROM (SELECT r_T_0 AS r, t0.name AS k0, t0.carrier AS k1 FROM airlines AS t0 "
+        "FROM (SELECT r_T_0 AS r, t0.name AS r_T_k0, t0.carrier AS r_T_k1 FROM airlines AS t0 "
         "JOIN LATERAL (SELECT t0.name AS name) AS r_T_0 ON true "
         "ORDER BY t0.name DESC, t0.carrier ASC LIMIT CAST($1::VARCHAR AS bigint)) AS p"
     )

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import orjson
 import pytest
 import sqlalchemy as sa
 
@@ -22,6 +23,7 @@ from service.query.plan import (
     Comparison,
     Count,
     Embedded,
+    GroupColumn,
     HasEmbedded,
     IsValue,
     Not,
@@ -34,8 +36,8 @@ from service.query.plan import (
     Selected,
     SelectItem,
     Step,
-    binds,
 )
+from service.query.walk import binds
 
 BOUNDS = Bounds(max_rows=100, max_depth=4)
 
@@ -192,21 +194,50 @@ BY_ID = OrderTerm(ColumnRef("id"))
         ("order=amount.nullsfirst , id.asc", (OrderTerm(ColumnRef("amount"), False, True), BY_ID), True),
         ("order=data->a->>0.desc", (OrderTerm(ColumnRef("data", None, (key("a"), Step(0, True))), True), BY_ID), True),
         ("order=full", (OrderTerm(ColumnRef("full")), BY_ID), True),
-        ("select=client()&order=client(name).desc", (OrderTerm(ColumnRef("name"), True, None, "client"), BY_ID), False),
-        ("select=count()&order=count().desc", (OrderTerm(Aggregated(Aggregate.COUNT), True),), False),
+        ("select=client()&order=client(name).desc", (OrderTerm(ColumnRef("name"), True, None, "client"), BY_ID), True),
+        ("select=count()&order=count().desc", (OrderTerm(Aggregated(Aggregate.COUNT), True),), True),
         ("select=id,count()&order=amount::int.sum()",
-         (OrderTerm(Aggregated(SUM, ColumnRef("amount", "int"))),), False),
-        ("select=id,...client(count())", (), False),
+         (OrderTerm(Aggregated(SUM, ColumnRef("amount", "int"))), OrderTerm(GroupColumn("id"))), True),
+        ("select=n:amount,id,count()&order=id.desc,amount.nullsfirst",
+         (OrderTerm(GroupColumn("id"), True), OrderTerm(GroupColumn("n"), False, True)), True),
+        ("select=data->a,data->b,count()&order=data->b,data->c",
+         (OrderTerm(GroupColumn("b")), OrderTerm(ColumnRef("data", None, (key("c"),))), OrderTerm(GroupColumn("a"))),
+         True),
+        ("select=id,...client(count())", (OrderTerm(GroupColumn("id")),), True),
+        ("select=count(),...client(c:name)&order=client(name).desc", (OrderTerm(GroupColumn("c"), True),), True),
+        ("select=client(name),count()", (OrderTerm(GroupColumn("client")),), True),
     ],
 )  # fmt: skip
 def test_orders(query: str, order: tuple[OrderTerm, ...], can_continue: bool) -> None:
     query_ = parsed(query)
     assert query_.plan.order == order
     assert query_.can_continue is can_continue
-    if not can_continue:
-        token = cursor.encode(query_.bound_to, b"[]", 1)
-        with pytest.raises(RowhouseError, match="No cursor"):
-            parsed(f"{query}&cursor={token}")
+
+
+def test_no_cursor_leads_through_rows_without_a_key() -> None:
+    keyless = replace(ORDERS, key=())
+    assert not parse_query(CATALOG, keyless, b"order=amount", BOUNDS).can_continue
+    with pytest.raises(RowhouseError, match="No cursor"):
+        parse_query(CATALOG, keyless, b"cursor=" + cursor.encode("", b"[]", 1).encode(), BOUNDS)
+
+
+@pytest.mark.parametrize(
+    ("made_for", "used_for", "is_refused"),
+    [
+        ("select=amount,count()", "select=amount,id.count()", True),
+        ("select=amount,count()", "select=amount,data,count()", True),
+        ("select=id,client()&order=client(name)", "select=client()&order=client(name)", True),
+        ("select=id&order=amount", "select=data&order=amount", False),
+    ],
+)
+def test_a_cursor_belongs_to_what_groups_and_orders(made_for: str, used_for: str, is_refused: bool) -> None:
+    made = parsed(made_for)
+    token = cursor.encode(made.bound_to, orjson.dumps(["1"] * len(made.plan.order)), 1)
+    if not is_refused:
+        assert parsed(f"{used_for}&cursor={token}").plan.after is not None
+        return
+    with pytest.raises(InvalidQuery, match="another sort or filter"):
+        parsed(f"{used_for}&cursor={token}")
 
 
 def test_what_is_asked_of_embedded_tables() -> None:

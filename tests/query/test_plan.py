@@ -9,7 +9,15 @@ from service.query import cursor
 from service.query.compile.read import compile_item, compile_list
 from service.query.parse.cache import QueryCache
 from service.query.parse.request import Bounds, parse_query
-from service.query.plan import And, Bind, ColumnRef, Comparison, Operator, ReadPlan, binds, fresh
+from service.query.plan import (
+    And,
+    Bind,
+    ColumnRef,
+    Comparison,
+    Operator,
+    ReadPlan,
+)
+from service.query.walk import binds, fresh
 
 BOUNDS = Bounds(max_rows=100, max_depth=5)
 

@@ -13,7 +13,7 @@ from service.core.errors import InvalidQuery, RowhouseError
 from service.query import cursor
 from service.query.parse.order import parse_order, with_tie_breaker
 from service.query.parse.request import Bounds, parse_query
-from service.query.plan import binds
+from service.query.walk import binds
 
 BOUNDS = Bounds(max_rows=100, max_depth=5)
 # The same examples on every run: a failure is found again, and nobody's run fails by chance.

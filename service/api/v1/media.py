@@ -7,7 +7,8 @@ from enum import StrEnum
 from service.core.errors import NotAcceptable
 from service.query.compile import call, read, write
 from service.query.compile.statement import Statement
-from service.query.plan import CallPlan, ReadPlan, WritePlan, output_names
+from service.query.plan import CallPlan, ReadPlan, WritePlan
+from service.query.walk import output_names
 
 
 class Media(StrEnum):

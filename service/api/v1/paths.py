@@ -18,6 +18,8 @@ _RESERVED = (b"-", b"rpc")
 _TABLES = b"-/tables/"
 _BATCH = _RAW_PREFIX + b"-/batch"
 _SCHEMA = b"/-/schema"
+_CHANGES = b"/-/changes"
+_CHANGES_ROUTE = PREFIX + "{table}/-/changes"
 _FUNCTIONS = _RAW_PREFIX + b"rpc/"
 # Clients would take these for no segment, or for a step in the path.
 _QUOTED = ("", ".", "..")
@@ -94,6 +96,17 @@ class BatchPath:
         return _BATCH.decode()
 
 
+@dataclass(frozen=True, slots=True)
+class ChangesPath:
+    """The changes of a table, `/api/v1/{table}/-/changes`, or of several, `/api/v1/-/changes`."""
+
+    table: str | None
+
+    @property
+    def route(self) -> str:
+        return _CHANGES_ROUTE
+
+
 Path = TablePath | FunctionPath | SchemaPath | BatchPath
 
 
@@ -104,6 +117,16 @@ def parse_any_path(raw_path: bytes) -> Path | None:
     if raw_path.endswith(_SCHEMA) and (table := parse_path(raw_path.removesuffix(_SCHEMA))) and table.key is None:
         return SchemaPath(table.table)
     return parse_path(raw_path) or parse_function_path(raw_path)
+
+
+def parse_changes_path(raw_path: bytes) -> ChangesPath | None:
+    """The path of a feed, or None where it is none. Raises: as `parse_path`."""
+    if not raw_path.endswith(_CHANGES):
+        return None
+    if raw_path == _RAW_PREFIX[:-1] + _CHANGES:
+        return ChangesPath(None)
+    table = parse_path(raw_path.removesuffix(_CHANGES))
+    return ChangesPath(table.table) if table is not None and table.key is None else None
 
 
 def _decode(segment: bytes) -> str:

@@ -6,24 +6,41 @@ path goes on to the control plane.
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.api.problem import send_problem
-from service.api.v1.batch import Batch
+from service.api.problem import refuse
+from service.api.v1.batch import Batch, Operation, operations_of, require_all
+from service.api.v1.changes import Changes
 from service.api.v1.dispatch import Dispatch
-from service.api.v1.exchange import Answer, Request, headers_of
+from service.api.v1.exchange import Answer, Request, headers_of, replayed
 from service.api.v1.once import serve_once
-from service.api.v1.paths import PREFIX, BatchPath, FunctionPath, Path, TablePath, parse_any_path
-from service.api.v1.preferences import parse_preferences
-from service.auth.policy import FUNCTIONS
-from service.core.errors import AuthenticationFailed, LimitExceeded, RowhouseError
+from service.api.v1.paths import (
+    PREFIX,
+    BatchPath,
+    ChangesPath,
+    FunctionPath,
+    Path,
+    TablePath,
+    parse_any_path,
+    parse_changes_path,
+)
+from service.api.v1.preferences import Preferences, parse_preferences
+from service.auth.policy import FUNCTIONS, Policy
+from service.auth.principal import Principal
+from service.core.errors import AuthenticationFailed, InvalidQuery, LimitExceeded, RowhouseError
 from service.core.types import Action
 from service.crud.work import Work
 from service.db.runner import Runner
 from service.query.parse.cache import QueryCache
-from service.query.parse.request import Bounds
+from service.query.parse.parameters import Bounds, decode_parameters
 from service.state import Runtime, ServiceState
 
 _WRITES = ("POST", "PATCH", "PUT", "DELETE")
-_ACTIONS = {"POST": Action.CREATE, "PATCH": Action.UPDATE, "PUT": Action.UPDATE, "DELETE": Action.DELETE}
+_ACTIONS = {
+    "GET": Action.READ,
+    "POST": Action.CREATE,
+    "PATCH": Action.UPDATE,
+    "PUT": Action.UPDATE,
+    "DELETE": Action.DELETE,
+}
 
 
 class TablePlane:
@@ -39,29 +56,33 @@ class TablePlane:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            path = self._path(scope)
+            raw_path = self._raw_path(scope)
+            if raw_path is not None and (feed := parse_changes_path(raw_path)) is not None:
+                await self._follow(feed, scope, receive, send)
+                return
+            path = None if raw_path is None or scope["type"] != "http" else parse_any_path(raw_path)
             answer = None if path is None else await self._serve(path, scope, receive)
         except RecursionError:
             deep = LimitExceeded("The request is nested more deeply, or embeds more tables, than the service allows.")
-            await send_problem(deep, scope, send)
+            await refuse(deep, scope, send)
             return
         except RowhouseError as error:
             # Answered here and not raised: the middleware around us treats it like any other answer.
-            await send_problem(error, scope, send)
+            await refuse(error, scope, send)
             return
         if answer is None:
             await self._app(scope, receive, send)
         else:
             await answer.send(send, is_head=scope["method"] == "HEAD")
 
-    def _path(self, scope: Scope) -> Path | None:
-        """The path of a table or function, or None for the control plane's."""
-        if scope["type"] != "http":
+    def _raw_path(self, scope: Scope) -> bytes | None:
+        """The path as sent, or None where it cannot be one of ours."""
+        if scope["type"] not in ("http", "websocket"):
             return None
         raw_path = _raw_path(scope)
         if len(raw_path) + len(scope["query_string"]) > self._state.settings.api.api_max_url_bytes:
             raise LimitExceeded("Path and query string are too long.", code="url_too_long")
-        return parse_any_path(raw_path)
+        return raw_path
 
     async def _serve(self, path: Path, scope: Scope, receive: Receive) -> Answer:
         scope["rowhouse.route"] = PREFIX + "{table}"
@@ -69,8 +90,8 @@ class TablePlane:
         request = await self._admit(runtime, scope, receive)
         await runtime.policy.refresh()
         if request.header(b"idempotency-key") is not None and request.method in _WRITES:
-            self._require(path, request, runtime)
             limit = self._state.settings.api.api_max_body_bytes
+            await self._require(path, request, runtime.policy, limit)
             return await serve_once(
                 request, runtime.pool, limit, lambda runner: self._answer(path, request, runtime, runner)
             )
@@ -78,19 +99,42 @@ class TablePlane:
             return await self._tried(path, request, runtime)
         return await self._dispatch_of(runtime).serve(path, request)
 
-    @staticmethod
-    def _require(path: Path, request: Request, runtime: Runtime) -> None:
-        """What was granted when a kept answer was made must still be."""
-        if isinstance(path, TablePath):
-            resource = runtime.policy.resource(request.principal, path.table, request.header(b"content-profile"))
-            runtime.policy.rows(request.principal, resource, _ACTIONS[request.method])
-        elif isinstance(path, FunctionPath):
-            runtime.policy.require(request.principal, FUNCTIONS + path.function, Action.EXECUTE)
+    async def _follow(self, path: ChangesPath, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["rowhouse.route"] = path.route
+        runtime = self._state.connected()
+        ticket = dict(decode_parameters(scope["query_string"])).get("ticket")
+        if ticket is None:
+            principal = (await self._admit(runtime, scope, receive)).principal
+        else:
+            principal = await runtime.tickets.redeem(ticket)
+            scope["rowhouse.principal"] = principal.actor
+        await runtime.policy.refresh()
+        await Changes(runtime, self._state.settings).serve(path, principal, scope, receive, send)
+
+    async def _require(self, path: Path, request: Request, policy: Policy, limit: int) -> None:
+        """What was granted when a kept answer was made must still be, of each operation of a batch."""
+        if not isinstance(path, BatchPath):
+            _require_one(policy, request.principal, path, request.method, request.header(b"content-profile"))
+            return
+        if self._preferences(request).keeps is False:
+            raise InvalidQuery("`tx=rollback` keeps nothing, so no answer can be kept: leave out Idempotency-Key.")
+        body = await request.body(limit)
+        request.receive = replayed(body)
+
+        def require(operation: Operation) -> None:
+            profile = operation.header("accept-profile" if operation.method == "GET" else "content-profile")
+            _require_one(policy, request.principal, operation.target, operation.method, profile)
+
+        if request.method == "POST":
+            require_all(operations_of(body), require)
+
+    def _preferences(self, request: Request) -> Preferences:
+        may_roll_back = self._state.settings.api.api_tx_override
+        return parse_preferences(request.header(b"prefer"), may_roll_back=may_roll_back)
 
     async def _tried(self, path: BatchPath, request: Request, runtime: Runtime) -> Answer:
         """A batch, undone in the end if that is preferred."""
-        may_roll_back = self._state.settings.api.api_tx_override
-        preferences = parse_preferences(request.header(b"prefer"), may_roll_back=may_roll_back)
+        preferences = self._preferences(request)
         async with runtime.pool.transaction(keeps=preferences.keeps is not False) as transaction:
             answer = await self._answer(path, request, runtime, transaction)
         if applied := preferences.applied("tx"):
@@ -130,6 +174,15 @@ class TablePlane:
         scope["rowhouse.principal"] = principal.actor
         self._state.limiter.count(principal.actor, address)
         return Request(scope, receive, principal, headers)
+
+
+def _require_one(policy: Policy, principal: Principal, path: Path | None, method: str, schema: str | None) -> None:
+    if isinstance(path, TablePath):
+        policy.rows(principal, policy.resource(principal, path.table, schema), _ACTIONS[method])
+    elif isinstance(path, FunctionPath):
+        known = policy.visible(principal)
+        found = known.functions(path.function, schema or known.schemas[0]) or known.functions(path.function, schema)
+        policy.require(principal, FUNCTIONS + (found[0].name if found else path.function), Action.EXECUTE)
 
 
 def _raw_path(scope: Scope) -> bytes:

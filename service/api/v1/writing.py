@@ -18,7 +18,15 @@ from service.crud.write import Outcome, Writer
 from service.db.runner import Row, Runner, Unit
 from service.query.parse.cache import QueryCache
 from service.query.parse.request import Query, decode_parameters
-from service.query.plan import Bind, BindKind, HasVersion, Predicate, ReadPlan, Written, guarded
+from service.query.plan import (
+    Bind,
+    BindKind,
+    HasVersion,
+    Predicate,
+    ReadPlan,
+    Written,
+)
+from service.query.walk import guarded
 
 _OF_PAGES = frozenset({"limit", "offset", "cursor"})
 

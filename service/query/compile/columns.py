@@ -17,6 +17,7 @@ from service.query.compile.statement import VERSION_LABEL, Parameters
 from service.query.plan import Aggregate, Aggregated, Bind, ColumnRef, Step
 
 _JSON = ("json", "jsonb")
+_SUMMED_AS_SUCH = ("real", "double precision", "interval", "money")
 # Without a length these names mean a length of one in a cast (PostgreSQL manual, chapter 8.3).
 _UNBOUNDED = {"character": "pg_catalog.bpchar", "bit": 'pg_catalog."bit"', "character[]": "pg_catalog.bpchar[]"}
 
@@ -118,7 +119,16 @@ class Columns:
                 return SqlType("bigint")
             case Aggregate.MIN | Aggregate.MAX if reference.column is not None:
                 return self.type_of(reference.column)
+            case Aggregate.SUM | Aggregate.AVG if reference.column is not None:
+                return self._type_of_sum(reference.function, self.type_of(reference.column))
         return SqlType("numeric")
+
+    @staticmethod
+    def _type_of_sum(function: Aggregate, summed: SqlType) -> SqlType:
+        """PostgreSQL manual, chapter 9.21. A whole number compares with a numeric one, a floating one does not."""
+        if summed.name == "real" and function is Aggregate.AVG:
+            return SqlType("double precision")
+        return summed if summed.name in _SUMMED_AS_SUCH else SqlType("numeric")
 
 
 def aggregated(reference: Aggregated, value: ColumnElement[Any] | None) -> ColumnElement[Any]:

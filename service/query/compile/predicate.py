@@ -1,6 +1,7 @@
 """Predicates and order to SQL conditions."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -8,14 +9,15 @@ from sqlalchemy import ARRAY, ColumnElement, Text, and_, false, not_, or_, true
 
 from service.catalog.sql_type import SqlType
 from service.query.compile.columns import Columns, function, row_version
+from service.query.compile.keyset import SortKey
 from service.query.compile.statement import Parameters
 from service.query.plan import (
-    AfterKey,
     Aggregated,
     And,
     Bind,
     ColumnRef,
     Comparison,
+    GroupColumn,
     Guarded,
     HasEmbedded,
     HasVersion,
@@ -152,51 +154,17 @@ class Conditions:
         representation = self.columns.described(reference).representation
         return None if representation is None else representation.from_text
 
-    def order(self, term: OrderTerm, column: ColumnElement[Any] | None = None) -> ColumnElement[Any]:
-        """The order of a term, whose expression is given where it belongs to what is embedded."""
-        column = self.columns.value(term.column) if column is None else column
-        column = column.desc() if term.is_descending else column.asc()
-        if term.nulls_first is None:
-            return column
-        return column.nulls_first() if term.nulls_first else column.nulls_last()
+    def key(self, term: OrderTerm) -> SortKey:
+        """What the term orders by, where that is a column of the table or an aggregate."""
+        column = term.column
+        assert not isinstance(column, GroupColumn)
+        value, kind = self.columns.value(column), self.columns.type_of(column)
+        return SortKey(term, value, kind, partial(self._value, column), self._may_be_null(column))
 
-    def after(self, key: AfterKey, order: tuple[OrderTerm, ...]) -> ColumnElement[bool]:
-        """Rows that sort behind the given one.
-
-        One row comparison where all columns go the same way and none can be NULL, which an index can serve
-        (PostgreSQL manual, chapter 9.25); else column by column: equal so far, and then further on.
-        """
-        if self._is_uniform(order):
-            here = sa.tuple_(*(self.columns.value(term.column) for term in order))
-            there = sa.tuple_(
-                *(self._value(term.column, bind) for term, bind in zip(order, key.values, strict=True) if bind)
-            )
-            return here < there if order[0].is_descending else here > there
-        steps, equal = [], list[ColumnElement[bool]]()
-        for term, bind in zip(order, key.values, strict=True):
-            steps.append(and_(*equal, self._further(term, bind)))
-            equal.append(self._same(term, bind))
-        return or_(*steps)
-
-    def _is_uniform(self, order: tuple[OrderTerm, ...]) -> bool:
-        return len({term.is_descending for term in order}) == 1 and not any(map(self._may_be_null, order))
-
-    def _may_be_null(self, term: OrderTerm) -> bool:
-        if isinstance(term.column, Aggregated) or term.column.path:
+    def _may_be_null(self, column: ColumnRef | Aggregated) -> bool:
+        if isinstance(column, Aggregated) or column.path:
             return True
-        return self.columns.described(term.column).is_nullable
-
-    def _same(self, term: OrderTerm, bind: Bind | None) -> ColumnElement[bool]:
-        column = self.columns.value(term.column)
-        return column.is_(None) if bind is None else column == self._value(term.column, bind)
-
-    def _further(self, term: OrderTerm, bind: Bind | None) -> ColumnElement[bool]:
-        column = self.columns.value(term.column)
-        if bind is None:
-            return column.is_not(None) if term.puts_nulls_first else false()
-        value = self._value(term.column, bind)
-        beyond = column < value if term.is_descending else column > value
-        return or_(beyond, column.is_(None)) if self._may_be_null(term) and not term.puts_nulls_first else beyond
+        return self.columns.described(column).is_nullable
 
 
 def _is(left: ColumnElement[Any], constant: IsValue) -> ColumnElement[bool]:

@@ -8,17 +8,19 @@ PostgreSQL renders the record `r0` as JSON. Rows are never joined twice, so noth
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, FromClause, Select, Text, true
+from sqlalchemy.sql.selectable import LateralFromClause
 
 from service.catalog.sql_type import SqlType
 from service.core.states import EMBED_LIMIT
-from service.query.compile.columns import Columns, aggregated
+from service.query.compile.columns import Columns, aggregated, comparable_type
 from service.query.compile.joined import is_joined, related_source
+from service.query.compile.keyset import SortKey, behind
 from service.query.compile.predicate import Conditions, or_refuse
 from service.query.compile.statement import WHOLE, Parameters
 from service.query.plan import (
@@ -28,6 +30,7 @@ from service.query.plan import (
     Bind,
     ColumnRef,
     Embedded,
+    GroupColumn,
     OrderTerm,
     ReadPlan,
     Selected,
@@ -46,6 +49,7 @@ class _Shown:
 
     name: str
     value: ColumnElement[Any]
+    type: SqlType
     aggregate: Aggregated | None = None
 
     def of_group(self) -> ColumnElement[Any]:
@@ -57,14 +61,15 @@ class _Shown:
 class Rows:
     """What to select from, what of each row, and the conditions over the table.
 
-    `related` are columns of what is embedded, for the order of the rows, by alias and column.
+    `related` are columns of what is embedded, for the order of the rows: for the number of each such term of the order,
+    the column and the conditions over its table.
     """
 
     source: FromClause
     conditions: Conditions
     number: int
     shown: list[_Shown] = field(default_factory=list)
-    related: dict[tuple[str, str], ColumnElement[Any]] = field(default_factory=dict)
+    related: dict[int, tuple[ColumnElement[Any], Conditions]] = field(default_factory=dict)
 
     @property
     def columns(self) -> Columns:
@@ -99,14 +104,17 @@ class Projector:
         return rows
 
     def records(self, plan: ReadPlan, rows: Rows, *more: ColumnElement[Any]) -> Select[Any]:
-        """The rows, filtered, ordered and cut: each as a record `r`, and what else is asked of ungrouped ones."""
+        """The rows or groups, filtered, ordered and cut: each as a record `r`, and what else is asked of it."""
         if rows.is_grouped:
-            groups = self.cut(plan, rows, self._grouped(plan, rows)).subquery(f"{WHOLE}{rows.number}")
-            return sa.select(groups.table_valued().label("r"))
-        members = (item.value.label(item.name) for item in rows.shown)
-        record = sa.select(*members).correlate(*_parts(rows.source)).lateral(f"{WHOLE}{rows.number}")
+            return self._groups(plan, rows, more)
+        record = self.record(rows)
         query = sa.select(record.table_valued().label("r"), *more).select_from(rows.source.join(record, true()))
         return self.cut(plan, rows, query)
+
+    def record(self, rows: Rows) -> LateralFromClause:
+        """One ungrouped row as a record."""
+        members = (item.value.label(item.name) for item in rows.shown)
+        return sa.select(*members).correlate(*_parts(rows.source)).lateral(f"{WHOLE}{rows.number}")
 
     def counted(self, plan: ReadPlan, table: FromClause | None = None) -> Select[Any]:
         """The rows that the plan selects, on whichever page: something to count."""
@@ -119,8 +127,9 @@ class Projector:
         """The query, filtered, ordered and cut as the plan says."""
         query = query.where(*self._met(plan, rows.conditions))
         if plan.after is not None:
-            query = query.where(rows.conditions.after(plan.after, plan.order))
-        query = query.order_by(*(self._order(term, rows) for term in plan.order))
+            is_behind = behind(self.keys(plan, rows), plan.after)
+            query = query.having(_of_group(is_behind)) if rows.is_grouped else query.where(is_behind)
+        query = query.order_by(*(key.ordered for key in self.keys(plan, rows)))
         if plan.limit is not None:
             query = query.limit(self.bigint(plan.limit))
         if plan.offset is not None:
@@ -146,47 +155,65 @@ class Projector:
         query = query.group_by(*(sa.literal_column(str(place)) for place in places))
         return query if plan.having is None else query.having(rows.conditions.where(plan.having))
 
-    def _order(self, term: OrderTerm, rows: Rows) -> ColumnElement[Any]:
+    def _groups(self, plan: ReadPlan, rows: Rows, more: Sequence[ColumnElement[Any]]) -> Select[Any]:
+        """The groups as records. What is asked besides is no part of the record."""
+        groups = self.cut(plan, rows, self._grouped(plan, rows).add_columns(*more)).subquery(f"g{rows.number}")
+        members = (groups.c[item.name].label(item.name) for item in rows.shown)
+        record = sa.select(*members).correlate(groups).lateral(f"{WHOLE}{rows.number}")
+        others = (groups.c[item.name] for item in more if isinstance(item, sa.Label))
+        return sa.select(record.table_valued().label("r"), *others).select_from(groups.join(record, true()))
+
+    def keys(self, plan: ReadPlan, rows: Rows) -> list[SortKey]:
+        """What the rows are ordered by."""
+        return [self._key(number, term, rows) for number, term in enumerate(plan.order)]
+
+    def _key(self, number: int, term: OrderTerm, rows: Rows) -> SortKey:
+        if isinstance(term.column, GroupColumn):
+            shown = next(item for item in rows.shown if item.name == term.column.name)
+            return SortKey(term, shown.value, shown.type, lambda bind: sa.cast(self._parameters[bind], shown.type))
         if term.embedded is None:
-            return rows.conditions.order(term)
-        assert isinstance(term.column, ColumnRef)
-        return rows.conditions.order(term, rows.related[term.embedded, term.column.name])
+            return rows.conditions.key(term)
+        value, conditions = rows.related[number]
+        return replace(conditions.key(term), value=value, may_be_null=True)
 
     def _own(self, item: AllColumns | Selected, columns: Columns) -> list[_Shown]:
         match item:
             case AllColumns():
                 described = columns.resource.columns.values()
-                return [_Shown(one.name, columns.rendered(one, columns.source.c[one.name])) for one in described]
+                return [
+                    _Shown(one.name, columns.rendered(one, columns.source.c[one.name]), comparable_type(one))
+                    for one in described
+                ]
             case Selected(column=Aggregated(column=None) as aggregate):
-                return [_Shown(item.alias, _ONE, aggregate)]
+                return [_Shown(item.alias, _ONE, columns.type_of(aggregate), aggregate)]
             case Selected(column=Aggregated(column=ColumnRef() as reference) as aggregate):
-                return [_Shown(item.alias, columns.value(reference), aggregate)]
+                return [_Shown(item.alias, columns.value(reference), columns.type_of(aggregate), aggregate)]
             case Selected(column=ColumnRef(name=name)) if (
                 name == VERSION_COLUMN and VERSION_COLUMN not in columns.resource.columns
             ):
-                return [_Shown(item.alias, self._tag(columns))]
-        return [_Shown(item.alias, columns.shown(item.column))]
+                return [_Shown(item.alias, self._tag(columns), SqlType("text"))]
+        return [_Shown(item.alias, columns.shown(item.column), columns.type_of(item.column))]
 
     def _tag(self, columns: Columns) -> ColumnElement[str]:
         quote = sa.literal_column("'\"'", Text)
         return quote + self._parameters.epoch() + sa.literal_column("'.'", Text) + columns.version() + quote
 
     def _embed(self, item: Embedded, plan: ReadPlan, outer: Rows) -> None:
-        ordered = [term.column for term in plan.order if term.embedded == item.alias]
+        ordered = {place: term for place, term in enumerate(plan.order) if term.embedded == item.alias}
         if not item.plan.select and not ordered:
             return  # embedded for its conditions alone
         number = next(self._numbers)
         inner = self.rows(item.plan, related_source(item.relation, item.plan.resource, outer.columns, number))
-        keys = [inner.columns.value(column).label(f"o{place}") for place, column in enumerate(ordered)]
+        keys = [inner.conditions.key(term).value.label(f"{WHOLE}o{place}") for place, term in ordered.items()]
         lateral = (self._spread if item.is_spread else self._lateral)(item, inner, outer, keys)
         outer.source = outer.source.outerjoin(lateral, true())
-        for place, column in enumerate(ordered):
-            assert isinstance(column, ColumnRef)
-            outer.related[item.alias, column.name] = lateral.c[f"o{place}"]
+        for place in ordered:
+            outer.related[place] = (lateral.c[f"{WHOLE}o{place}"], inner.conditions)
         if item.plan.select and not item.is_spread:
             value = lateral.c["r"]
             is_grouped = any(isinstance(one, Selected) and isinstance(one.column, Aggregated) for one in plan.select)
-            outer.shown.append(_Shown(item.alias, sa.func.to_jsonb(value) if is_grouped else value))
+            shown = sa.func.to_jsonb(value) if is_grouped else value
+            outer.shown.append(_Shown(item.alias, shown, SqlType("jsonb")))
 
     def _lateral(self, item: Embedded, inner: Rows, outer: Rows, keys: Sequence[ColumnElement[Any]]) -> Any:
         """Related rows as one value `r`, an array or a record, and beside it what the outer rows are ordered by."""
@@ -231,7 +258,8 @@ class Projector:
             query = sa.select(*arrays)
         lateral = query.lateral(f"e{inner.number}")
         outer.shown += [
-            _Shown(one.name, lateral.c[one.name], None if is_of_groups else one.aggregate) for one in inner.shown
+            _Shown(one.name, lateral.c[one.name], one.type, None if is_of_groups else one.aggregate)
+            for one in inner.shown
         ]
         return lateral
 
@@ -257,6 +285,13 @@ class Projector:
             *self._met(item.plan, self._conditions(item.plan, table)),
         )
         return sa.exists(query.correlate(outer.source))
+
+
+def _of_group(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """The condition, asked of groups and never of the rows before they are grouped: a value that they are grouped by
+    may fail on a row that the caller may not see. PostgreSQL moves what has no aggregate to the rows.
+    """
+    return sa.case((sa.func.count() > sa.literal_column("0"), condition), else_=sa.false())
 
 
 def _is_unique(item: Embedded) -> bool:

@@ -6,13 +6,17 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, FromClause, Select, Subquery, Text
 
-from service.query.compile.columns import Columns
 from service.query.compile.projection import EMPTY_ARRAY, Projector
-from service.query.compile.statement import Parameters, Statement, finish
-from service.query.plan import Count, OrderTerm, ReadPlan
+from service.query.compile.statement import WHOLE, Parameters, Statement, finish
+from service.query.plan import Count, ReadPlan
 
 # A subquery of records `r` to the whole body.
 Rendering = Callable[[Subquery], ColumnElement[Any]]
+
+
+_FEATURE = '"type": "Feature", "geometry": '
+_WITHOUT_GEOMETRY = sa.literal_column(f"'^\\{{{_FEATURE}\\{{\"type\": null\\}}'", Text)
+_NULL_GEOMETRY = sa.literal_column(f"'{{{_FEATURE}null'", Text)
 
 
 def as_array(page: Subquery) -> ColumnElement[Any]:
@@ -33,8 +37,9 @@ def as_csv(page: Subquery) -> ColumnElement[Any]:
 
 
 def as_features(page: Subquery) -> ColumnElement[Any]:
-    """GeoJSON (RFC 7946), by PostGIS."""
-    features = sa.func.coalesce(sa.func.json_agg(sa.cast(sa.func.ST_AsGeoJSON(page.c.r), sa.JSON)), EMPTY_ARRAY)
+    """GeoJSON (RFC 7946), by PostGIS, which before 3.4 writes an empty object where there is no geometry."""
+    text = sa.func.regexp_replace(sa.func.ST_AsGeoJSON(page.c.r), _WITHOUT_GEOMETRY, _NULL_GEOMETRY)
+    features = sa.func.coalesce(sa.func.json_agg(sa.cast(text, sa.JSON)), EMPTY_ARRAY)
     names: list[ColumnElement[str]] = [
         sa.literal_column(text, Text) for text in ("'type'", "'FeatureCollection'", "'features'")
     ]
@@ -67,6 +72,13 @@ def compile_features(plan: ReadPlan) -> Statement:
     return _compile(plan, as_features)
 
 
+def compile_rows(plan: ReadPlan) -> Statement:
+    """A row of JSON for each row."""
+    projector = Projector(Parameters(plan))
+    page = projector.records(plan, projector.rows(plan)).subquery("p")
+    return finish(sa.select(sa.func.row_to_json(page.c.r)))
+
+
 def compile_count(plan: ReadPlan) -> Statement:
     """The rows to be counted, for the planner to estimate."""
     return finish(Projector(Parameters(plan)).counted(plan))
@@ -80,19 +92,12 @@ def _compile(plan: ReadPlan, render: Rendering) -> Statement:
 def page_of(plan: ReadPlan, projector: Projector, source: FromClause | None, render: Rendering) -> Select[Any]:
     """The page of a plan, from its own table or another source, as one row."""
     rows = projector.rows(plan, source)
-    keys = [
-        _sort_value(rows.columns, term).label(f"k{number}")
-        for number, term in enumerate(plan.order if plan.has_keyset else ())
-    ]
-    page = projector.records(plan, rows, *keys).subquery("p")
+    keys = projector.keys(plan, rows) if plan.has_keyset else []
+    names = [f"{WHOLE}k{number}" for number in range(len(keys))]
+    values = (key.gathered.label(name) for key, name in zip(keys, names, strict=True))
+    page = projector.records(plan, rows, *values).subquery("p")
     total = _total(plan, projector, source)
-    return sa.select(render(page), sa.func.count(), _last_key(page, len(keys)) if keys else sa.null(), total)
-
-
-def _sort_value(columns: Columns, term: OrderTerm) -> ColumnElement[Any]:
-    """The value as it is gathered in an array: one that is an array itself is gathered as text."""
-    value = columns.value(term.column)
-    return sa.cast(value, Text) if columns.type_of(term.column).name.endswith("[]") else value
+    return sa.select(render(page), sa.func.count(), _last_key(page, names) if plan.has_keyset else sa.null(), total)
 
 
 def _total(plan: ReadPlan, projector: Projector, source: FromClause | None) -> ColumnElement[Any]:
@@ -102,10 +107,7 @@ def _total(plan: ReadPlan, projector: Projector, source: FromClause | None) -> C
     return sa.select(sa.func.count()).select_from(counted).scalar_subquery()
 
 
-def _last_key(page: Subquery, keys: int) -> ColumnElement[Any]:
+def _last_key(page: Subquery, names: list[str]) -> ColumnElement[Any]:
     """The sort values of the last row as text, taken from arrays: cheaper than a value made for every row."""
-    last = (
-        sa.type_coerce(sa.func.array_agg(page.c[f"k{number}"]), sa.ARRAY(Text))[sa.func.count()]
-        for number in range(keys)
-    )
+    last = (sa.type_coerce(sa.func.array_agg(page.c[name]), sa.ARRAY(Text))[sa.func.count()] for name in names)
     return sa.func.json_build_array(*(sa.cast(value, Text) for value in last))

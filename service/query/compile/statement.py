@@ -11,7 +11,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import BindParameter
 from sqlalchemy.types import TypeEngine
 
-from service.query.plan import Bind, BindKind, Plan, binds
+from service.query.plan import Bind, BindKind, Plan
+from service.query.walk import binds
 
 _DIALECT: Dialect = asyncpg_dialect()  # type: ignore[no-untyped-call]
 _EPOCH = "epoch"

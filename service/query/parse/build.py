@@ -6,6 +6,7 @@ from service.catalog.resource import Resource
 from service.core.errors import InvalidQuery
 from service.query.parse.casts import check_cast
 from service.query.parse.field import resolve
+from service.query.parse.groups import order_of_groups
 from service.query.parse.level import Level
 from service.query.parse.order import with_tie_breaker
 from service.query.parse.select import EVERYTHING, WrittenColumn, WrittenEmbed
@@ -25,22 +26,25 @@ from service.query.plan import (
 
 
 def build_plan(level: Level, max_rows: int) -> ReadPlan:
-    """The plan of an embedded table. It has a total order where an order can be seen."""
-    is_ordered = bool(level.order) or level.limit is not None
+    """The plan of a table. One that is embedded has a total order where an order can be seen."""
+    is_ordered = level.relation is None or bool(level.order) or level.limit is not None
+    select = build_select(level, max_rows)
     return ReadPlan(
         resource=level.resource,
-        select=build_select(level, max_rows),
+        select=select,
         where=all_of(*level.where),
-        order=total_order(level) if is_ordered else (),
+        order=total_order(level, select) if is_ordered else (),
         limit=None if level.limit is None else Bind(str(level.limit)),
         offset=None if level.offset is None else Bind(str(level.offset)),
         having=all_of(*level.having),
     )
 
 
-def total_order(level: Level) -> tuple[OrderTerm, ...]:
-    """The order, with the key behind. Groups have no key."""
-    return level.order if level.is_grouped else with_tie_breaker(level.resource, level.order)
+def total_order(level: Level, select: tuple[SelectItem, ...]) -> tuple[OrderTerm, ...]:
+    """The order, with the key behind; behind that of groups, what they are grouped by."""
+    if level.is_grouped:
+        return order_of_groups(level.resource, select, level.order)
+    return with_tie_breaker(level.resource, level.order)
 
 
 def build_select(level: Level, max_rows: int) -> tuple[SelectItem, ...]:

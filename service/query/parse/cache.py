@@ -88,7 +88,6 @@ def _fill(query: Query, parameters: Parameters, values: dict[int, str]) -> Query
         query.position,
         query.columns,
         query.on_conflict,
-        query.can_continue,
     )
 
 

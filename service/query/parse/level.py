@@ -26,6 +26,7 @@ class Level:
     limit: int | None = None
     offset: int | None = None
     children: dict[str, "Level"] = field(default_factory=dict)
+    is_spread: bool = False
 
     @property
     def is_grouped(self) -> bool:
@@ -80,7 +81,9 @@ def build_level(
                 item = replace(item, alias=f"{item.target}!{item.hint}")
             if item.alias in children:
                 raise InvalidQuery(f"{item.alias!r} is selected twice.", hint=f"Rename one: other:{item.target}(…).")
-            children[item.alias] = build_level(catalog, catalog.get(way.target), item.items, way)
+            child = build_level(catalog, catalog.get(way.target), item.items, way)
+            child.is_spread = item.is_spread
+            children[item.alias] = child
         elif item.field == _COUNT and item.aggregate is None and "count" not in {*resource.columns, *resource.computed}:
             item = WrittenColumn(None, item.alias, None, Aggregate.COUNT, item.cast, is_old=True)
         named.append(item)

@@ -84,6 +84,8 @@ def _embedded_column(resource: Resource, embed: Field, reader: Reader, embeds: M
     level = None if embed.path else embeds.get(embed.name)
     if level is None:
         raise not_embedded(embed.last_name)
+    if level.is_grouped and not level.is_spread:
+        raise InvalidQuery(f"{embed.name!r} has aggregates: rows cannot be ordered by one of its columns.")
     if level.relation is None or level.relation.is_many:
         raise InvalidQuery(
             f"A related order on {embed.name!r} is not possible",

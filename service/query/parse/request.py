@@ -7,13 +7,13 @@ from service.catalog.catalog import Catalog, unknown_column
 from service.catalog.resource import Resource
 from service.core.errors import InvalidQuery, UnknownColumn
 from service.query import cursor
-from service.query.parse.build import build_plan, total_order
+from service.query.parse.build import build_plan
 from service.query.parse.gather import gather
 from service.query.parse.level import Level, build_level
 from service.query.parse.parameters import OF_THE_REQUEST, Bounds, Parameters, decode_parameters
 from service.query.parse.reader import Reader
 from service.query.parse.select import parse_select
-from service.query.plan import AfterKey, Bind, ColumnRef, OrderTerm, Predicate, ReadPlan, all_of
+from service.query.plan import AfterKey, Bind, Predicate, ReadPlan, all_of
 
 __all__ = [
     "Bounds",
@@ -26,7 +26,8 @@ __all__ = [
     "parse_query",
 ]
 
-# Parameters that do not decide which rows come in which order.
+# Parameters that do not decide which rows come in which order; but for `select`, where that groups rows, or names what
+# they are ordered by.
 _OF_THE_PAGE = frozenset({"select", "limit", "offset", "cursor", "columns", "on_conflict"})
 _NO_FILTERS = OF_THE_REQUEST | {"order", "limit", "offset", "having"}
 
@@ -37,7 +38,6 @@ class Query:
 
     `filters` are those of the table itself, each with the number of its parameter. `position` is how many rows lie
     before the page. `columns` are those that a write takes of its body, `on_conflict` those whose uniqueness decides.
-    Where a query cannot continue, it has no order that a cursor could hold a place in: its pages go by offset.
     """
 
     plan: ReadPlan
@@ -47,12 +47,16 @@ class Query:
     position: int
     columns: tuple[str, ...] | None = None
     on_conflict: tuple[str, ...] | None = None
-    can_continue: bool = True
 
     @property
     def bound_to(self) -> str:
         """A cursor for the next page belongs to this sort and filter."""
-        return _bound_to(self.parameters)
+        return _bound_to(self.parameters, self.plan)
+
+    @property
+    def can_continue(self) -> bool:
+        """Whether a cursor can hold a place in its order. Else its pages go by offset."""
+        return self.plan.has_keyset
 
 
 def parse_query(catalog: Catalog, resource: Resource, query_string: bytes, bounds: Bounds) -> Query:
@@ -75,21 +79,18 @@ def parse_parameters(catalog: Catalog, resource: Resource, parameters: Parameter
             gather(root, name, text, bounds.max_depth)
             sources += [number] * (len(root.where) - len(sources))
     limit = bounds.max_rows if root.limit is None else min(root.limit, bounds.max_rows)
-    order = total_order(root)
-    can_continue = _can_continue(root, order)
-    after, position = _after(given.get("cursor"), parameters, resource, order if can_continue else None)
-    plan = build_plan(root, bounds.max_rows)
+    plan = replace(build_plan(root, bounds.max_rows), limit=Bind(str(limit)))
+    after, position = _after(given.get("cursor"), parameters, plan)
     if not bounds.allows_aggregates and root.has_aggregates:
         raise InvalidQuery("Use of aggregate functions is not allowed", code="PGRST123")
     return Query(
-        plan=replace(plan, order=order, limit=Bind(str(limit)), after=after),
+        plan=replace(plan, after=after),
         parameters=parameters,
         filters=tuple(zip(sources, root.where, strict=True)),
         limit=limit,
         position=position + (root.offset or 0),
         columns=_names("columns", given.get("columns"), lambda name: _require_in_body(resource, name)),
         on_conflict=_names("on_conflict", given.get("on_conflict"), lambda name: _require_column(resource, name)),
-        can_continue=can_continue,
     )
 
 
@@ -116,27 +117,18 @@ def parse_filter(resource: Resource, text: str, max_depth: int) -> Predicate | N
     return all_of(*level.where)
 
 
-def _bound_to(parameters: Parameters) -> str:
-    return cursor.fingerprint([item for item in parameters if item[0] not in _OF_THE_PAGE])
+def _bound_to(parameters: Parameters, plan: ReadPlan) -> str:
+    is_by_select = plan.is_grouped or any(term.embedded is not None for term in plan.order)
+    passed_over = _OF_THE_PAGE - {"select"} if is_by_select else _OF_THE_PAGE
+    return cursor.fingerprint([item for item in parameters if item[0] not in passed_over])
 
 
-def _can_continue(root: Level, order: tuple[OrderTerm, ...]) -> bool:
-    """Whether each row has a place in the order that its own columns tell."""
-    return (
-        bool(root.resource.key)
-        and not root.is_grouped
-        and all(term.embedded is None and isinstance(term.column, ColumnRef) for term in order)
-    )
-
-
-def _after(
-    token: str | None, parameters: Parameters, resource: Resource, order: tuple[OrderTerm, ...] | None
-) -> tuple[AfterKey | None, int]:
+def _after(token: str | None, parameters: Parameters, plan: ReadPlan) -> tuple[AfterKey | None, int]:
     if token is None:
         return None, 0
-    if order is None:
-        raise InvalidQuery("No cursor leads through rows in this order.", hint="Page by limit and offset.")
-    return cursor.decode(token, _bound_to(parameters), resource, order)
+    if not plan.has_keyset:
+        raise InvalidQuery("No cursor leads through rows without a key.", hint="Page by limit and offset.")
+    return cursor.decode(token, _bound_to(parameters, plan), plan.resource, plan.order)
 
 
 def _names(parameter: str, text: str | None, require: Callable[[str], None]) -> tuple[str, ...] | None:

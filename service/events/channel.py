@@ -1,0 +1,233 @@
+"""A channel: one feed, read once and encoded once for all its subscribers."""
+
+import asyncio
+from collections.abc import Callable
+from enum import Enum
+
+import structlog
+
+from service.core.errors import DatabaseUnavailable, RowhouseError
+from service.events.event import Event
+from service.events.follow import Batch
+from service.events.log import PAGE, ChangeLog, Feed
+from service.events.position import Position
+
+_log = structlog.get_logger()
+_RETRY_SECONDS = 0.25
+# How long a channel that has much to send waits for those that are still reading.
+_PATIENCE_SECONDS = 2.0
+_PATIENCE_STEP = 0.01
+
+
+class End(Enum):
+    """Why a feed ends."""
+
+    SHUTDOWN = "shutdown"
+    REVOKED = "revoked"
+    FORBIDDEN = "forbidden"
+    REFETCH = "refetch"
+    FAILED = "failed"
+
+
+class FeedEnded(Exception):
+    """The feed is over for this subscriber."""
+
+    def __init__(self, reason: End) -> None:
+        super().__init__(reason.value)
+        self.reason = reason
+
+
+class Subscriber:
+    """The events that wait for one client, at most so many. `start` is where its live events begin.
+
+    One that falls behind is taken off the channel (`has_gap`): what it has not read, it reads from the log.
+    """
+
+    __slots__ = ("_end", "_is_nudged", "_most", "_queue", "_waiter", "after", "has_gap", "joined", "start")
+
+    def __init__(self, most: int, after: int) -> None:
+        self._queue: list[Event] = []
+        self._most = most
+        self._waiter: asyncio.Future[None] | None = None
+        self._is_nudged = False
+        self._end: End | None = None
+        self.after = after
+        self.has_gap = False
+        self.start = Position.at("1:1:")
+        self.joined: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def depth(self) -> int:
+        return len(self._queue)
+
+    def offer(self, events: list[Event]) -> bool:
+        """Let it have these; False where it had too many already, and has to read the log."""
+        if len(self._queue) + len(events) > self._most:
+            self.has_gap = True
+            self._queue = []
+        else:
+            self._queue = self._queue + events if self._queue else events
+        self._wake()
+        return not self.has_gap
+
+    def nudge(self) -> None:
+        """It has waited for long: let it show that it is there."""
+        self._is_nudged = True
+        self._wake()
+
+    def end(self, reason: End) -> None:
+        """It gets nothing more."""
+        self._end = self._end or reason
+        self._wake()
+        if not self.joined.done():
+            self.joined.set_exception(FeedEnded(reason))
+            self.joined.exception()  # seen, whether or not somebody still waits
+
+    async def take(self) -> list[Event]:
+        """What waits, as soon as something does; nothing after a nudge, or where there is a gap.
+
+        Raises:
+            FeedEnded: it is over.
+        """
+        if not (self._queue or self.has_gap or self._end or self._is_nudged):
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        if self._end is not None:
+            raise FeedEnded(self._end)
+        self._is_nudged = False
+        events, self._queue = self._queue, []
+        return events
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+class Channel:
+    """Reads a feed's changes as they come, and hands them to its subscribers.
+
+    `position` is a boundary between batches: a subscriber joins there, and reads what is before from the log.
+    """
+
+    def __init__(self, feed: Feed, log: ChangeLog, on_gap: Callable[[], None]) -> None:
+        self.feed = feed
+        self.members: set[Subscriber] = set()
+        self.position: str | None = None
+        self._joining: list[Subscriber] = []
+        self._tracked = frozenset(feed.tracked)
+        self._log = log
+        self._on_gap = on_gap
+        self._pending: Batch | None = None
+        self._announced = asyncio.Event()
+        self._is_reading = False
+        self.is_closed = False
+        self._task = asyncio.create_task(self._run())
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.members or self._joining)
+
+    def everybody(self) -> list[Subscriber]:
+        return [*self.members, *self._joining]
+
+    def join(self, subscriber: Subscriber) -> None:
+        """Let it have what comes after a boundary that lies behind this moment."""
+        self._joining.append(subscriber)
+
+    def leave(self, subscriber: Subscriber) -> None:
+        self.members.discard(subscriber)
+        if subscriber in self._joining:
+            self._joining.remove(subscriber)
+
+    @property
+    def boundary(self) -> str | None:
+        """Where the channel stands while it reads nothing: all that was before has been handed out."""
+        return None if self._is_reading or self._pending is not None else self.position
+
+    def close(self, reason: End) -> None:
+        self.is_closed = True
+        for subscriber in self.everybody():
+            subscriber.end(reason)
+        if asyncio.current_task() is not self._task:
+            self._task.cancel()
+
+    def announce(self, batch: Batch) -> None:
+        """Somebody has looked at the log."""
+        if self.position is None:  # nobody was here before
+            batch = Batch(batch.number, batch.until, None, 0, frozenset())
+        is_concerned = batch.first is not None and not self._tracked.isdisjoint(batch.tracked)
+        if not is_concerned and not self._is_reading and self._pending is None:
+            self._arrive(batch)
+            return
+        self._pending = _joined(self._pending, batch, is_concerned=is_concerned)
+        self._announced.set()
+
+    async def _run(self) -> None:
+        while True:
+            await self._announced.wait()
+            self._announced.clear()
+            batch, self._pending = self._pending, None
+            if batch is None:
+                continue
+            self._is_reading = True
+            try:
+                if batch.first is not None:
+                    await self._read(batch, batch.first)
+            except RowhouseError as error:
+                _log.warning("feed_failed", tables=self.feed.names, message=error.message)
+                self.close(End.FAILED)
+                return
+            except Exception:
+                _log.exception("feed_failed", tables=self.feed.names)
+                self.close(End.FAILED)
+                return
+            self._is_reading = False
+            self._arrive(batch)
+
+    async def _read(self, batch: Batch, first: int) -> None:
+        assert self.position is not None
+        done = first - 1
+        while True:
+            try:
+                async for events in self._log.pages(self.feed, Position(self.position, batch.until, done), batch.last):
+                    self._hand_out(events)
+                    done = int(events[-1].id.rpartition(".")[2])
+                    if len(events) == PAGE:
+                        await self._pace()
+                return
+            except DatabaseUnavailable:  # it goes on behind what was handed out
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    def _hand_out(self, events: list[Event]) -> None:
+        for subscriber in [one for one in self.members if not one.offer(events)]:
+            self.members.discard(subscriber)
+            self._on_gap()
+
+    async def _pace(self) -> None:
+        """Let clients read what they have before more comes; those that are too slow are left behind."""
+        waited = 0.0
+        while waited < _PATIENCE_SECONDS and any(one.depth > PAGE // 2 for one in self.members):
+            await asyncio.sleep(_PATIENCE_STEP)
+            waited += _PATIENCE_STEP
+
+    def _arrive(self, batch: Batch) -> None:
+        """At a boundary: those who wait for it join."""
+        self.position = batch.until
+        for subscriber in [one for one in self._joining if one.after <= batch.number]:
+            self._joining.remove(subscriber)
+            self.members.add(subscriber)
+            subscriber.start = Position.at(batch.until)
+            if not subscriber.joined.done():
+                subscriber.joined.set_result(None)
+
+
+def _joined(before: Batch | None, batch: Batch, *, is_concerned: bool) -> Batch:
+    """Two batches as one, of which only those that concern the channel have changes."""
+    first, last = (batch.first, batch.last) if is_concerned else (None, 0)
+    if before is None or before.first is None:
+        return Batch(batch.number, batch.until, first, last, batch.tracked)
+    first = before.first if first is None else min(first, before.first)
+    return Batch(batch.number, batch.until, first, max(last, before.last), batch.tracked)

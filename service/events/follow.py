@@ -1,0 +1,125 @@
+"""The follower: one a process, it finds out what has been committed since it last looked.
+
+It is woken at once by this process's own commits, by notifications of other processes, and looks by itself now and then
+for the commits of others; while nobody listens it sleeps.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+import asyncpg
+import structlog
+
+from service.db.connections import Connection
+from service.events.log import BATCH
+
+_log = structlog.get_logger()
+_RETRY_SECONDS = 0.25
+_BEGIN_LIFE = "select rowhouse.begin_life()"
+_NOW = "select pg_current_snapshot()::text, null::bigint, null::bigint, null::int[], 0::float8"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What `until` sees and the snapshot before it does not: numbers of the first and last change, and of the tables.
+
+    `number` counts the looks: what was committed before a look began is in its batch or in an earlier one.
+    """
+
+    number: int
+    until: str
+    first: int | None
+    last: int
+    tracked: frozenset[int]
+
+
+class Audience(Protocol):
+    """Who wants to know."""
+
+    @property
+    def is_listening(self) -> bool: ...
+
+    @property
+    def has_past(self) -> bool:
+        """Whether it matters what happened between two looks."""
+
+    def take(self, batch: Batch, lag: float) -> None:
+        """Something may have happened. `lag` is the age of the oldest change in seconds."""
+
+    def begin_life(self, life: str) -> None:
+        """The follower follows this cluster; what was followed in another life is over."""
+
+
+class Follower:
+    """Looks at the log on a connection of its own, whenever it is woken."""
+
+    def __init__(self, connect: Callable[[], Awaitable[Connection]], audience: Audience, poll_seconds: float) -> None:
+        self._connect = connect
+        self._audience = audience
+        self._poll_seconds = poll_seconds
+        self._woken = asyncio.Event()
+        self._number = 0
+        self._life: str | None = None
+        self._position: str | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    def wake(self) -> None:
+        """Something was committed."""
+        self._woken.set()
+
+    def request(self) -> int:
+        """Look now. Returns the number of the first look that begins after this."""
+        self._woken.set()
+        return self._number + 1
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                connection = await self._connect()
+                try:
+                    await self._follow(connection)
+                finally:
+                    connection.terminate()
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                _log.warning("follower_lost_its_connection", reason=type(error).__name__)
+            except Exception:  # whatever it is, feeds go on from where they are
+                _log.exception("follower_failed")
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _follow(self, connection: Connection) -> None:
+        life = await connection.fetchval(_BEGIN_LIFE)
+        if life != self._life:
+            self._position = None
+        self._life = life
+        self._audience.begin_life(life)
+        since, now = await connection.prepare(BATCH), await connection.prepare(_NOW)
+        while True:
+            await self._wait()
+            self._number += 1
+            if self._position is not None and self._audience.has_past:
+                self._report(await since.fetchrow(self._position))
+            else:
+                self._report(await now.fetchrow())
+
+    async def _wait(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._poll_seconds if self._audience.is_listening else None):
+                await self._woken.wait()
+        self._woken.clear()
+
+    def _report(self, row: asyncpg.Record | None) -> None:
+        assert row is not None
+        self._position, first, last, tracked, lag = row
+        self._audience.take(Batch(self._number, row[0], first, last or 0, frozenset(tracked or ())), lag)

@@ -1,0 +1,75 @@
+"""Whoever may no longer follow is cut off, within a second."""
+
+import asyncio
+from contextlib import suppress
+
+import structlog
+
+from service.auth.authenticate import Authenticator
+from service.auth.policy import Policy
+from service.core.errors import DatabaseUnavailable, RowhouseError
+from service.events.channel import End
+from service.events.session import Session
+
+_log = structlog.get_logger()
+_STEP_SECONDS = 0.4
+
+
+class Guard:
+    """Looks at all sessions together: whether their credentials hold, and whether policy still gives them the same."""
+
+    def __init__(self, policy: Policy, authenticator: Authenticator) -> None:
+        self._policy = policy
+        self._authenticator = authenticator
+        self._sessions: set[Session] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    def watch(self, session: Session) -> None:
+        self._sessions.add(session)
+
+    def forget(self, session: Session) -> None:
+        self._sessions.discard(session)
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(_STEP_SECONDS)
+            if not self._sessions:
+                continue
+            try:
+                await self._look()
+            except DatabaseUnavailable:  # nothing can be changed, or read, where the database is not there
+                continue
+            except Exception:
+                _log.exception("guard_failed")
+
+    async def _look(self) -> None:
+        await self._policy.refresh(now=True)
+        standing = await self._authenticator.standing({session.principal for session in self._sessions})
+        for session in list(self._sessions):
+            if session.principal not in standing:
+                session.end(End.REVOKED)
+            elif session.generation != self._policy.generation:
+                self._check(session)
+
+    def _check(self, session: Session) -> None:
+        try:
+            feed = session.rebuild()
+        except RowhouseError:
+            session.end(End.FORBIDDEN)
+            return
+        if feed == session.feed:
+            session.generation = self._policy.generation
+            return
+        tables = zip(feed.tables, session.feed.tables, strict=True)
+        is_other_table = any(new.read.resource is not old.read.resource for new, old in tables)
+        # Tables that were read again are followed again from the same place; other rights need other rows.
+        session.end(End.SHUTDOWN if is_other_table else End.REFETCH)

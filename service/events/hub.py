@@ -1,0 +1,140 @@
+"""The hub: all feeds of a process, on one follower."""
+
+import asyncio
+from collections import Counter
+from contextlib import suppress
+
+from service.auth.principal import Principal
+from service.core.errors import TooManyRequests
+from service.core.settings import FeedSettings
+from service.events.channel import Channel, End, FeedEnded, Subscriber
+from service.events.follow import Batch, Follower
+from service.events.log import ChangeLog, Feed
+from service.events.position import Position
+from service.observability.metrics import FeedMetrics
+
+_RECONNECT_SECONDS = 1
+
+
+class Hub:
+    """Channels by feed, and who is on them. It is the follower's audience."""
+
+    def __init__(self, log: ChangeLog, settings: FeedSettings, metrics: FeedMetrics) -> None:
+        self.log = log
+        self.settings = settings
+        self.metrics = metrics
+        self.is_draining = False
+        self.follower: Follower | None = None
+        self._channels: dict[Feed, Channel] = {}
+        self._connections: Counter[str] = Counter()
+        self._life: str | None = None
+        self._heart: asyncio.Task[None] | None = None
+        metrics.watch(self)
+
+    def start(self) -> None:
+        self._heart = asyncio.create_task(self._beat())
+
+    async def stop(self) -> None:
+        if self._heart is not None:
+            self._heart.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._heart
+
+    @property
+    def is_listening(self) -> bool:
+        return bool(self._channels)
+
+    @property
+    def has_past(self) -> bool:
+        """Whether somebody follows already, and must not miss what happens between two looks."""
+        return any(channel.position is not None for channel in self._channels.values())
+
+    def boundary(self, feed: Feed) -> Position | None:
+        """Where the subscribers of a feed stand who have read all that they were given; None where that is not sure."""
+        channel = self._channels.get(feed)
+        snapshot = None if channel is None else channel.boundary
+        return None if snapshot is None else Position.at(snapshot)
+
+    def admit(self, principal: Principal) -> None:
+        """Count a connection; `release` gives it back.
+
+        Raises:
+            TooManyRequests: the caller has too many.
+        """
+        if self._connections[principal.actor] >= self.settings.feed_max_connections:
+            raise TooManyRequests(
+                f"More than {self.settings.feed_max_connections} feeds at once.", retry_after=_RECONNECT_SECONDS
+            )
+        self._connections[principal.actor] += 1
+
+    def release(self, principal: Principal) -> None:
+        self._connections[principal.actor] -= 1
+        if not self._connections[principal.actor]:
+            del self._connections[principal.actor]
+
+    async def join(self, feed: Feed) -> Subscriber:
+        """A subscriber whose live events begin behind this moment.
+
+        Raises:
+            FeedEnded: the service is shutting down.
+        """
+        if self.is_draining:
+            raise FeedEnded(End.SHUTDOWN)
+        channel = self._channels.get(feed)
+        if channel is None or channel.is_closed:
+            channel = self._channels[feed] = Channel(feed, self.log, self.metrics.count_gap)
+        assert self.follower is not None
+        subscriber = Subscriber(self.settings.feed_queue, self.follower.request())
+        channel.join(subscriber)
+        try:
+            await subscriber.joined
+        except BaseException:
+            self.leave(feed, subscriber)
+            raise
+        return subscriber
+
+    def leave(self, feed: Feed, subscriber: Subscriber) -> None:
+        channel = self._channels.get(feed)
+        if channel is None:
+            return
+        channel.leave(subscriber)
+        if channel.is_empty:
+            channel.close(End.SHUTDOWN)
+            del self._channels[feed]
+
+    def take(self, batch: Batch, lag: float) -> None:
+        if batch.first is not None:
+            self.metrics.observe_lag(lag)
+        for channel in list(self._channels.values()):
+            channel.announce(batch)
+
+    def begin_life(self, life: str) -> None:
+        if self._life is not None and life != self._life:
+            self._end_all(End.REFETCH)
+        self._life = life
+
+    def wake(self) -> None:
+        """This process has committed something."""
+        if self.follower is not None and self._channels:
+            self.follower.wake()
+
+    async def drain(self) -> None:
+        """Send everybody away, to come back to another process."""
+        self.is_draining = True
+        self._end_all(End.SHUTDOWN)
+        await asyncio.sleep(0)
+
+    def subscribers(self) -> list[Subscriber]:
+        return [one for channel in self._channels.values() for one in channel.everybody()]
+
+    async def _beat(self) -> None:
+        """One timer for all who wait, rather than one each."""
+        while True:
+            await asyncio.sleep(self.settings.feed_heartbeat_seconds)
+            for subscriber in self.subscribers():
+                subscriber.nudge()
+
+    def _end_all(self, reason: End) -> None:
+        for channel in self._channels.values():
+            channel.close(reason)
+        self._channels.clear()

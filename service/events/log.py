@@ -1,0 +1,149 @@
+"""Reading the change log."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+
+from service.catalog.resource import Resource
+from service.core.errors import Conflict
+from service.crud.statements import StatementCache
+from service.db.pool import TablePool
+from service.db.runner import Row
+from service.events.event import Event, changed
+from service.events.position import Cursors, Position
+from service.query.compile.columns import qualified
+from service.query.compile.feed import compile_feed
+from service.query.plan import Bind, FeedPlan, FollowedTable
+from service.query.walk import binds
+
+PAGE = 500
+_UNSEEN = """
+    seq >= (select first_seq from rowhouse.log_state)
+    and (xid >= pg_snapshot_xmax($1::text::pg_snapshot)
+         or xid = any (array(select pg_snapshot_xip($1::text::pg_snapshot))))
+"""
+# The statement's own snapshot is what it reads by: nothing lies between the two.
+BATCH = f"""
+select pg_current_snapshot()::text, min(seq), max(seq), array_agg(distinct tracked),
+       coalesce(extract(epoch from clock_timestamp() - min(at)), 0)::float8
+from rowhouse.changes where {_UNSEEN}
+"""  # noqa: S608 (all of it is written here)
+_EXTENT = f"""
+select min(seq), max(seq) from rowhouse.changes
+where {_UNSEEN} and tracked = any ($2::int[]) and pg_visible_in_snapshot(xid, $3::text::pg_snapshot)
+"""  # noqa: S608
+_CAN_FOLLOW = "select rowhouse.can_follow($1::text::pg_snapshot, $2::int[])"
+_TRACKED = """
+with recursive family (id) as (
+    select id from rowhouse.tracked where until is null and relation = to_regclass($1)
+    union
+    select t.id from rowhouse.tracked t join family f on t.parent = f.id where t.until is null
+)
+select id from family
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """Tables that are followed, as one caller may see them. Feeds that are equal share all their work."""
+
+    tables: tuple[FollowedTable, ...]
+    values: tuple[object, ...]
+
+    @classmethod
+    def of(cls, tables: tuple[FollowedTable, ...]) -> "Feed":
+        return cls(tables, tuple(_hashable(bind.value) for bind in binds(_plan(tables, Position("", ""), 0, 0))))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(table.read.resource.name for table in self.tables)
+
+    @property
+    def tracked(self) -> list[int]:
+        """The numbers of the tables in the log."""
+        numbers: list[int] = []
+        for table in self.tables:
+            assert isinstance(table.tracked.value, list)
+            numbers += map(int, table.tracked.value)
+        return numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """The numbers of the first and last change of some; None where there is none."""
+
+    first: int | None
+    last: int | None
+
+
+class ChangeLog:
+    """The log as followers read it: between two snapshots, in order, page by page."""
+
+    def __init__(self, pool: TablePool, statements: StatementCache, cursors: Cursors) -> None:
+        self._pool = pool
+        self._statements = statements
+        self.cursors = cursors
+
+    @property
+    def life(self) -> str:
+        return self._pool.epoch
+
+    async def tracked(self, resource: Resource) -> list[str]:
+        """The numbers of a table in the log, with those of the tables that inherit from it.
+
+        Raises:
+            Conflict: its changes are not logged.
+        """
+        rows = await self._pool.read_all(_TRACKED, [qualified(resource.table.schema, resource.table.name)])
+        if not rows:
+            raise Conflict(
+                f"The changes of {resource.name!r} are not logged, so they cannot be followed.",
+                hint="An administrator can begin to log them: rowhouse track TABLE.",
+                code="not_tracked",
+            )
+        return [str(row[0]) for row in rows]
+
+    async def can_follow(self, feed: Feed, position: Position) -> bool:
+        """Whether nothing is gone that a reader at this position has not had."""
+        row = await self._pool.read(_CAN_FOLLOW, [position.seen, feed.tracked])
+        return row is not None and bool(row[0])
+
+    async def between(self, feed: Feed, position: Position) -> AsyncIterator[list[Event]]:
+        """The changes of a feed from a position on, up to its `until`, in pages."""
+        row = await self._pool.read(_EXTENT, [position.seen, feed.tracked, position.until])
+        assert row is not None
+        if row[0] is not None:
+            start = replace(position, seq=max(position.seq, row[0] - 1))
+            async for page in self.pages(feed, start, row[1]):
+                yield page
+
+    async def pages(self, feed: Feed, position: Position, last: int) -> AsyncIterator[list[Event]]:
+        """The changes of a feed from a position on, up to a number, in pages."""
+        batch = self.cursors.batch(self.life, position.seen, position.until)
+        while True:
+            plan = _plan(feed.tables, position, last, PAGE)
+            statement = self._statements.get(compile_feed, plan)
+            rows = await self._pool.read_all(statement.sql, statement.arguments(plan, self.life))
+            if rows:
+                yield self._events(rows, feed, batch)
+            if len(rows) < PAGE:
+                return
+            position = replace(position, seq=rows[-1][0])
+
+    def _events(self, rows: Sequence[Row], feed: Feed, batch: str) -> list[Event]:
+        names = feed.names
+        return [changed(row, names, batch, self.life) for row in rows]
+
+
+def _plan(tables: tuple[FollowedTable, ...], position: Position, last: int, limit: int) -> FeedPlan:
+    return FeedPlan(
+        tables,
+        seen=Bind(position.seen),
+        until=Bind(position.until),
+        after=Bind(str(position.seq)),
+        last=Bind(str(last)),
+        limit=Bind(str(limit)),
+    )
+
+
+def _hashable(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value

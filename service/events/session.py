@@ -1,0 +1,104 @@
+"""One client's feed: what it missed, read from the log, and then what comes."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+from service.auth.principal import Principal
+from service.events.channel import End, FeedEnded, Subscriber
+from service.events.event import Event, Kind
+from service.events.hub import Hub
+from service.events.log import Feed
+from service.events.position import Cursor, Position
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """A client's feed. `rebuild` makes the feed again as policy now has it; `generation` is that of the policy."""
+
+    hub: Hub
+    principal: Principal
+    feed: Feed
+    generation: int
+    rebuild: Callable[[], Feed]
+    _subscriber: Subscriber | None = field(default=None)
+    _last: str = ""
+    _end: End | None = None
+
+    @property
+    def cursor(self) -> str:
+        """What the client has been given."""
+        return self._last
+
+    def end(self, reason: End) -> None:
+        """Stop it, from outside."""
+        self._end = self._end or reason
+        if self._subscriber is not None:
+            self._subscriber.end(reason)
+
+    async def events(self, cursor: Cursor | None) -> AsyncGenerator[list[Event], None]:
+        """The events from a cursor on, or from now. An empty list stands for a while in which nothing happened.
+
+        Raises:
+            FeedEnded: it is over.
+        """
+        position = None if cursor is None else cursor.position
+        is_known = cursor is None or cursor.life == self.hub.log.life
+        while True:
+            subscriber = await self._join()
+            try:
+                if not is_known or (position and not await self.hub.log.can_follow(self.feed, position)):
+                    position, is_known = None, True
+                    yield [self._told(Kind.MUST_REFETCH, subscriber.start)]
+                start = position or subscriber.start
+                if not self._last or position is None:
+                    yield [self._told(Kind.READY, start)]
+                async for page in self._missed(start, subscriber.start):
+                    yield self._sent(page)
+                # Retention may have dropped some of it while it was read.
+                if position is not None and not await self.hub.log.can_follow(self.feed, position):
+                    position = None
+                    yield [self._told(Kind.MUST_REFETCH, subscriber.start)]
+                yield [self._told(Kind.UP_TO_DATE, subscriber.start)]
+                while not subscriber.has_gap:
+                    events = await subscriber.take()
+                    yield self._sent(events) if events else self._idle()
+            finally:
+                self.hub.leave(self.feed, subscriber)
+            position = self.hub.log.cursors.read(self._last).position
+            yield [self._told(Kind.GAP, position)]
+
+    async def _join(self) -> Subscriber:
+        if self._end is not None:
+            raise FeedEnded(self._end)
+        self._subscriber = await self.hub.join(self.feed)
+        if self._end is not None:  # while it waited
+            self._subscriber.end(self._end)
+        return self._subscriber
+
+    async def _missed(self, position: Position, until: Position) -> AsyncIterator[list[Event]]:
+        """What lies between two positions: the rest of a batch, and all that came after it."""
+        log = self.hub.log
+        if position.seen != position.until:
+            async for page in log.between(self.feed, position):
+                yield page
+        async for page in log.between(self.feed, Position(position.until, until.seen)):
+            yield page
+
+    def _idle(self) -> list[Event]:
+        """Nothing has happened: the client stands where the channel does."""
+        boundary = self.hub.boundary(self.feed)
+        if boundary is not None:
+            self._last = self._write(boundary)
+        return []
+
+    def _sent(self, events: list[Event]) -> list[Event]:
+        self._last = events[-1].id
+        self.hub.metrics.count_events(len(events))
+        return events
+
+    def _told(self, kind: Kind, position: Position) -> Event:
+        self._last = self._write(position)
+        return Event.of_feed(kind, self._last)
+
+    def _write(self, position: Position) -> str:
+        return self.hub.log.cursors.write(self.hub.log.life, position)

@@ -1,0 +1,154 @@
+"""Feed plans to statements: the changes of the log, with the rows as they were and are.
+
+    from rowhouse.changes c
+    cross join lateral (select … from json_populate_record(null::public.flights, c.was)) w
+    cross join lateral (select … from json_populate_record(null::public.flights, c.now)) n
+    cross join lateral (select n.id, n.carrier) r
+
+The log holds JSON, so a change is read back by the columns that the table has now.
+"""
+
+from enum import IntEnum
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, Select, Text
+from sqlalchemy.sql.selectable import LateralFromClause
+
+from service.catalog.resource import Resource
+from service.catalog.sql_type import SqlType
+from service.query.compile.columns import Columns, qualified, quoted_text
+from service.query.compile.predicate import Conditions
+from service.query.compile.projection import Projector
+from service.query.compile.statement import VERSION_LABEL, Parameters, Statement, finish
+from service.query.plan import FeedPlan, FollowedTable, Predicate
+
+_CHANGES = sa.table(
+    "changes",
+    *(sa.column(name) for name in ("xid", "seq", "at", "tracked", "op", "key", "old_key", "was", "now")),
+    schema="rowhouse",
+)
+_LOG_STATE = sa.table("log_state", sa.column("first_seq"), schema="rowhouse")
+
+
+class Sight(IntEnum):
+    """What the caller sees of a row, before or after a change."""
+
+    ABSENT = 0  # there is no such row
+    HIDDEN = 1
+    UNWANTED = 2  # it may be seen, and does not meet the filter
+    WANTED = 3
+
+
+def compile_feed(plan: FeedPlan) -> Statement:
+    """A row for each change: its number, which of the plan's tables (from 0), when it was made (ISO 8601), its version
+    as text, what was and is seen of the row (`Sight`), the key before and after (JSON objects, or NULL), and the row
+    (JSON, or NULL where it is not shown).
+    """
+    parameters = Parameters(plan)
+    projector = Projector(parameters)
+    parts = [_changes(number, table, plan, projector, parameters) for number, table in enumerate(plan.tables)]
+    changes = (parts[0] if len(parts) == 1 else sa.union_all(*parts)).subquery("f")
+    wanted = _constant(Sight.WANTED)
+    query = sa.select(changes).where(sa.or_(changes.c.was_seen == wanted, changes.c.now_seen == wanted))
+    return finish(query.order_by(changes.c.seq).limit(_number(parameters[plan.limit])))
+
+
+def _changes(
+    number: int, table: FollowedTable, plan: FeedPlan, projector: Projector, parameters: Parameters
+) -> Select[Any]:
+    change = _CHANGES.alias(f"c{number}")
+    resource = table.read.resource
+    was = _image(resource, change.c.was, change.c.xid, f"w{number}")
+    now = _image(resource, change.c.now, change.c.xid, f"n{number}")
+    record = projector.record(projector.rows(table.read, now))
+    was_seen = _sight(
+        change.c.was, Conditions(Columns(resource, was, parameters), parameters), table.was_visible, table.was_where
+    )
+    now_seen = _sight(
+        change.c.now, Conditions(Columns(resource, now, parameters), parameters), table.visible, table.where
+    )
+    source = change.join(was, sa.true()).join(now, sa.true()).join(record, sa.true())
+    return (
+        sa.select(
+            change.c.seq,
+            _constant(number).label("table"),
+            sa.func.to_json(change.c.at).op("#>>")(sa.literal_column("'{}'")).label("at"),
+            sa.cast(sa.cast(change.c.xid, SqlType("xid")), Text).label("version"),
+            was_seen.label("was_seen"),
+            now_seen.label("now_seen"),
+            _key(resource, was, change.c.was, parameters).label("was_key"),
+            _key(resource, now, change.c.now, parameters).label("now_key"),
+            sa.case((now_seen == _constant(Sight.WANTED), sa.func.row_to_json(record.table_valued()))).label("row"),
+        )
+        .select_from(source)
+        .where(*_within(change, table, plan, parameters))
+    )
+
+
+def _image(resource: Resource, image: ColumnElement[Any], xid: ColumnElement[Any], name: str) -> LateralFromClause:
+    """The row that the log holds, by the table's columns; NULL in all of them where it holds none."""
+    table = resource.table
+    kind = sa.cast(sa.null(), SqlType(qualified(table.schema, table.name)))
+    columns = [table.c[column] for column in resource.columns]
+    read = sa.func.json_populate_record(kind, image).table_valued(
+        *(sa.column(column.name, column.type) for column in columns), name=f"{name}_log"
+    )
+    shown = (read.c[column.name].label(column.key) for column in columns)
+    version = sa.cast(xid, SqlType("xid")).label(VERSION_LABEL)
+    return sa.select(*shown, version).select_from(read).lateral(name)
+
+
+def _sight(
+    image: ColumnElement[Any], conditions: Conditions, visible: Predicate | None, where: Predicate | None
+) -> ColumnElement[int]:
+    """A condition is asked of rows that may be seen alone: an error of it would tell of others."""
+    steps: list[tuple[Any, Any]] = [(image.is_(None), _constant(Sight.ABSENT))]
+    if visible is not None:
+        steps.append((sa.not_(sa.func.coalesce(conditions.where(visible), sa.false())), _constant(Sight.HIDDEN)))
+    if where is not None:
+        steps.append((sa.not_(sa.func.coalesce(conditions.where(where), sa.false())), _constant(Sight.UNWANTED)))
+    return sa.case(*steps, else_=_constant(Sight.WANTED))
+
+
+def _key(
+    resource: Resource, row: LateralFromClause, image: ColumnElement[Any], parameters: Parameters
+) -> ColumnElement[Any]:
+    """The key as a JSON object; the whole row where the table has none."""
+    columns = Columns(resource, row, parameters)
+    members: list[ColumnElement[Any]] = []
+    for name in resource.key or resource.columns:
+        members += [quoted_text(name), columns.rendered(resource.columns[name], row.c[name])]
+    return sa.case((image.is_not(None), sa.func.json_build_object(*members)))
+
+
+def _within(change: Any, table: FollowedTable, plan: FeedPlan, parameters: Parameters) -> list[ColumnElement[bool]]:
+    """Of this table, in this life of the cluster, unseen by one snapshot and seen by the other (PostgreSQL manual,
+    functions on snapshots).
+    """
+    seen, until = (_snapshot(parameters[bind]) for bind in (plan.seen, plan.until))
+    ids = sa.cast(parameters[table.tracked], sa.ARRAY(SqlType("integer")))
+    open_then = sa.select(sa.func.pg_snapshot_xip(seen)).scalar_subquery()
+    return [
+        change.c.tracked == sa.any_(ids),
+        change.c.seq >= sa.select(_LOG_STATE.c.first_seq).scalar_subquery(),
+        change.c.seq > _number(parameters[plan.after]),
+        change.c.seq <= _number(parameters[plan.last]),
+        sa.or_(
+            change.c.xid >= sa.func.pg_snapshot_xmax(seen),
+            change.c.xid == sa.any_(sa.func.array(open_then)),
+        ),
+        sa.func.pg_visible_in_snapshot(change.c.xid, until),
+    ]
+
+
+def _constant(value: int) -> ColumnElement[int]:
+    return sa.literal_column(str(int(value)))
+
+
+def _snapshot(text: ColumnElement[Any]) -> ColumnElement[Any]:
+    return sa.cast(text, SqlType("pg_snapshot"))
+
+
+def _number(text: ColumnElement[Any]) -> ColumnElement[int]:
+    return sa.cast(text, SqlType("bigint"))
