@@ -62,8 +62,12 @@ class Log:
         return [row[0] for row in self.fetch(sql, f"{SCHEMA}.{table}", list(excluded))]
 
     def arrange(self) -> int:
-        """Bring all tables in step, as the service does. Returns how many statements that took."""
-        return int(asyncio.run(_value(self.database.service_url, "select rowhouse.arrange_all()")))
+        """Bring all tables in step, as the service does. Returns how many statements that took.
+
+        It waits where a service that runs does the same.
+        """
+        sql = "with lock as materialized (select pg_advisory_xact_lock(7036874417767)) "
+        return int(asyncio.run(_value(self.database.service_url, f"{sql}select rowhouse.arrange_all() from lock")))
 
 
 @pytest.fixture

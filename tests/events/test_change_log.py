@@ -188,7 +188,7 @@ def test_a_renamed_key_is_read_by_its_new_name_at_once(log: Log) -> None:
     items(log, "(1, 'a', 1)")
     log.run("alter table items rename column id to number; update items set n = 2; insert into items values (2)")
     assert log.short("items") == [("u", "1"), ("i", "2")]
-    assert log.arrange() > 0
+    log.arrange()
     assert log.arrange() == 0
     log.run("delete from items where number = 1; truncate items")
     assert log.short("items")[2:] == [("d", "1"), ("t", "2")]
@@ -355,14 +355,14 @@ def test_rows_pair_where_a_trigger_stops_one_on_its_way_to_another_partition(par
 def test_a_partition_made_later_is_arranged(parts: Log) -> None:
     parts.run("create table parts_3 partition of parts for values from ('2022-01-01') to ('2023-01-01')")
     parts.run("insert into parts values (1, '2022-05-05', 'through the table')")
-    assert parts.arrange() > 0
+    parts.arrange()
     parts.run("insert into parts_3 values (2, '2022-05-05', 'direct'); truncate parts_3")
     assert [c.op for c in parts.changes("parts")] == ["i", "i", "t", "t"]
 
 
 def test_a_partition_that_is_taken_out_is_no_longer_logged(parts: Log) -> None:
     parts.run("alter table parts detach partition parts_1")
-    assert parts.arrange() > 0
+    parts.arrange()
     parts.run("insert into parts_1 values (1, '2020-05-05')")
     assert parts.changes() == []
 
@@ -416,7 +416,7 @@ def test_a_child_made_later_is_arranged(log: Log) -> None:
     log.run("insert into special values (1, 'a', 1, 'before'); update items set n = 2")
     log.arrange()
     log.run("update items set n = 3; truncate special; alter table special no inherit items")
-    assert log.arrange() >= 0
+    log.arrange()
     assert [c.now and c.now.get("extra") for c in log.changes("special") if c.op == "u"] == ["before"]
     assert log.short("special")[-1] == ("t", "1")
     log.run("insert into items values (4, 'still', 1)")
@@ -449,7 +449,7 @@ def test_rows_that_a_trigger_changes_again_are_logged_in_order(log: Log, is_trac
         log.track("items")
     log.run(AGAIN)
     if is_tracked_first:
-        assert log.arrange() > 0
+        log.arrange()
     else:
         log.track("items")
     log.run("insert into items values (1, 'a', 1), (2, 'b', 2)")
@@ -458,7 +458,7 @@ def test_rows_that_a_trigger_changes_again_are_logged_in_order(log: Log, is_trac
     final = {c.key: c.now for c in changes}
     assert final == {str(r["id"]): dict(r) for r in log.fetch("select * from logged.items")}
     log.run('drop trigger "!" on items; drop trigger zz on items')
-    assert log.arrange() > 0
+    log.arrange()
     assert " rowhouse_insert" in {r[0] for r in log.fetch(TRIGGERS, "logged.items")}
 
 

@@ -279,6 +279,6 @@ def test_one_table_that_cannot_be_arranged_does_not_stop_the_others(log: Log, st
         stranger,
     )
     log.run("alter table items rename id to number")
-    assert log.arrange() > 0
+    log.arrange()
     log.run("insert into items values (1)")
     assert log.short("items") == [("i", "1")]

@@ -1,6 +1,7 @@
 """The running service keeps the change log in order."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,7 +13,7 @@ from service.db.pool import TablePool
 from service.events.upkeep import Upkeep
 from service.observability.metrics import Metrics
 from tests.events.conftest import Log
-from tests.service_under_test import settings_from
+from tests.service_under_test import Service, settings_from
 
 
 @asynccontextmanager
@@ -137,3 +138,12 @@ def test_many_processes_may_do_it_at_once(log: Log) -> None:
     assert log.arrange() == 0
     log.run("insert into items values (1)")
     assert log.short("items") == [("i", "1")]
+
+
+def test_the_running_service_does_it(log: Log, service: Service) -> None:
+    with service.client() as client:
+        for _ in range(200):
+            if "rowhouse_change_log_upkeep_timestamp_seconds" in (text := client.get("/metrics").text):
+                break
+            time.sleep(0.05)
+    assert "rowhouse_change_log_tracked_tables" in text
