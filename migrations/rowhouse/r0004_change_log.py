@@ -34,6 +34,8 @@ _FUNCTIONS = (
     "log_sql(rowhouse.tracked, text, text, text)",
     "images_sql(rowhouse.tracked, text, text, text)",
     "key_sql(regclass, text[], text)",
+    "column_sql(regclass, text, text)",
+    "is_trusted(regclass)",
     "logged_columns(rowhouse.tracked)",
     "is_logged_by_row(regclass)",
     "life()",

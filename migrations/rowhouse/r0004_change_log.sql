@@ -117,6 +117,25 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
       and not a.attname = any (entry.excluded)
 $$;
 
+-- Whether a table is of the log's owner, or of a superuser. Others could give a type of theirs a cast to JSON, and so have
+-- the log's owner run what they wrote.
+create function rowhouse.is_trusted(relation regclass) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    select r.rolsuper or t.relowner = l.relowner from pg_class t join pg_roles r on r.oid = t.relowner, pg_class l
+    where t.oid = relation and l.oid = 'rowhouse.changes'::regclass
+$$;
+
+-- A column's value, written after `fields` ('new.'): as it is, or in a table that is not trusted as text, by its type's
+-- output function alone.
+create function rowhouse.column_sql(relation regclass, name text, fields text) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    select case when t.typnamespace = 'pg_catalog'::regnamespace or rowhouse.is_trusted(relation)
+                then format('%s%I', fields, name)
+                else format('case when num_nulls(%1$s%2$I) = 0 then concat(%1$s%2$I) end', fields, name) end
+    from pg_attribute a join pg_type t on t.oid = a.atttypid
+    where a.attrelid = relation and a.attname = name and not a.attisdropped
+$$;
+
 -- The key of a row, whose columns are written after `fields` ('new.'). It reads as the row's JSON has it, without the
 -- cost of JSON where it would be the same.
 create function rowhouse.key_sql(relation regclass, key text[], fields text) returns text
@@ -126,7 +145,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
                case when t.typname in ('int2', 'int4', 'int8', 'numeric', 'text', 'varchar', 'uuid', 'bool')
                      and t.typnamespace = 'pg_catalog'::regnamespace
                     then format('%s%I::text', fields, k.name)
-                    else format('to_json(%s%I) #>> ''{}''', fields, k.name) end as sql
+                    else format('to_json(%s) #>> ''{}''', rowhouse.column_sql(relation, k.name, fields)) end as sql
         from unnest(key) with ordinality k (name, place)
         join pg_attribute a on a.attrelid = relation and a.attname = k.name and not a.attisdropped
         join pg_type t on t.oid = a.atttypid
@@ -143,9 +162,10 @@ language plpgsql stable set search_path = pg_catalog, pg_temp as $make$
 declare
     logged text[] := rowhouse.logged_columns(entry);
     from_source text := coalesce(' from ' || source, '');
-    listed text := (select string_agg(format('%s.%I', record, c), ', ' order by n)
+    listed text := (select string_agg(rowhouse.column_sql(entry.relation, c, record || '.') || format(' as %I', c), ', '
+                                      order by n)
                     from unnest(logged) with ordinality u (c, n));
-    is_whole boolean := logged = entry.known;
+    is_whole boolean := logged = entry.known and rowhouse.is_trusted(entry.relation);
     -- With its star, a name is the whole row even where a column is called the same.
     image text := format('row_to_json(%s)', case when not is_whole then 'c.*' when source is null then record
                                                  else record || '.*' end);
@@ -258,16 +278,19 @@ language plpgsql stable set search_path = pg_catalog, pg_temp as $make$
 declare
     keyed oid := (select indexrelid from pg_index where indrelid = entry.relation and indisprimary);
     columns text;
+    checks text := (select string_agg(format('pg_get_indexdef(%s, %s, false) = %L', keyed, n, quote_ident(c)), ' and '
+                                      order by n)
+                    from unnest(entry.key) with ordinality u (c, n) where keyed is not null);
 begin
-    if rowhouse.logged_columns(entry) = entry.known and (entry.key = '{}' or keyed is not null) then
-        return (select string_agg(format('pg_get_indexdef(%s, %s, false) = %L', keyed, n, quote_ident(c)), ' and '
-                                  order by n)
-                from unnest(entry.key) with ordinality u (c, n));
+    if rowhouse.logged_columns(entry) = entry.known and rowhouse.is_trusted(entry.relation)
+       and (entry.key = '{}' or keyed is not null) then
+        return checks;
     end if;
-    select string_agg(a.attnum || ' ' || a.attname, ', ' order by a.attnum) into columns from pg_attribute a
-    where a.attrelid = entry.relation and a.attnum > 0 and not a.attisdropped;
-    return format($$(select string_agg(a.attnum || ' ' || a.attname, ', ' order by a.attnum) from pg_attribute a
-            where a.attrelid = %s and a.attnum > 0 and not a.attisdropped) = %L$$, entry.relation::oid, columns);
+    select string_agg(concat_ws(' ', a.attnum, a.atttypid, a.attname), ', ' order by a.attnum) into columns
+    from pg_attribute a where a.attrelid = entry.relation and a.attnum > 0 and not a.attisdropped;
+    return concat_ws(' and ', checks, format(
+        $$(select string_agg(concat_ws(' ', a.attnum, a.atttypid, a.attname), ', ' order by a.attnum) from pg_attribute a
+            where a.attrelid = %s and a.attnum > 0 and not a.attisdropped) = %L$$, entry.relation::oid, columns));
 end
 $make$;
 

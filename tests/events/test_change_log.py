@@ -66,6 +66,15 @@ def test_a_merge_is_logged_as_what_it_did(log: Log) -> None:
     assert sorted(log.short("items")) == [("d", "2"), ("i", "3"), ("u", "1")]
 
 
+def test_a_merge_that_frees_a_key_and_uses_it_again_is_logged_in_that_order(log: Log) -> None:
+    items(log, "(1, 'a', 1)")
+    log.run(
+        "merge into items t using (values (1, 'gone'), (1, 'new')) s (id, name) on t.id = s.id and s.name = 'gone' "
+        "when matched then delete when not matched then insert values (s.id, s.name, 0)"
+    )
+    assert log.short("items") == [("d", "1"), ("i", "1")]
+
+
 def test_copy_is_logged(log: Log) -> None:
     items(log)
 

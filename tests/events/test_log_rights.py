@@ -157,6 +157,33 @@ def test_a_table_of_somebody_else_is_tracked_with_its_owner_s_leave(log: Log, st
     assert log.short("theirs") == [("i", "2"), ("u", "3"), ("t", "1"), ("t", "3")]
 
 
+CASTS = """
+create type evil as enum ('x');
+create type pair as (a evil, b integer);
+create function evil_json(evil) returns json language sql as $$ select to_json(current_user) $$;
+create function evil_text(evil) returns text language sql as $$ select current_user::text $$;
+create cast (evil as json) with function evil_json(evil);
+create cast (evil as text) with function evil_text(evil);
+"""
+
+
+def test_the_owner_of_a_tracked_table_cannot_run_anything_with_the_log_owner_s_rights(log: Log, stranger: str) -> None:
+    log.run(f"set search_path = {SCHEMA}; create table theirs (id integer primary key, n integer); "
+            "grant select, trigger on theirs to rowhouse_owner", stranger)  # fmt: skip
+    log.track("theirs")
+    log.run(CASTS + "alter table theirs add e evil, add p pair, add es evil[]", stranger)
+    log.run("insert into theirs values (1, 1, 'x', row('x', 2), '{x}'); insert into theirs values (2)", stranger)
+    log.arrange()
+    log.run("update theirs set n = 2 where id = 1; truncate theirs", stranger)
+    log.run("alter table theirs drop constraint theirs_pkey, add primary key (e)", stranger)
+    log.run("insert into theirs values (1, 1, 'x')", stranger)
+    changes = log.changes("theirs")
+    assert changes[0].now == {"id": 1, "n": 1, "e": "x", "p": "(x,2)", "es": "{x}"}
+    assert changes[1].now == {"id": 2, "n": None, "e": None, "p": None, "es": None}
+    assert changes[-1].key == "x"
+    assert "rowhouse_owner" not in str(changes)
+
+
 def test_a_truncate_whose_rows_may_no_longer_be_read_does_not_fail(log: Log, stranger: str) -> None:
     log.run(
         f"create table {SCHEMA}.theirs (id integer primary key); insert into {SCHEMA}.theirs values (1); "
