@@ -36,6 +36,8 @@ from service.events.hub import Hub
 from service.events.log import ChangeLog
 from service.events.notify import CHANGES_CHANNEL, Notifier
 from service.events.position import Cursors
+from service.events.tracking import apply_setting
+from service.events.upkeep import Upkeep
 from service.models import TableBase
 from service.observability.metrics import Metrics
 
@@ -59,6 +61,7 @@ class Runtime:
     follower: Follower
     guard: Guard
     notifier: Notifier
+    upkeep: Upkeep
 
     @property
     def catalog(self) -> Catalog:
@@ -108,8 +111,22 @@ class ServiceState:
                 self.settings.database.exposed_schemas,
                 self.settings.database.connect_timeout,
             )
+            await self._track(self.embedded.owner_url)
         if not await self._try_to_connect():
             self._connecting = asyncio.create_task(self._keep_trying())
+
+    async def _track(self, owner_url: str) -> None:
+        """See to TRACKED_TABLES. What is not there yet does not stop a start."""
+        words = self.settings.change_log.tracked_tables
+        if not words:
+            return
+        connection = await asyncpg.connect(owner_url, timeout=self.settings.database.connect_timeout)
+        try:
+            applied = await apply_setting(connection, words, self.settings.database.exposed_schemas)
+        finally:
+            await connection.close()
+        for problem in applied.problems:
+            _log.warning("table_not_tracked", message=problem)
 
     async def stop(self) -> None:
         """Let go of everything, the embedded server last."""
@@ -119,7 +136,14 @@ class ServiceState:
                 await self._connecting
         if self.runtime is not None:
             running = self.runtime
-            for task in (running.listener, running.guard, running.notifier, running.follower, running.hub):
+            for task in (
+                running.upkeep,
+                running.listener,
+                running.guard,
+                running.notifier,
+                running.follower,
+                running.hub,
+            ):
                 await task.stop()
             await self.runtime.pool.close()
             await self.runtime.engine.dispose()
@@ -166,6 +190,8 @@ class ServiceState:
         follower = Follower(partial(self._connect_apart, url, role), hub, self.settings.feed.feed_poll_seconds)
         hub.follower = follower
         notifier = Notifier(pool)
+        upkeep = Upkeep(pool, self.settings.change_log)
+        self.metrics.watch_change_log(lambda: upkeep.figures)
         pool.on_write = partial(_tell, hub, notifier)
         self.runtime = Runtime(
             pool=pool,
@@ -187,8 +213,9 @@ class ServiceState:
             follower=follower,
             guard=Guard(policy, authenticator),
             notifier=notifier,
+            upkeep=upkeep,
         )
-        for task in (self.runtime.listener, hub, follower, self.runtime.guard, notifier):
+        for task in (self.runtime.listener, hub, follower, self.runtime.guard, notifier, upkeep):
             task.start()
 
     async def _connect_apart(self, url: str, role: str | None) -> Connection:

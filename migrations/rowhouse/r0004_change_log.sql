@@ -24,7 +24,8 @@ comment on column rowhouse.changes.seq is 'Order of the changes of a row; a late
 comment on column rowhouse.changes.at is 'When its statement began; the log is partitioned by it';
 comment on column rowhouse.changes.tracked is 'rowhouse.tracked.id';
 comment on column rowhouse.changes.op is 'i insert, u update, d delete, t delete by TRUNCATE';
-comment on column rowhouse.changes.key is 'Key as text; of several columns as a record; without a key a hash of the row';
+comment on column rowhouse.changes.key is 'Key as text; of several columns as a record; without a key a hash of the row; '
+    'null where a TRUNCATE''s rows could not be read';
 comment on column rowhouse.changes.old_key is 'Key before, where an update changed it';
 comment on column rowhouse.changes.was is 'Row before';
 comment on column rowhouse.changes.now is 'Row after';
@@ -57,7 +58,7 @@ create table rowhouse.tracked (
 
 comment on table rowhouse.tracked is 'Tables whose changes are logged, and those that were';
 comment on column rowhouse.tracked.parent is 'Of a child by inheritance: the entry of its parent';
-comment on column rowhouse.tracked.excluded is 'Columns that never enter the log';
+comment on column rowhouse.tracked.excluded is 'Columns that never enter the log, by every name that they had';
 comment on column rowhouse.tracked.places is 'Numbers of the excluded columns: a renamed one stays excluded';
 comment on column rowhouse.tracked.known is 'Columns when it was last arranged';
 comment on column rowhouse.tracked.xid is 'Transaction since which it is tracked';
@@ -77,171 +78,275 @@ comment on column rowhouse.log_state.floor_snapshot is 'What was visible when it
 insert into rowhouse.log_state default values;
 
 -- The life of this database: another one after a restore, a promotion or a copy, so that numbers of transactions from
--- elsewhere never match.
+-- elsewhere never match. The timeline is the one that is being written: a promoted server's last checkpoint may still
+-- be of the one before.
 create function rowhouse.life() returns text
-language sql stable security definer set search_path = pg_catalog as $$
-    select left(md5(concat_ws('/', c.epoch, s.system_identifier, p.timeline_id, d.oid,
-                              'rowhouse.cluster'::regclass::oid)), 8)
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+    select left(md5(concat_ws('/', c.epoch, s.system_identifier,
+                              case when pg_is_in_recovery() then p.timeline_id
+                                   else ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::integer end,
+                              d.oid, 'rowhouse.cluster'::regclass::oid)), 8)
     from rowhouse.cluster c, pg_control_system() s, pg_control_checkpoint() p, pg_database d
     where d.datname = current_database()
 $$;
 
--- The row as it may be logged. Where an excluded column has gone by its name, only what was known is logged: it may
--- have been renamed.
-create function rowhouse.loggable(image jsonb, excluded text[], known text[], is_as_known boolean) returns json
-language sql immutable set search_path = pg_catalog as $$
-    select case when is_as_known then (image - excluded)::text::json
-                else (select json_object_agg(e.key, e.value) from jsonb_each(image) e
-                      where e.key = any (known) and not e.key = any (excluded)) end
-$$;
-
-create function rowhouse.is_own_trigger(name name) returns boolean
-language sql immutable set search_path = pg_catalog as $$ select name like '00_rowhouse_%' $$;
-
 -- Whether changes are logged row by row rather than by statement: in a family of inheritance, whose members have columns
--- of their own; and where triggers after each row may change it again, and would be logged before it.
+-- of their own; where triggers after each row may change it again, and would be logged before it; where one before each
+-- row may stop a row on its way to another partition, so that old and new rows would not pair; and where one DELETE
+-- elsewhere may both update and delete a row by foreign keys, since PostgreSQL puts off a statement's trigger when more
+-- rows come.
 create function rowhouse.is_logged_by_row(relation regclass) returns boolean
-language sql stable set search_path = pg_catalog as $$
+language sql stable set search_path = pg_catalog, pg_temp as $$
     select exists (select from pg_inherits i join pg_class p on p.oid = i.inhparent
                    where p.relkind = 'r' and relation in (i.inhrelid, i.inhparent))
-        or exists (select from pg_trigger t
+        or exists (select from pg_trigger t join pg_proc f on f.oid = t.tgfoid
                    where t.tgrelid in (select relation union all select relid from pg_partition_tree(relation))
-                     and not t.tgisinternal and t.tgtype & 1 = 1 and t.tgtype & 66 = 0
-                     and not rowhouse.is_own_trigger(t.tgname))
+                     and not t.tgisinternal and t.tgtype & 1 = 1 and t.tgtype & 64 = 0
+                     and (t.tgtype & 2 = 0 or exists (select from pg_class c where c.oid = relation and c.relkind = 'p'))
+                     and not (f.pronamespace = 'rowhouse'::regnamespace and f.proname ~ '^log_\d+$'))
+        or coalesce((select bool_or(f.confdeltype = 'c') and bool_or(f.confdeltype in ('n', 'd')) from pg_constraint f
+                     where f.conrelid = relation and f.contype = 'f'), false)
 $$;
 
--- The key of a row. `fields` is what stands before the name of a column ('x.'), or null to read it from the JSON
--- `image`, whose columns may have been renamed since.
-create function rowhouse.key_sql(relation regclass, key text[], fields text, image text) returns text
-language sql stable set search_path = pg_catalog as $$
+-- The columns that are logged: not those left out, nor those that are computed only when they are read, which triggers
+-- do not see.
+create function rowhouse.logged_columns(entry rowhouse.tracked) returns text[]
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    select coalesce(array_agg(a.attname::text order by a.attnum), '{}') from pg_attribute a
+    where a.attrelid = entry.relation and a.attnum > 0 and not a.attisdropped and a.attgenerated <> 'v'
+      and not a.attname = any (entry.excluded)
+$$;
+
+-- Whether a table is of the log's owner, or of a superuser. Others could give a type of theirs a cast to JSON, and so have
+-- the log's owner run what they wrote.
+create function rowhouse.is_trusted(relation regclass) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    select r.rolsuper or t.relowner = l.relowner from pg_class t join pg_roles r on r.oid = t.relowner, pg_class l
+    where t.oid = relation and l.oid = 'rowhouse.changes'::regclass
+$$;
+
+-- A column's value, written after `fields` ('new.'): as it is, or in a table that is not trusted as text, by its type's
+-- output function alone.
+create function rowhouse.column_sql(relation regclass, name text, fields text) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    select case when t.typnamespace = 'pg_catalog'::regnamespace or rowhouse.is_trusted(relation)
+                then format('%s%I', fields, name)
+                else format('case when num_nulls(%1$s%2$I) = 0 then concat(%1$s%2$I) end', fields, name) end
+    from pg_attribute a join pg_type t on t.oid = a.atttypid
+    where a.attrelid = relation and a.attname = name and not a.attisdropped
+$$;
+
+-- The key of a row, whose columns are written after `fields` ('new.'). It reads as the row's JSON has it, without the
+-- cost of JSON where it would be the same.
+create function rowhouse.key_sql(relation regclass, key text[], fields text) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
     with part as (
         select k.place,
-               case when fields is null then format('%s ->> %L', image, k.name)
-                    when t.typname in ('int2', 'int4', 'int8', 'numeric', 'text', 'varchar', 'uuid', 'bool')
+               case when t.typname in ('int2', 'int4', 'int8', 'numeric', 'text', 'varchar', 'uuid', 'bool')
+                     and t.typnamespace = 'pg_catalog'::regnamespace
                     then format('%s%I::text', fields, k.name)
-                    else format('to_json(%s%I) #>> ''{}''', fields, k.name) end as sql
+                    else format('to_json(%s) #>> ''{}''', rowhouse.column_sql(relation, k.name, fields)) end as sql
         from unnest(key) with ordinality k (name, place)
-        join pg_attribute a on a.attrelid = relation and a.attname = k.name
+        join pg_attribute a on a.attrelid = relation and a.attname = k.name and not a.attisdropped
         join pg_type t on t.oid = a.atttypid
     )
-    select case count(*) when 0 then format('md5((%s)::text)', image)
-                         when 1 then '(' || min(sql) || ')'
+    select case count(*) when 1 then '(' || min(sql) || ')'
                          else 'row(' || string_agg(sql, ', ' order by place) || ')::text' end
     from part
 $$;
 
--- The function that its triggers call.
-create function rowhouse.log_function_sql(entry rowhouse.tracked) returns text
-language plpgsql stable set search_path = pg_catalog as $make$
+-- A query of key and image of rows: of a table `source` ('rowhouse_now'), or where it is null of one record that is
+-- called `record` ('new', '($1)'). With `place`, it numbers them.
+create function rowhouse.images_sql(entry rowhouse.tracked, source text, record text, place text) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $make$
+declare
+    logged text[] := rowhouse.logged_columns(entry);
+    from_source text := coalesce(' from ' || source, '');
+    listed text := (select string_agg(rowhouse.column_sql(entry.relation, c, record || '.') || format(' as %I', c), ', '
+                                      order by n)
+                    from unnest(logged) with ordinality u (c, n));
+    is_whole boolean := logged = entry.known and rowhouse.is_trusted(entry.relation);
+    -- With its star, a name is the whole row even where a column is called the same.
+    image text := format('row_to_json(%s)', case when not is_whole then 'c.*' when source is null then record
+                                                 else record || '.*' end);
+begin
+    if not is_whole then
+        from_source := case when source is null then ' from ' else from_source || ', lateral ' end
+            || format('(select %s) c', coalesce(listed, 'null as nothing'));
+    end if;
+    if entry.key <> '{}' then
+        return format('select %s%s as key, %s as image', place, rowhouse.key_sql(entry.relation, entry.key, record || '.'),
+                      image) || from_source;
+    end if;
+    return format('select i.*, md5(i.image::text) as key from (select %s%s as image', place, image) || from_source
+        || ' offset 0) i';
+end
+$make$;
+
+-- The statement that logs one kind of change, `op` as in tg_op, or 'UPDATE ONE' of a single row. The rows are in transition tables, or in `rowhouse_was`
+-- of a TRUNCATE; `now_record` and `was_record` name them where they come one by one.
+create function rowhouse.log_sql(entry rowhouse.tracked, op text, now_record text, was_record text) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $make$
+declare
+    by_row boolean := now_record is not null;
+    place text := case when op = 'UPDATE' and not by_row then 'row_number() over () as place, ' else '' end;
+    now_rows text := rowhouse.images_sql(entry, case when not by_row then 'rowhouse_now' end,
+                                         coalesce(now_record, 'rowhouse_now'), place);
+    was_rows text := rowhouse.images_sql(entry, case when not by_row then 'rowhouse_was' end,
+                                         coalesce(was_record, 'rowhouse_was'), place);
+    columns text := case when op = 'INSERT' then $$'i', n.key, null, null, n.image$$
+                         when op = 'DELETE' then $$'d', w.key, null, w.image, null$$
+                         when op = 'TRUNCATE' then $$'t', w.key, null, w.image, null$$
+                         else $$'u', n.key, nullif(w.key, n.key), w.image, n.image$$ end;
+begin
+    return 'insert into rowhouse.changes (xid, at, tracked, op, key, old_key, was, now, actor, request, source, db_user)'
+        || E'\n            select pg_current_xact_id(), statement_timestamp(), ' || entry.id || ', ' || columns || E',\n'
+        || $$                nullif(current_setting('rowhouse.actor', true), ''),
+                nullif(current_setting('rowhouse.request', true), ''),
+                coalesce(nullif(current_setting('rowhouse.source', true), ''), current_setting('application_name')),
+                session_user
+            from $$
+        || case when op = 'INSERT' then '(' || now_rows || ') n'
+                when op in ('DELETE', 'TRUNCATE') then '(' || was_rows || ') w'
+                when by_row or op = 'UPDATE ONE' then '(' || now_rows || ') n, (' || was_rows || ') w'
+                -- Both hold the rows in the order in which they were updated. Their keys may have changed, or be
+                -- missing; and one row may have taken the key of another, so that their order counts.
+                else '(' || now_rows || E') n\n            join (' || was_rows || ') w using (place) order by place' end;
+end
+$make$;
+
+-- The same as the table is now: for a TRUNCATE, which has no transition tables, and where columns have been renamed,
+-- added or dropped since the function was made.
+create function rowhouse.log_sql_now(tracked_id integer, op text, member regclass, by_row boolean) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $make$
+declare
+    entry rowhouse.tracked := rowhouse.as_it_is(t) from rowhouse.tracked t where t.id = tracked_id;
+begin
+    if op = 'TRUNCATE' then  -- `only`: its partitions and children have triggers of their own
+        return format('with rowhouse_was as materialized (select * from only %s) ', member)
+            || rowhouse.log_sql(entry, op, null, null);
+    end if;
+    return rowhouse.log_sql(entry, op, case when by_row then '($1)' end, case when by_row then '($2)' end);
+end
+$make$;
+
+-- Logs all rows of a table that are about to go. Where the log's owner may not read them, or only some, it says that
+-- without them.
+create function rowhouse.log_truncate(tracked_id integer, member regclass) returns void
+language plpgsql set search_path = pg_catalog, pg_temp set row_security = off as $make$
+begin
+    execute rowhouse.log_sql_now(tracked_id, 'TRUNCATE', member, false);
+exception when insufficient_privilege then
+    insert into rowhouse.changes (xid, at, tracked, op, actor, request, source, db_user)
+    values (pg_current_xact_id(), statement_timestamp(), tracked_id, 't',
+            nullif(current_setting('rowhouse.actor', true), ''), nullif(current_setting('rowhouse.request', true), ''),
+            coalesce(nullif(current_setting('rowhouse.source', true), ''), current_setting('application_name')),
+            session_user);
+end
+$make$;
+
+-- What the function of a table must set, so that its values read the same whatever the session has set. Each costs a
+-- microsecond, and most types need none.
+create function rowhouse.log_settings(relation regclass) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    with plain as (
+        select coalesce(nullif(case when t.typcategory = 'A' then t.typelem else t.typbasetype end, 0), t.oid) as oid,
+               t.typcategory = 'A' as is_array
+        from pg_attribute a join pg_type t on t.oid = a.atttypid
+        where a.attrelid = relation and a.attnum > 0 and not a.attisdropped
+    ), need as (
+        select case when t.typtype = 'e' then 0
+                    when t.typnamespace <> 'pg_catalog'::regnamespace then 3
+                    when t.typname in ('int2', 'int4', 'int8', 'numeric', 'text', 'varchar', 'bpchar', 'name', 'uuid', 'bool',
+                                       'date', 'timestamp', 'time', 'timetz', 'json', 'jsonb', 'inet', 'cidr') then 0
+                    when t.typname in ('float4', 'float8') then 1
+                    when t.typname = 'timestamptz' then 2
+                    else 3 end as need
+        from plain join pg_type t on t.oid = plain.oid
+    )
+    select concat_ws(' ', 'set search_path = pg_catalog, pg_temp',
+        case when bool_or(need in (1, 3)) then 'set extra_float_digits = 1' end,
+        case when bool_or(need in (2, 3)) then 'set timezone = ''UTC''' end,
+        case when bool_or(need = 3) then 'set datestyle = ''ISO'' set intervalstyle = ''postgres'' '
+                                         'set bytea_output = ''hex'' set lc_monetary = ''C''' end)
+    from need
+$$;
+
+-- What tells that the columns are still called what the function's names were made from, or null where it has none.
+create function rowhouse.as_made_sql(entry rowhouse.tracked) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $make$
 declare
     keyed oid := (select indexrelid from pg_index where indrelid = entry.relation and indisprimary);
-    is_plain boolean := entry.excluded = '{}' and not rowhouse.is_logged_by_row(entry.relation);
-    context text := $$nullif(current_setting('rowhouse.actor', true), ''),
-               nullif(current_setting('rowhouse.request', true), ''),
-               coalesce(nullif(current_setting('rowhouse.source', true), ''), current_setting('application_name')),
-               session_user$$;
-    checked text;
-    declared text := '';
-    prepared text := '';
-
-    insert_head text := 'insert into rowhouse.changes'
-        ' (xid, at, tracked, op, key, old_key, was, now, actor, request, source, db_user)';
-    function_head text := 'create or replace function rowhouse.log_%s() returns trigger'
-        ' language plpgsql security definer'
-        ' set search_path = pg_catalog, pg_temp set timezone = ''UTC'' set datestyle = ''ISO'''
-        ' set intervalstyle = ''postgres'' set extra_float_digits = 1 as $log$';
-    branches text;
+    columns text;
+    checks text := (select string_agg(format('pg_get_indexdef(%s, %s, false) = %L', keyed, n, quote_ident(c)), ' and '
+                                      order by n)
+                    from unnest(entry.key) with ordinality u (c, n) where keyed is not null);
 begin
-    if entry.excluded <> '{}' then
-        declared := E'declare is_as_known boolean;\n';
-        prepared := format(
-            E'    is_as_known := (select count(*) from pg_attribute where attrelid = tg_relid'
-            ' and attname = any (%L::text[]) and not attisdropped) = %s;\n',
-            entry.excluded, cardinality(entry.excluded));
+    if rowhouse.logged_columns(entry) = entry.known and rowhouse.is_trusted(entry.relation)
+       and (entry.key = '{}' or keyed is not null) then
+        return checks;
     end if;
-    branches := rowhouse.log_branches_sql(entry, insert_head, context, false);
-    if is_plain and entry.key <> '{}' and keyed is not null then
-        -- The names are compiled in, which is fast; where they no longer hold, they are read from the rows' JSON.
-        select string_agg(format('pg_get_indexdef(%s, %s, false) = %L', keyed, place, quote_ident(name)), ' and ')
-        into checked from unnest(entry.key) with ordinality k (name, place);
-        branches := format(E'    if tg_op <> ''TRUNCATE'' and %s then\n%s    else\n%s    end if;\n', checked,
-                           rowhouse.log_branches_sql(entry, insert_head, context, true), branches);
-    end if;
-    return format(function_head, entry.id) || E'\n' || declared || E'begin\n' || prepared || branches
-        || E'    return null;\nend\n$log$';
+    select string_agg(concat_ws(' ', a.attnum, a.atttypid, a.attname), ', ' order by a.attnum) into columns
+    from pg_attribute a where a.attrelid = entry.relation and a.attnum > 0 and not a.attisdropped;
+    return concat_ws(' and ', checks, format(
+        $$(select string_agg(concat_ws(' ', a.attnum, a.atttypid, a.attname), ', ' order by a.attnum) from pg_attribute a
+            where a.attrelid = %s and a.attnum > 0 and not a.attisdropped) = %L$$, entry.relation::oid, columns));
 end
 $make$;
 
--- What it does for each operation, with the names of the key compiled in or not.
-create function rowhouse.log_branches_sql(entry rowhouse.tracked, head text, context text, is_compiled boolean)
-returns text language plpgsql stable set search_path = pg_catalog as $make$
+-- The body of the function that a table's triggers call.
+create function rowhouse.log_function_body(entry rowhouse.tracked) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $make$
 declare
     by_row boolean := rowhouse.is_logged_by_row(entry.relation);
-    made text := 'pg_current_xact_id(), statement_timestamp(), ' || entry.id;
-    image text := case when entry.excluded = '{}' then 'row_to_json(%s)'
-                       else format('rowhouse.loggable(to_jsonb(%%s), %L, %L, is_as_known)',
-                                   entry.excluded, entry.known) end;
-    now_row text := case when by_row then 'new' else 'x.new_row' end;
-    was_row text := case when by_row then 'old' else 'y.old_row' end;
-    now_image text := format(image, now_row);
-    was_image text := format(image, was_row);
-    now_key text := rowhouse.key_sql(entry.relation, entry.key, case when is_compiled then '(x.new_row).' end, now_image);
-    was_key text := rowhouse.key_sql(entry.relation, entry.key, case when is_compiled then '(y.old_row).' end, was_image);
-    -- A column would go before a whole row of the same name: nobody has a column of these names.
-    now_rows text := '(select rowhouse_now as new_row from rowhouse_now) x';
-    was_rows text := '(select rowhouse_was as old_row from rowhouse_was) y';
-    -- Both hold the rows in the order in which they were updated. Their keys may have changed, or be missing.
-    both_rows text := '(select row_number() over () as place, rowhouse_now as new_row from rowhouse_now) x join '
-        '(select row_number() over () as place, rowhouse_was as old_row from rowhouse_was) y using (place)';
-    truncated text;
-    branches text := '';
+    now_record text := case when by_row then 'new' end;
+    was_record text := case when by_row then 'old' end;
+    as_made text := rowhouse.as_made_sql(entry);
 begin
-    branches := format(E'        if tg_op = ''INSERT'' then\n            %s\n            select %s, ''i'', %s, null, null, %s,\n'
-                       '               %s%s;\n', head, made, now_key, now_image, context,
-                       case when by_row then '' else E'\n            from ' || now_rows end)
-        || format(E'        elsif tg_op = ''UPDATE'' then\n            %s\n            select %s, ''u'', %s, nullif(%s, %s), %s, %s,\n'
-                  '               %s%s;\n', head, made, now_key, was_key, now_key, was_image, now_image, context,
-                  case when by_row then '' else E'\n            from ' || both_rows end)
-        || format(E'        elsif tg_op = ''DELETE'' then\n            %s\n            select %s, ''d'', %s, null, %s, null,\n'
-                  '               %s%s;\n', head, made, was_key, was_image, context,
-                  case when by_row then '' else E'\n            from ' || was_rows end);
-    if not is_compiled then
-        image := case when entry.excluded = '{}' then 'row_to_json(rowhouse_was)'
-                      else format('rowhouse.loggable(to_jsonb(rowhouse_was), %L, %L, $1)', entry.excluded, entry.known) end;
-        -- `only`: its partitions and children have triggers of their own.
-        truncated := format('%s select %s, ''t'', %s, null, %s, null, %s from only ', head, made,
-                            rowhouse.key_sql(entry.relation, entry.key, null, image), image, context);
-        branches := branches || format(
-            E'        elsif tg_op = ''TRUNCATE'' then\n            execute %L || tg_relid::regclass || '' rowhouse_was''%s;\n', truncated,
-            case when entry.excluded = '{}' then '' else ' using is_as_known' end);
-    end if;
-    return branches || E'        end if;\n';
+    return concat(
+        E'\n-- ', rowhouse.log_settings(entry.relation), E'\nbegin\n',
+        '    if tg_op = ''TRUNCATE'' then', E'\n',
+        '        perform rowhouse.log_truncate(', entry.id, E', tg_relid);\n',
+        '    elsif not (' || as_made || E') is true then\n'
+        || '        execute rowhouse.log_sql_now(' || entry.id || ', tg_op, tg_relid, ' || by_row || ')'
+        || case when by_row then ' using new, old' else '' end || E';\n',
+        (select string_agg(format(E'    elsif %s then\n        %s;\n', b.met,
+                                  rowhouse.log_sql(entry, b.op, now_record, was_record)), '' order by b.n)
+         from (values (1, 'INSERT', $$tg_op = 'INSERT'$$),
+                      (2, 'DELETE', $$tg_op = 'DELETE'$$),
+                      -- One row needs no pairing, which would cost as much as its JSON, key and indexes.
+                      (3, 'UPDATE ONE', '(select count(*) from (select from rowhouse_now limit 2) r) = 1'),
+                      (4, 'UPDATE', $$tg_op = 'UPDATE'$$)) b (n, op, met)
+         where not (by_row and b.op = 'UPDATE ONE')),
+        E'    end if;\n    return null;\nend\n');
 end
 $make$;
 
--- The triggers that a table needs and lacks, and those that it has and should not have.
+-- The triggers that a table needs and lacks, and those that it has and should not have. Triggers fire in the order of
+-- their names: with a space at the front, these come before anybody else's.
 create function rowhouse.log_triggers_sql(entry rowhouse.tracked, member regclass) returns setof text
-language plpgsql stable set search_path = pg_catalog as $make$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $make$
 declare
     by_row boolean := rowhouse.is_logged_by_row(entry.relation);
     called text := format(' execute function rowhouse.log_%s()', entry.id);
-    wanted jsonb := jsonb_build_object('00_rowhouse_truncate', 'before truncate on %s for each statement');
+    wanted jsonb := jsonb_build_object(' rowhouse_truncate', 'before truncate on %s for each statement');
     present text[];
     name text;
     event text;
 begin
     -- Of a partitioned table, PostgreSQL gives row triggers to the partitions by itself.
     if by_row and not exists (select from pg_class where oid = member and relispartition) then
-        wanted := wanted || jsonb_build_object('00_rowhouse_row', 'after insert or update or delete on %s for each row');
+        wanted := wanted || jsonb_build_object(' rowhouse_row', 'after insert or update or delete on %s for each row');
     elsif not by_row then
         wanted := wanted || jsonb_build_object(
-            '00_rowhouse_insert', 'after insert on %s referencing new table as rowhouse_now for each statement',
-            '00_rowhouse_update', 'after update on %s referencing old table as rowhouse_was new table as rowhouse_now '
+            ' rowhouse_insert', 'after insert on %s referencing new table as rowhouse_now for each statement',
+            ' rowhouse_update', 'after update on %s referencing old table as rowhouse_was new table as rowhouse_now '
                                   'for each statement',
-            '00_rowhouse_delete', 'after delete on %s referencing old table as rowhouse_was for each statement');
+            ' rowhouse_delete', 'after delete on %s referencing old table as rowhouse_was for each statement');
     end if;
     select coalesce(array_agg(t.tgname::text), '{}') into present
-    from pg_trigger t where t.tgrelid = member and rowhouse.is_own_trigger(t.tgname) and t.tgparentid = 0;
+    from pg_trigger t
+    where t.tgrelid = member and t.tgparentid = 0 and t.tgfoid = to_regproc('rowhouse.log_' || entry.id);
     for name in select p from unnest(present) p where not wanted ? p loop
         return next format('drop trigger %I on %s', name, member);
     end loop;
@@ -253,11 +358,13 @@ $make$;
 
 -- Brings a table's triggers and function in step with the table. Returns the statements that it ran.
 create function rowhouse.arrange(tracked_id integer) returns setof text
-language plpgsql set search_path = pg_catalog as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
     entry rowhouse.tracked;
-    child regclass;
     owner name := (select pg_get_userbyid(relowner) from pg_class where oid = 'rowhouse.changes'::regclass);
+    function text := 'rowhouse.log_' || tracked_id;
+    body text;
+    relation regclass;
     statement text;
 begin
     select * into strict entry from rowhouse.tracked where id = tracked_id;
@@ -266,87 +373,133 @@ begin
         known = entry.known, name = entry.name
     where id = tracked_id and (key, excluded, places, known, name)
         is distinct from (entry.key, entry.excluded, entry.places, entry.known, entry.name);
-    statement := rowhouse.log_function_sql(entry);
-    if not exists (select from pg_proc p where p.oid = to_regproc('rowhouse.log_' || tracked_id)
-                   and position(p.prosrc in statement) > 0) then
-        execute statement;
-        return next statement;
-        statement := format('revoke execute on function rowhouse.log_%s() from public', tracked_id);
-        execute statement;
-        return next statement;
-        if owner <> current_user then
-            statement := format('alter function rowhouse.log_%s() owner to %I', tracked_id, owner);
+    body := rowhouse.log_function_body(entry);
+    if not exists (select from pg_proc p where p.oid = to_regproc(function) and p.prosrc = body) then
+        foreach statement in array array[
+            format('create or replace function %s() returns trigger language plpgsql security definer %s as %L',
+                   function, rowhouse.log_settings(entry.relation), body),
+            format('revoke execute on function %s() from public', function),
+            case when owner <> current_user then format('alter function %s() owner to %I', function, owner) end
+        ] loop
+            continue when statement is null;
             execute statement;
             return next statement;
-        end if;
+        end loop;
     end if;
+    -- A partition that was tracked before it was one, is of the whole table now.
+    for relation in select t.relation from rowhouse.tracked t join pg_partition_tree(entry.relation) p on p.relid = t.relation
+                    where t.until is null and t.id <> tracked_id loop
+        return query select * from rowhouse.untrack(relation);
+    end loop;
     for statement in
+        select format('drop trigger %I on %s', t.tgname, t.tgrelid::regclass) from pg_trigger t
+        where t.tgfoid = to_regproc(function) and t.tgparentid = 0 and t.tgrelid <> entry.relation
+          and not exists (select from pg_partition_tree(entry.relation) p where p.relid = t.tgrelid)
+        union all
         select s from (select entry.relation as relid union select relid from pg_partition_tree(entry.relation)) m,
                       rowhouse.log_triggers_sql(entry, m.relid) s
     loop
         execute statement;
         return next statement;
     end loop;
-    for child in select i.inhrelid from pg_inherits i join pg_class p on p.oid = i.inhparent
-                 where i.inhparent = entry.relation and p.relkind = 'r'
-                   and not exists (select from rowhouse.tracked t where t.relation = i.inhrelid and t.until is null) loop
-        return query select * from rowhouse.track(child, entry.excluded, entry.id);
+    for relation in select i.inhrelid from pg_inherits i join pg_class p on p.oid = i.inhparent
+                    where i.inhparent = entry.relation and p.relkind = 'r'
+                      and not exists (select from rowhouse.tracked t where t.relation = i.inhrelid and t.until is null) loop
+        return query select * from rowhouse.track(
+            relation, array(select e from unnest(entry.excluded) e join pg_attribute a on a.attname = e
+                            where a.attrelid = relation and not a.attisdropped), entry.id);
     end loop;
 end
 $$;
 
--- The entry with the columns that the table now has. An excluded column that was renamed stays excluded.
+-- The entry with the columns that the table now has. A column that is left out stays so, by its place and by its name:
+-- also one that was renamed, and one that was dropped and made again.
 create function rowhouse.as_it_is(entry rowhouse.tracked) returns rowhouse.tracked
-language plpgsql stable set search_path = pg_catalog as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
     select coalesce(array_agg(a.attname::text order by u.n), '{}') into entry.key
     from pg_index i, unnest(i.indkey::int2[]) with ordinality u (attnum, n), pg_attribute a
-    where i.indrelid = entry.relation and i.indisprimary and a.attrelid = i.indrelid and a.attnum = u.attnum;
+    where i.indrelid = entry.relation and i.indisprimary and u.n <= i.indnkeyatts
+      and a.attrelid = i.indrelid and a.attnum = u.attnum;
     if entry.key = '{}' and entry.parent is not null then  -- keys are not inherited, but the rows are read by them
-        entry.key := (select t.key from rowhouse.tracked t where t.id = entry.parent);
+        entry.key := (select (rowhouse.as_it_is(t)).key from rowhouse.tracked t where t.id = entry.parent);
+        if not entry.key <@ array(select a.attname::text from pg_attribute a
+                                  where a.attrelid = entry.relation and not a.attisdropped) then
+            entry.key := '{}';
+        end if;
     end if;
-    select coalesce(array_agg(a.attname::text order by a.attnum), '{}'), coalesce(array_agg(a.attnum order by a.attnum), '{}')
+    select array(select unnest(entry.excluded) union select unnest(array_agg(a.attname::text)) order by 1),
+           coalesce(array_agg(a.attnum order by a.attnum), '{}')
     into entry.excluded, entry.places
     from pg_attribute a
     where a.attrelid = entry.relation and not a.attisdropped
       and (a.attnum = any (entry.places) or a.attname = any (entry.excluded));
     select coalesce(array_agg(a.attname::text order by a.attnum), '{}') into entry.known
     from pg_attribute a where a.attrelid = entry.relation and a.attnum > 0 and not a.attisdropped;
+    if entry.key && entry.excluded then  -- it became the key later, and still must not be logged
+        entry.key := '{}';
+    end if;
     entry.name := entry.relation::text;
     return entry;
 end
 $$;
 
--- Begins to log a table's changes, and those of its partitions and children. Returns the statements that it ran.
-create function rowhouse.track(relation regclass, excluded text[] default '{}', parent integer default null)
-returns setof text language plpgsql set search_path = pg_catalog as $$
-#variable_conflict use_variable
+-- Raises what speaks against tracking a table.
+create function rowhouse.check_trackable(relation regclass, excluded text[]) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
-    kind "char" := (select c.relkind from pg_class c where c.oid = relation);
+    class pg_class := c from pg_class c where c.oid = relation;
+    owner name := (select pg_get_userbyid(relowner) from pg_class where oid = 'rowhouse.changes'::regclass);
     missing text := (select string_agg(e, ', ') from unnest(excluded) e
                      where not exists (select from pg_attribute a where a.attrelid = relation and a.attname = e
-                                       and not a.attisdropped));
+                                       and a.attnum > 0 and not a.attisdropped));
     keyed text := (select string_agg(a.attname, ', ') from pg_index i join pg_attribute a on a.attrelid = i.indrelid
                    and a.attnum = any (i.indkey) where i.indrelid = relation and i.indisprimary
                    and a.attname = any (excluded));
-    tracked_id integer;
 begin
-    if kind not in ('r', 'p') then
+    if class.relkind not in ('r', 'p') then
         raise exception using errcode = 'wrong_object_type', message = format('%s is no table', relation),
             hint = 'Views and foreign tables cannot be tracked; track the tables behind them.';
-    elsif (select c.relispartition from pg_class c where c.oid = relation) then
+    elsif class.relispartition then
         raise exception using errcode = 'wrong_object_type', message = format('%s is a partition', relation),
             hint = 'Track the partitioned table; its partitions are tracked with it.';
+    elsif class.relpersistence = 't' then
+        raise exception using errcode = 'wrong_object_type', message = format('%s is a temporary table', relation);
+    elsif class.relnamespace in ('rowhouse'::regnamespace, 'pg_catalog'::regnamespace,
+                                 'information_schema'::regnamespace) then
+        raise exception using errcode = 'wrong_object_type',
+            message = format('%s is a table of Rowhouse''s or PostgreSQL''s own', relation);
+    elsif exists (select from pg_partition_tree(relation) p join pg_class c on c.oid = p.relid where c.relkind = 'f') then
+        raise exception using errcode = 'wrong_object_type',
+            message = format('%s has partitions that are foreign tables', relation),
+            hint = 'PostgreSQL cannot tell what changes in them.';
     elsif missing is not null then
         raise exception using errcode = 'undefined_column', message = format('%s has no column %s', relation, missing);
     elsif keyed is not null then
         raise exception using errcode = 'invalid_parameter_value',
             message = format('%s is of the key of %s, which every change is known by', keyed, relation);
+    elsif not has_table_privilege(owner, relation, 'select') then
+        raise exception using errcode = 'insufficient_privilege',
+            message = format('%s may not read %s, whose rows it would keep', owner, relation),
+            hint = format('grant select, trigger on %s to %I', relation, owner);
     end if;
+end
+$$;
+
+-- Begins to log a table's changes, and those of its partitions and children. Returns the statements that it ran.
+create function rowhouse.track(relation regclass, excluded text[] default '{}', parent integer default null)
+returns setof text language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+declare
+    tracked_id integer;
+begin
+    perform rowhouse.check_trackable(relation, excluded);
+    perform pg_advisory_xact_lock(7036874417767);
     insert into rowhouse.tracked as t (relation, name, parent, key, excluded, places, known)
     values (relation, relation::text, parent, '{}', excluded, '{}', '{}')
     on conflict on constraint tracked_relation_key do update
-    set excluded = excluded.excluded, places = '{}', parent = excluded.parent, until = null,
+    set excluded = excluded.excluded, places = '{}', until = null,
+        parent = case when t.until is null then coalesce(excluded.parent, t.parent) else excluded.parent end,
         xid = case when t.until is null then t.xid else excluded.xid end,
         since = case when t.until is null then t.since else excluded.since end
     returning t.id into tracked_id;
@@ -356,13 +509,14 @@ $$;
 
 -- Stops logging a table's changes. What was logged stays. Returns the statements that it ran.
 create function rowhouse.untrack(relation regclass) returns setof text
-language plpgsql set search_path = pg_catalog as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
 declare
     tracked_id integer;
     child regclass;
     statement text;
 begin
+    perform pg_advisory_xact_lock(7036874417767);
     update rowhouse.tracked t set until = now() where t.relation = relation and t.until is null
     returning t.id into tracked_id;
     if tracked_id is null then
@@ -383,33 +537,39 @@ end
 $$;
 
 -- Brings all tracked tables in step: new partitions and children, other columns. Returns how many statements it took.
--- A table whose lock is not to be had at once waits for the next time.
-create function rowhouse.arrange_all() returns integer
-language plpgsql security definer set search_path = pg_catalog set lock_timeout = '200ms' as $$
+-- A table that cannot be arranged, or not at once, waits for the next time. With `at_most`, it stops after so many tables
+-- that needed something: their locks are held until the end.
+create function rowhouse.arrange_all(at_most integer default null) returns integer
+language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '200ms' as $$
 declare
     entry record;
+    changed integer := 0;
     done integer := 0;
+    statements integer;
 begin
     if not pg_try_advisory_xact_lock(7036874417767) then
         return 0;
     end if;
     update rowhouse.tracked t set until = now()
     where t.until is null and not exists (select from pg_class c where c.oid = t.relation);
-    for entry in select id from rowhouse.tracked where until is null order by id loop
+    for entry in select id, relation from rowhouse.tracked where until is null order by id loop
         begin
-            done := done + (select count(*) from rowhouse.arrange(entry.id));
-        exception when lock_not_available or insufficient_privilege then
-            raise notice 'table % could not be arranged: %', entry.id, sqlerrm;
+            select count(*) into statements from rowhouse.arrange(entry.id);
+            done := done + statements;
+            changed := changed + sign(statements)::integer;
+        exception when others then
+            raise warning 'table % could not be arranged: %', entry.relation, sqlerrm;
         end;
+        exit when changed >= at_most;
     end loop;
     return done;
 end
 $$;
 
 -- Begins following in this life, if it is another than before: what was logged in an earlier one is history, and is not
--- delivered again.
+-- delivered again. A dump has the sequence as well, so that numbers go on.
 create function rowhouse.begin_life() returns text
-language plpgsql security definer set search_path = pg_catalog as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     now_living text := rowhouse.life();
     latest bigint;
@@ -417,8 +577,7 @@ begin
     if (select s.life from rowhouse.log_state s) is distinct from now_living then
         perform pg_advisory_xact_lock(7036874417768);
         if (select s.life from rowhouse.log_state s) is distinct from now_living then
-            latest := greatest(nextval('rowhouse.change_seq'), (select max(c.seq) from rowhouse.changes c));
-            perform setval('rowhouse.change_seq', latest);
+            latest := nextval('rowhouse.change_seq');
             update rowhouse.log_state s set life = now_living, first_seq = latest, floor_xid = null, floor_snapshot = null;
             update rowhouse.tracked t set xid = '3';
         end if;
@@ -428,9 +587,9 @@ end
 $$;
 
 -- Makes the partitions of the coming weeks, and drops those that ended before the retention. Returns the names of those
--- made and dropped. Writers never wait for it: it takes no lock that it cannot have at once.
+-- made and emptied. Writers never wait for it: it takes no lock of theirs that it cannot have at once.
 create function rowhouse.keep_log(weeks_ahead integer, retention interval) returns setof text
-language plpgsql security definer set search_path = pg_catalog set lock_timeout = '200ms' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' set lock_timeout = '200ms' as $$
 declare
     starts timestamptz;
     week text;
@@ -438,9 +597,11 @@ begin
     if not pg_try_advisory_xact_lock(7036874417769) then
         return;
     end if;
-    for ahead in 0..weeks_ahead loop
-        starts := date_bin('7 days', now(), '2001-01-01 00:00Z') + ahead * interval '7 days';
-        week := 'changes_' || to_char(starts at time zone 'UTC', 'YYYYMMDD');
+    for starts in select date_bin('7 days', now() + ahead * interval '7 days', '2001-01-01 00:00Z')
+                  from generate_series(0, weeks_ahead) ahead
+                  union select date_bin('7 days', d.at, '2001-01-01 00:00Z') from rowhouse.changes_default d
+                  order by 1 loop
+        week := 'changes_' || to_char(starts, 'YYYYMMDD');
         continue when to_regclass('rowhouse.' || week) is not null;
         begin
             perform rowhouse.make_partition(week, starts, starts + interval '7 days');
@@ -452,21 +613,29 @@ begin
     if retention is null then
         return;
     end if;
-    for week in select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
-                where i.inhparent = 'rowhouse.changes'::regclass and c.relname ~ '^changes_\d{8}$'
-                  and (right(c.relname, 8) || ' 00:00Z')::timestamptz + interval '7 days' <= now() - retention loop
+    for week in select rowhouse.ended_partitions(retention) loop
         begin
-            perform rowhouse.drop_partition(week);
-            return next week;
+            if rowhouse.empty_partition(week) then
+                return next week;
+            end if;
         exception when lock_not_available then
-            raise notice 'partition % could not be dropped: %', week, sqlerrm;
+            raise notice 'partition % could not be emptied: %', week, sqlerrm;
         end;
     end loop;
+    perform rowhouse.drop_empty_partitions(retention);
 end
 $$;
 
+create function rowhouse.ended_partitions(retention interval) returns setof text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
+    where i.inhparent = 'rowhouse.changes'::regclass and c.relname ~ '^changes_\d{8}$'
+      and (right(c.relname, 8) || ' 00:00Z')::timestamptz + interval '7 days' <= now() - retention
+    order by 1
+$$;
+
 create function rowhouse.make_partition(week text, starts timestamptz, ends timestamptz) returns void
-language plpgsql set search_path = pg_catalog as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
     execute format('create table rowhouse.%I (like rowhouse.changes including defaults including comments)', week);
     if exists (select from rowhouse.changes_default d where d.at >= starts and d.at < ends) then
@@ -479,35 +648,63 @@ begin
 end
 $$;
 
--- Empties a partition, and remembers which followers have missed it. Emptying locks the partition alone, which nobody
--- writes any more. To take it out of the log needs a lock that writers would queue behind: it is taken only if it is
--- free, and else the next time.
-create function rowhouse.drop_partition(week text) returns void
-language plpgsql set search_path = pg_catalog as $$
+-- Empties a partition, and remembers which followers have missed it. That locks the partition alone, which nobody
+-- writes any more. Returns whether there was anything in it.
+create function rowhouse.empty_partition(week text) returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
     highest xid8;
+    has_rows boolean;
 begin
+    execute format('select exists (select from rowhouse.%I)', week) into has_rows;
+    if not has_rows then
+        return false;
+    end if;
     execute format('lock table rowhouse.%I in access exclusive mode', week);
-    execute format('select xid from rowhouse.%I order by xid desc limit 1', week) into highest;
+    -- Numbers of transactions from an earlier life say nothing in this one.
+    execute format('select c.xid from rowhouse.%I c where c.seq > (select s.first_seq from rowhouse.log_state s) '
+                   'order by c.xid desc limit 1', week) into highest;
     if highest is not null then
         update rowhouse.log_state s
         set floor_xid = case when s.floor_xid > highest then s.floor_xid else highest end,
-            floor_snapshot = pg_current_snapshot()
-        where s.floor_xid is null or highest < pg_snapshot_xmax(pg_current_snapshot());
-        execute format('truncate rowhouse.%I', week);
+            floor_snapshot = pg_current_snapshot();
     end if;
-    begin
-        lock table rowhouse.changes in access exclusive mode nowait;
-        execute format('drop table rowhouse.%I', week);
-    exception when lock_not_available then
-        raise notice 'partition % is empty, and will be removed later', week;
-    end;
+    execute format('truncate rowhouse.%I', week);
+    return true;
+end
+$$;
+
+-- Removes empty partitions. That needs a lock that writers would queue behind: it is taken only in a moment in which it
+-- is free, and else the next time. Until then an empty partition costs nothing.
+create function rowhouse.drop_empty_partitions(retention interval) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+    week text;
+    has_rows boolean;
+begin
+    if not exists (select from rowhouse.ended_partitions(retention)) then
+        return;
+    end if;
+    for attempt in 1..20 loop
+        begin
+            lock table rowhouse.changes in access exclusive mode nowait;
+            for week in select rowhouse.ended_partitions(retention) loop
+                execute format('select exists (select from rowhouse.%I)', week) into has_rows;
+                if not has_rows then
+                    execute format('drop table rowhouse.%I', week);
+                end if;
+            end loop;
+            return;
+        exception when lock_not_available then
+            perform pg_sleep(0.01);
+        end;
+    end loop;
 end
 $$;
 
 -- Whether a follower that has seen this snapshot has missed nothing that is gone, of these tables.
 create function rowhouse.can_follow(seen pg_snapshot, tables integer[]) returns boolean
-language sql stable security definer set search_path = pg_catalog as $$
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
     select not exists (select from rowhouse.log_state s
                        where pg_snapshot_xmax(seen) <= s.floor_xid
                           or exists (select from pg_snapshot_xip(seen) x
@@ -518,8 +715,8 @@ $$;
 
 revoke execute on all functions in schema rowhouse from public;
 grant execute on function rowhouse.refuse(text, text) to public;
-grant execute on function rowhouse.life(), rowhouse.arrange_all(), rowhouse.begin_life(),
+grant execute on function rowhouse.life(), rowhouse.arrange_all(integer), rowhouse.begin_life(),
     rowhouse.keep_log(integer, interval), rowhouse.can_follow(pg_snapshot, integer[]) to rowhouse_service;
-grant select on rowhouse.changes, rowhouse.tracked, rowhouse.log_state, rowhouse.change_seq to rowhouse_service;
+grant select on rowhouse.changes, rowhouse.changes_default, rowhouse.tracked, rowhouse.log_state, rowhouse.change_seq to rowhouse_service;
 
 select rowhouse.keep_log(4, null);

@@ -17,4 +17,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     for table in _TABLES:
-        op.execute(f"select rowhouse.untrack('{table}')")
+        op.execute(
+            "select rowhouse.untrack(relation) from rowhouse.tracked "
+            f"where until is null and relation = to_regclass('{table}')"
+        )

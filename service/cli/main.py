@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from service import __version__
-from service.cli import demo, grants, keys, serve, users
+from service.cli import demo, grants, keys, serve, tracking, users
 
 app = typer.Typer(
     help="Puts a PostgreSQL database behind a REST API that people can trust.",
@@ -23,6 +23,9 @@ app.command("tables")(grants.tables)
 app.command("grant")(grants.grant)
 app.command("revoke")(grants.revoke)
 app.command("grants")(grants.listing)
+app.command("track")(tracking.track)
+app.command("untrack")(tracking.untrack)
+app.command("tracked")(tracking.listing)
 
 
 def _show_version(wanted: bool) -> None:

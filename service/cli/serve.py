@@ -8,11 +8,13 @@ import uvicorn
 
 from service.application import create_app
 from service.cli.session import command, database, messages, told
+from service.core.errors import ConfigurationError
 from service.core.settings import Settings
 from service.db import migrations
 from service.db.listen import RELOAD_CHANNEL
 from service.db.migrations import Branch
 from service.db.privileges import open_schemas
+from service.events.tracking import apply_setting
 
 # So long may a request that is running go on after the service was told to stop.
 _DRAIN_SECONDS = 20
@@ -86,4 +88,24 @@ async def migrate(
             return
         await migrations.migrate(urls.owner, branches)
         await open_schemas(urls.owner, settings.database.exposed_schemas, settings.database.connect_timeout)
+        await _track(settings, urls.owner)
     messages.print(f"Up to date: {', '.join(branches)}.", highlight=False)
+
+
+async def _track(settings: Settings, owner_url: str) -> None:
+    """See to TRACKED_TABLES.
+
+    Raises:
+        ConfigurationError: a table of it is not there, or cannot be tracked. The others are.
+    """
+    if not settings.change_log.tracked_tables:
+        return
+    connection = await asyncpg.connect(owner_url, timeout=settings.database.connect_timeout)
+    try:
+        applied = await apply_setting(connection, settings.change_log.tracked_tables, settings.database.exposed_schemas)
+    finally:
+        await connection.close()
+    if applied.tracked:
+        messages.print(f"Changes are logged from now on: {', '.join(applied.tracked)}.", highlight=False)
+    if applied.problems:
+        raise ConfigurationError(f"TRACKED_TABLES: {' '.join(applied.problems)}")

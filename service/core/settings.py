@@ -181,6 +181,25 @@ class ApiSettings(_Section):
     api_max_depth: int = Field(8, ge=1, description="Deepest nesting of embedded tables and of `and`/`or`.")
 
 
+class ChangeLogSettings(_Section):
+    """What enters the change log, and how long it is kept."""
+
+    tracked_tables: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Tables whose changes are logged, parted by commas: `table`, `schema.table`, `schema.*`; "
+        "`table-column` leaves a column out. `rowhouse migrate` sees to it. Default: those that were tracked by hand.",
+    )
+    change_log_days: int = Field(90, ge=0, description="Days that changes are kept; 0 keeps them for ever.")
+    change_log_weeks_ahead: int = Field(
+        4, ge=1, le=52, description="Weeks for which the change log has partitions in advance."
+    )
+
+    @field_validator("tracked_tables", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return _parted(value)
+
+
 class FeedSettings(_Section):
     """The live feed."""
 
@@ -225,6 +244,7 @@ class Settings(BaseModel):
     database: DatabaseSettings
     security: SecuritySettings
     api: ApiSettings
+    change_log: ChangeLogSettings
     feed: FeedSettings
     log: LogSettings
     demo: DemoSettings
@@ -261,6 +281,7 @@ SECTIONS: tuple[type[_Section], ...] = (
     DatabaseSettings,
     SecuritySettings,
     ApiSettings,
+    ChangeLogSettings,
     FeedSettings,
     LogSettings,
     DemoSettings,

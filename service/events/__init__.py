@@ -1,0 +1,1 @@
+"""The change log: which tables enter it, and its upkeep."""

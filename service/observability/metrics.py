@@ -3,18 +3,31 @@
 Its middleware matches every route again on each request; ours is told the route by who served it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
 
 _FINE = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _COARSE = (0.1, 0.5, 1)
 _LAG = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30)
+
+
+@dataclass(frozen=True, slots=True)
+class LogFigures:
+    """The change log as it was last seen."""
+
+    changes: int  # ever logged, with those that were rolled back
+    unplaced: int  # in no partition of their own
+    tables: int
+    ahead: int  # partitions of weeks to come
+    seen_at: float  # seconds since 1970
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +79,10 @@ class Metrics:
             )
             gauge.set_function(partial(_size, sizes, position))
 
+    def watch_change_log(self, figures: Callable[[], LogFigures | None]) -> None:
+        """Report the change log as it was last seen; nothing before that."""
+        self.registry.register(_ChangeLog(figures))
+
     def begin(self) -> None:
         self._in_progress.inc()
 
@@ -84,6 +101,28 @@ class Metrics:
     def _new_series(self, method: str, route: str) -> _Series:
         series = self._series[method, route] = _Series(self._duration.labels(method, route), {})
         return series
+
+
+class _ChangeLog(Collector):
+    """Figures that the database counts: a process has only seen them."""
+
+    def __init__(self, figures: Callable[[], LogFigures | None]) -> None:
+        self._figures = figures
+
+    def collect(self) -> Iterator[Metric]:
+        seen = self._figures()
+        if seen is None:
+            return
+        name = "rowhouse_change_log"
+        yield CounterMetricFamily(f"{name}_changes", "Changes logged since the log was made.", value=seen.changes)
+        yield GaugeMetricFamily(
+            f"{name}_unplaced_rows", "Changes that no partition was made for; should be 0.", value=seen.unplaced
+        )
+        yield GaugeMetricFamily(f"{name}_tracked_tables", "Tables whose changes are logged.", value=seen.tables)
+        yield GaugeMetricFamily(f"{name}_partitions_ahead", "Partitions of weeks to come.", value=seen.ahead)
+        yield GaugeMetricFamily(
+            f"{name}_upkeep_timestamp_seconds", "When its upkeep last went well.", value=seen.seen_at
+        )
 
 
 class Watched(Protocol):
