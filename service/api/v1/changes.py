@@ -154,24 +154,31 @@ class Changes:
             MustRefetch: some of it is gone.
         """
         found: list[Event] = []
-        begins, is_live = request.cursor is None, False
-        with suppress(TimeoutError, FeedEnded):
-            async with asyncio.timeout(request.wait if not begins else None):
-                async for page in events:
-                    if any(event.kind is Kind.MUST_REFETCH for event in page):
-                        raise MustRefetch(
-                            "Some of the changes since this cursor are gone.",
-                            hint="Read the rows again: snapshot=true, without a cursor.",
-                        )
-                    found += [event for event in page if event.kind in _CHANGES or event.kind is Kind.ROWS]
-                    if len(found) > self._settings.api.api_max_rows:
-                        raise LimitExceeded(
-                            "There are too many rows for one answer.", hint="Accept: text/event-stream has no limit."
-                        )
-                    is_up_to_date = any(event.kind is Kind.UP_TO_DATE for event in page)
-                    is_live = is_live or is_up_to_date
-                    if (is_live and (found or begins)) or (len(found) >= _MOST_POLLED and not _has_rows(page)):
-                        break
+        is_live = False
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None) as patience:
+                try:
+                    async for page in events:
+                        if any(event.kind is Kind.MUST_REFETCH for event in page):
+                            raise MustRefetch(
+                                "Some of the changes since this cursor are gone.",
+                                hint="Read the rows again: snapshot=true, without a cursor.",
+                            )
+                        found += [event for event in page if event.kind in _CHANGES or event.kind is Kind.ROWS]
+                        if len(found) > self._settings.api.api_max_rows:
+                            raise LimitExceeded(
+                                "There are too many rows for one answer.",
+                                hint="Accept: text/event-stream has no limit.",
+                            )
+                        if not is_live and any(event.kind is Kind.UP_TO_DATE for event in page):
+                            is_live = True  # only now is there something to wait for
+                            patience.reschedule(asyncio.get_running_loop().time() + request.wait)
+                        is_enough = len(found) >= _MOST_POLLED and not _has_rows(page)
+                        if is_enough or (is_live and (found or request.cursor is None)):
+                            break
+                except FeedEnded as ended:
+                    if not found:  # and the client keeps its cursor
+                        raise _refusal(ended.reason) from None
         await events.aclose()
         body = b'{"events":[%s],"cursor":%s}' % (
             b",".join(event.body for event in found),

@@ -47,11 +47,18 @@ def compile_feed(plan: FeedPlan) -> Statement:
     """
     parameters = Parameters(plan)
     projector = Projector(parameters)
-    parts = [_changes(number, table, plan, projector, parameters) for number, table in enumerate(plan.tables)]
-    changes = (parts[0] if len(parts) == 1 else sa.union_all(*parts)).subquery("f")
-    wanted = _constant(Sight.WANTED)
-    query = sa.select(changes).where(sa.or_(changes.c.was_seen == wanted, changes.c.now_seen == wanted))
-    return finish(query.order_by(changes.c.seq).limit(_number(parameters[plan.limit])))
+    limit = _number(parameters[plan.limit])
+    parts = []
+    for number, table in enumerate(plan.tables):
+        changes = _changes(number, table, plan, projector, parameters).subquery(f"f{number}")
+        wanted = _constant(Sight.WANTED)
+        query = sa.select(changes).where(sa.or_(changes.c.was_seen == wanted, changes.c.now_seen == wanted))
+        # Each ordered and cut by itself: so no more of the log is read than a page needs.
+        parts.append(query.order_by(changes.c.seq).limit(limit))
+    if len(parts) == 1:
+        return finish(parts[0])
+    page = sa.union_all(*(sa.select(part.subquery()) for part in parts)).subquery("f")
+    return finish(sa.select(page).order_by(page.c.seq).limit(limit))
 
 
 def _changes(
