@@ -35,6 +35,7 @@ class Event:
     id: str
     kind: Kind
     body: bytes
+    rows: int = 0
     _frame: bytes | None = field(default=None)
     _text: str | None = field(default=None)
 

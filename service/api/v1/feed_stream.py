@@ -1,0 +1,91 @@
+"""A feed as Server-Sent Events and by WebSocket."""
+
+from urllib.parse import urlsplit
+
+from starlette.types import Receive, Scope, Send
+
+from service.api.v1.exchange import headers_of
+from service.api.v1.feed_end import Ending, Events, first_of, until_gone
+from service.core.errors import Forbidden, RowhouseError
+from service.events.channel import End, FeedEnded
+from service.events.event import Event, Kind
+
+_RETRY_MS = 1000
+_SSE_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),  # a proxy must not hold events back
+]
+
+
+async def send_stream(scope: Scope, receive: Receive, send: Send, events: Events) -> None:
+    """Server-Sent Events (HTML standard, section 9.2)."""
+    first = await first_of(events)
+    await send({"type": "http.response.start", "status": 200, "headers": list(_SSE_HEADERS)})
+
+    async def write(data: bytes) -> None:
+        await send({"type": "http.response.body", "body": data, "more_body": True})
+
+    await write(b"retry: %d\n\n" % _RETRY_MS)
+    if scope["method"] != "HEAD":
+        async with until_gone(receive, "http.disconnect"):
+            try:
+                await write(b"".join(event.frame for event in first))
+                async for page in events:
+                    await write(b"".join(event.frame for event in page) or b": still here\n\n")
+            except FeedEnded as ended:
+                await write(Ending.of[ended.reason].event().frame)
+            except RowhouseError:  # the stream has begun: the client comes back by itself, and is told then
+                await write(Ending.of[End.FAILED].event().frame)
+            finally:
+                await events.aclose()
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+class Socket:
+    """A WebSocket (RFC 6455): one text message an event."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, origins: tuple[str, ...]) -> None:
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._origins = origins
+
+    async def run(self, events: Events) -> None:
+        self._require_origin()
+        await self._receive()  # websocket.connect
+        first = await first_of(events)
+        await self._send({"type": "websocket.accept"})
+        ending = Ending.of[End.SHUTDOWN]
+        async with until_gone(self._receive, "websocket.disconnect"):
+            try:
+                await self._write(first)
+                async for page in events:
+                    await self._write(page or [Event("", Kind.HEARTBEAT, b'{"type":"heartbeat"}')])
+            except FeedEnded as ended:
+                ending = Ending.of[ended.reason]
+            except RowhouseError:
+                ending = Ending.of[End.FAILED]
+            finally:
+                await events.aclose()
+            await self._write([ending.event()])
+            await self._send({"type": "websocket.close", "code": ending.close, "reason": ending.code})
+
+    async def _write(self, page: list[Event]) -> None:
+        for event in page:
+            await self._send({"type": "websocket.send", "text": event.text})
+
+    def _require_origin(self) -> None:
+        """Browsers let any page open a WebSocket: CORS does not hold there.
+
+        Raises:
+            Forbidden: the page is of another origin, and not one of those allowed.
+        """
+        headers = headers_of(self._scope)
+        origin = headers.get(b"origin")
+        if origin is None:
+            return
+        text = origin.decode("latin-1")
+        is_own = urlsplit(text).netloc.encode() == headers.get(b"host")
+        if not is_own and text not in self._origins:
+            raise Forbidden(f"The origin {text!r} is not allowed.", hint="ALLOWED_ORIGINS names those that are.")
