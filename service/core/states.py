@@ -3,6 +3,7 @@ running statement can make.
 """
 
 FOREIGN_KEY = "23503"
+QUERY_CANCELED = "57014"
 
 MAX_AFFECTED = "RH001"
 ROW_POLICY = "RH002"

@@ -1,10 +1,12 @@
 """Reading the change log."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from service.catalog.resource import Resource
-from service.core.errors import Conflict
+from service.core.errors import Conflict, DatabaseUnavailable, RowhouseError
+from service.core.states import QUERY_CANCELED
 from service.crud.statements import StatementCache
 from service.db.pool import TablePool
 from service.db.runner import Row
@@ -15,6 +17,7 @@ from service.query.compile.feed import compile_feed
 from service.query.plan import Bind, FeedPlan, FollowedTable
 from service.query.walk import binds
 
+T = TypeVar("T")
 PAGE = 500
 _UNSEEN = """
     seq >= (select first_seq from rowhouse.log_state)
@@ -119,7 +122,7 @@ class ChangeLog:
 
     async def between(self, feed: Feed, position: Position) -> AsyncIterator[list[Event]]:
         """The changes of a feed from a position on, up to its `until`, in pages."""
-        row = await self._pool.read(_EXTENT, [position.seen, feed.tracked, position.until])
+        row = await _patiently(self._pool.read(_EXTENT, [position.seen, feed.tracked, position.until]))
         assert row is not None
         if row[0] is not None:
             start = replace(position, seq=max(position.seq, row[0] - 1))
@@ -132,7 +135,7 @@ class ChangeLog:
         while True:
             plan = _plan(feed.tables, position, last, PAGE)
             statement = self._statements.get(compile_feed, plan)
-            rows = await self._pool.read_all(statement.sql, statement.arguments(plan, self.life))
+            rows = await _patiently(self._pool.read_all(statement.sql, statement.arguments(plan, self.life)))
             if rows:
                 yield self._events(rows, feed, batch)
             if len(rows) < PAGE:
@@ -142,6 +145,20 @@ class ChangeLog:
     def _events(self, rows: Sequence[Row], feed: Feed, batch: str) -> list[Event]:
         names = feed.names
         return [changed(row, names, batch, self.life) for row in rows]
+
+
+async def _patiently(reading: Awaitable[T]) -> T:
+    """Reading the log takes as long as the database is busy, whatever was asked: to be stopped is no fault of a caller's.
+
+    Raises:
+        DatabaseUnavailable: the statement was stopped, or what else it raises.
+    """
+    try:
+        return await reading
+    except RowhouseError as error:
+        if error.stable_code == QUERY_CANCELED:
+            raise DatabaseUnavailable("The database is too busy to read the change log; try again.") from error
+        raise
 
 
 def _plan(tables: tuple[FollowedTable, ...], position: Position, last: int, limit: int) -> FeedPlan:
