@@ -238,7 +238,8 @@ class Choice {
     if (hasRows) query.push(["snapshot", "true"]);
     // The long form takes every name, also one that is reserved.
     const path = isOne ? `-/tables/${encodeURIComponent(names[0])}/-/changes` : "-/changes";
-    return `api/v1/${path}?${query.map((pair) => pair.map(encodeURIComponent).join("=")).join("&")}`;
+    const written = query.map((pair) => pair.map(encodeURIComponent).join("=")).join("&");
+    return `api/v1/${path}${written && `?${written}`}`;
   }
 
   #query(name, prefix) {
