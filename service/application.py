@@ -21,6 +21,7 @@ from service.api import probes
 from service.api.body_limit import BodyLimit
 from service.api.docs import add_docs
 from service.api.frame import Frame
+from service.api.live import add_live
 from service.api.openapi import describe_api
 from service.api.problem import problem
 from service.api.v1 import auth, meta, tickets
@@ -173,6 +174,7 @@ def _add_routes(app: FastAPI, state: ServiceState) -> None:
         app.include_router(router)
     Instrumentator(registry=state.metrics.registry).expose(app, include_in_schema=False)
     add_docs(app)
+    add_live(app)
     describe_api(app, state)
 
     @app.get("/", include_in_schema=False)

@@ -61,12 +61,15 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
 
 
 @contextmanager
-def run_service(environment: Mapping[str, str], keys: Mapping[Role, str] | None = None) -> Iterator[Service]:
-    """Serve until the block ends."""
+def run_service(
+    environment: Mapping[str, str], keys: Mapping[Role, str] | None = None, *, port: int = 0
+) -> Iterator[Service]:
+    """Serve until the block ends, on any free port unless one is given."""
     settings = settings_from({"LOG_LEVEL": "WARNING", **environment})
     app = create_app(settings)
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
         port = listener.getsockname()[1]
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

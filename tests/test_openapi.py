@@ -365,6 +365,25 @@ def test_four_hundred_tables_make_a_document_that_can_be_used() -> None:
     assert len(json.loads(one)["x-tables"]) == 400
 
 
+def test_the_feed_is_described_once_however_many_tables_there_are() -> None:
+    feeds = [describe(many_tables(count))["paths"] for count in (1, 40)]
+    assert [[path for path in paths if path.endswith("/-/changes")] for paths in feeds] == [
+        ["/api/v1/{table}/-/changes", "/api/v1/-/changes"]
+    ] * 2
+    one, many = ([paths[path] for path in paths if path.endswith("/-/changes")] for paths in feeds)
+    assert one == many
+
+
+def test_examples_of_the_feed_are_as_described(document: Document) -> None:
+    answer = document["components"]["responses"]["Feed"]["content"]
+    schema = json.loads(json.dumps({"$ref": "#/components/schemas/FeedPage", "components": document["components"]}))
+    assert list(Draft202012Validator(schema).iter_errors(answer["application/json"]["example"])) == []
+    told = [
+        line.removeprefix("data: ") for line in answer["text/event-stream"]["example"].splitlines() if "data:" in line
+    ]
+    assert [json.loads(line)["type"] for line in told] == ["ready", "insert"]
+
+
 def test_a_table_that_is_not_there_adds_nothing(awkward_catalog: Catalog) -> None:
     document = describe(awkward_catalog, tables=["nobody"])
     assert not any(re.fullmatch(r"/api/v1/[^-].*", path) for path in document["paths"])

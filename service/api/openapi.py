@@ -17,6 +17,8 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
 from service.api.dependencies import TOKEN_PATH, identify
+from service.api.feed_paths import TAG as FEED_TAG
+from service.api.feed_paths import TAG_TEXT, feed_parameters, feed_paths, feed_responses, feed_schemas
 from service.api.function_paths import TAG, FunctionDescription, is_callable
 from service.api.problem import PROBLEM_TYPE
 from service.api.responses import (
@@ -69,6 +71,7 @@ of one table.
 _TAGS = (
     ("Login", "Access tokens for users. Services send an API key in `X-API-Key` instead."),
     ("Tables", "What is served."),
+    (FEED_TAG, TAG_TEXT),
     ("Probes", "For those who run the service."),
 )
 # The caller may be anonymous, as far as the settings and the grants let it.
@@ -171,6 +174,11 @@ def build_document(control: JsonObject, described: Described, settings: ApiSetti
         schemas |= table.schemas
         answers |= table.responses
         taken |= table.filters
+    if described.tables:
+        paths |= feed_paths(described.tables[0].resource.name)
+        schemas |= feed_schemas()
+        answers |= feed_responses()
+        taken |= feed_parameters()
     for function in functions:
         paths |= function.paths
         schemas |= function.schemas

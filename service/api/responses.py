@@ -79,12 +79,19 @@ _MEANINGS: tuple[tuple[str, RowhouseError], ...] = (
         errors.NotAcceptable("None of these media types are available: text/html"),
     ),
     (
-        "A unique or foreign key stands in the way.",
+        "A unique or foreign key stands in the way; or, of a feed, the table's changes are not logged (`not_tracked`).",
         errors.Conflict(
             "A row with this key is there already.",
             details="Key (id)=(1) already exists.",
             code="23505",
             fields=[FieldError("id", "stands in the way")],
+        ),
+    ),
+    (
+        "Some of the changes since this cursor are gone, by the log's retention or a restored database.",
+        errors.MustRefetch(
+            "Some of the changes since this cursor are gone.",
+            hint="Read the rows again: snapshot=true, without a cursor.",
         ),
     ),
     (

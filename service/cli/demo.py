@@ -99,6 +99,7 @@ def _welcome(settings: Settings, password: str | None) -> None:
     lines = {
         "API": f"{base}/api/v1/flights?limit=5",
         "Docs": f"{base}/docs",
+        "Live": f"{base}/live",
         "Metrics": f"{base}/metrics",
         "Admin": settings.demo.admin_email,
         "Password": f"{password}  (shown this once)" if password else "as given or shown at the first start",

@@ -148,7 +148,7 @@ class ChangeLog:
 
 
 async def _patiently(reading: Awaitable[T]) -> T:
-    """Reading the log takes as long as the database is busy, whatever was asked: to be stopped is no fault of a caller's.
+    """Reading the log takes as long as the database is busy: that it was stopped is no fault of a caller's.
 
     Raises:
         DatabaseUnavailable: the statement was stopped, or what else it raises.
