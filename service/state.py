@@ -29,7 +29,7 @@ from service.db.listen import RELOAD_CHANNEL, Listener
 from service.db.pool import TablePool
 from service.db.privileges import open_schemas
 from service.db.role import role_to_assume
-from service.db.session import answer_timeout, session_settings
+from service.db.session import session_settings
 from service.events.follow import Follower
 from service.events.guard import Guard
 from service.events.hub import Hub
@@ -43,6 +43,8 @@ from service.observability.metrics import Metrics
 
 _log = structlog.get_logger()
 _RETRY_SECONDS = 1.0
+# The follower may take longer than a request: a load of millions of rows is found in one look.
+_LOOK_SECONDS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,9 +223,9 @@ class ServiceState:
     async def _connect_apart(self, url: str, role: str | None) -> Connection:
         """A connection outside the pools, for what holds one all the time."""
         settings = self.settings.database
-        session = session_settings(settings, role)
+        session = session_settings(settings, role) | {"statement_timeout": f"{_LOOK_SECONDS}s"}
         return await asyncpg.connect(
-            url, timeout=settings.connect_timeout, command_timeout=answer_timeout(settings), server_settings=session
+            url, timeout=settings.connect_timeout, command_timeout=_LOOK_SECONDS + 5, server_settings=session
         )
 
     def _listen_url(self, url: str) -> str:

@@ -7,7 +7,7 @@ from service.db.runner import Row, set_locally
 
 _CHUNK = 500
 # The reader may be slow; then the connection waits between two chunks.
-_PATIENCE = {"idle_in_transaction_session_timeout": "60s", "statement_timeout": "0"}
+_PATIENCE = {"idle_in_transaction_session_timeout": "60s"}
 
 
 class Snapshot:

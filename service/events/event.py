@@ -56,7 +56,9 @@ class Event:
         """As Server-Sent Events write it (HTML standard, section 9.2)."""
         if self._frame is None:
             name = b"id: %s\n" % self.id.encode() if self.id else b""
-            self._frame = b"%sevent: %s\ndata: %s\n\n" % (name, self.kind.encode(), self.body)
+            # Between the values of a `json` column there may be line ends, which would end the event.
+            line = self.body.replace(b"\r", b" ").replace(b"\n", b" ")
+            self._frame = b"%sevent: %s\ndata: %s\n\n" % (name, self.kind.encode(), line)
         return self._frame
 
 

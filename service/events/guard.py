@@ -66,6 +66,10 @@ class Guard:
         except RowhouseError:
             session.end(End.FORBIDDEN)
             return
+        except Exception:  # whatever it is, the others are looked at as well
+            _log.exception("feed_not_rebuilt")
+            session.end(End.FORBIDDEN)
+            return
         if feed == session.feed:
             session.generation = self._policy.generation
             return

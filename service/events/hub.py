@@ -55,7 +55,7 @@ class Hub:
         return None if snapshot is None else Position.at(snapshot)
 
     def admit(self, client: str) -> None:
-        """Count a connection of a principal from an address; `release` gives it back.
+        """Count a connection of a client; `release` gives it back.
 
         Raises:
             TooManyRequests: the caller has too many.

@@ -19,6 +19,7 @@ from service.query.walk import binds
 
 T = TypeVar("T")
 PAGE = 500
+_WINDOW = 20_000
 _UNSEEN = """
     seq >= (select first_seq from rowhouse.log_state)
     and (xid >= pg_snapshot_xmax($1::text::pg_snapshot)
@@ -35,14 +36,26 @@ select min(seq), max(seq) from rowhouse.changes
 where {_UNSEEN} and tracked = any ($2::int[]) and pg_visible_in_snapshot(xid, $3::text::pg_snapshot)
 """  # noqa: S608
 _CAN_FOLLOW = "select rowhouse.can_follow($1::text::pg_snapshot, $2::int[])"
+# What is virtual is generated when it is read, and triggers do not see it.
 _TRACKED = """
-with recursive family (id) as (
-    select id from rowhouse.tracked where until is null and relation = to_regclass($1)
+with recursive family (id, excluded) as (
+    select id, excluded from rowhouse.tracked where until is null and relation = to_regclass($1)
     union
-    select t.id from rowhouse.tracked t join family f on t.parent = f.id where t.until is null
+    select t.id, t.excluded from rowhouse.tracked t join family f on t.parent = f.id where t.until is null
 )
-select id from family
+select id, excluded || array(select attname::text from pg_attribute
+                             where attrelid = to_regclass($1) and attgenerated::text = 'v'),
+       row_security_active(to_regclass($1)) or not has_table_privilege(to_regclass($1), 'select')
+from family
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """What the log has of a table: its numbers there, and the columns that never enter it."""
+
+    numbers: list[str]
+    excluded: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +103,11 @@ class ChangeLog:
     def life(self) -> str:
         return self._pool.epoch
 
-    async def tracked(self, resource: Resource) -> list[str]:
-        """The numbers of a table in the log, with those of the tables that inherit from it.
+    async def tracked(self, resource: Resource) -> Logged:
+        """What the log has of a table and of those that inherit from it.
 
         Raises:
-            Conflict: its changes are not logged.
+            Conflict: its changes are not logged; or PostgreSQL itself hides rows, and would not hide them in the log.
         """
         rows = await self._pool.read_all(_TRACKED, [qualified(resource.table.schema, resource.table.name)])
         if not rows:
@@ -103,7 +116,12 @@ class ChangeLog:
                 hint="An administrator can begin to log them: rowhouse track TABLE.",
                 code="not_tracked",
             )
-        return [str(row[0]) for row in rows]
+        if any(row[2] for row in rows):
+            raise Conflict(
+                f"{resource.name!r} has row-level security, which the change log does not know of: it has no feed.",
+                code="not_tracked",
+            )
+        return Logged([str(row[0]) for row in rows], frozenset(name for row in rows for name in row[1]))
 
     async def check(self, feed: Feed) -> None:
         """Let PostgreSQL read the values of the feed's filters: later, nobody would be there to be told.
@@ -132,15 +150,15 @@ class ChangeLog:
     async def pages(self, feed: Feed, position: Position, last: int) -> AsyncIterator[list[Event]]:
         """The changes of a feed from a position on, up to a number, in pages."""
         batch = self.cursors.batch(self.life, position.seen, position.until)
-        while True:
-            plan = _plan(feed.tables, position, last, PAGE)
+        while position.seq < last:
+            # However few changes match, a statement looks at so many at most.
+            window = min(last, position.seq + _WINDOW)
+            plan = _plan(feed.tables, position, window, PAGE)
             statement = self._statements.get(compile_feed, plan)
             rows = await _patiently(self._pool.read_all(statement.sql, statement.arguments(plan, self.life)))
             if rows:
                 yield self._events(rows, feed, batch)
-            if len(rows) < PAGE:
-                return
-            position = replace(position, seq=rows[-1][0])
+            position = replace(position, seq=window if len(rows) < PAGE else rows[-1][0])
 
     def _events(self, rows: Sequence[Row], feed: Feed, batch: str) -> list[Event]:
         names = feed.names

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 from service.auth.principal import Principal
+from service.core.errors import DatabaseRejected, InvalidBody, InvalidQuery
 from service.events.channel import End, FeedEnded, Subscriber
 from service.events.event import Event, Kind
 from service.events.hub import Hub
@@ -52,8 +53,14 @@ class Session:
                 start = position or subscriber.start
                 if not self._last or position is None:
                     yield [self._told(Kind.READY, start)]
-                async for page in self._missed(start, subscriber.start):
-                    yield self._sent(page)
+                try:
+                    async for page in self._missed(start, subscriber.start):
+                        self.require_going()
+                        yield self._sent(page)
+                except (InvalidBody, InvalidQuery, DatabaseRejected):
+                    # What was logged does not fit the table any more; what it holds now can be read.
+                    position = None
+                    yield [self._told(Kind.MUST_REFETCH, subscriber.start)]
                 # Retention may have dropped some of it while it was read.
                 if position is not None and not await self.hub.log.can_follow(self.feed, position):
                     position = None
@@ -68,6 +75,13 @@ class Session:
                 self.hub.leave(self.feed, subscriber)
             position = self.hub.log.cursors.read(self._last).position
             yield [self._told(Kind.GAP, position)]
+
+    def require_going(self) -> None:
+        """Raise FeedEnded where it was stopped from outside, or the service is about to stop."""
+        if self._end is None and self.hub.is_draining:
+            self._end = End.SHUTDOWN
+        if self._end is not None:
+            raise FeedEnded(self._end)
 
     async def _join(self) -> Subscriber:
         if self._end is not None:

@@ -23,9 +23,14 @@ _CHANGES = f"{_AIRLINES}/-/changes"
 
 @pytest.fixture(autouse=True)
 def _tidy(database: Database) -> Iterator[None]:
+    """No grants but a test's own; those of other tests come back."""
+    columns = "role, table_name, action, row_filter"
+    others = database.execute(f"delete from rowhouse.grants returning {columns}")
     yield
     database.execute("delete from airlines where carrier like '~%'")
     database.execute("delete from rowhouse.grants")
+    for grant in others:
+        database.execute(f"insert into rowhouse.grants ({columns}) values ($1, $2, $3, $4)", *grant)
 
 
 def _add(service: Service, carrier: str, name: str = "x") -> None:
@@ -175,6 +180,8 @@ def test_long_poll_returns_at_once_what_there_is_and_waits_for_what_comes(servic
         nothing = client.get(_CHANGES, params={"cursor": found["cursor"], "wait": "1"}).json()
         assert nothing["events"] == []
         client.delete(f"{_AIRLINES}/~D")
+        at_once = client.get(_CHANGES, params={"cursor": nothing["cursor"], "wait": "0"}).json()
+        assert [event["type"] for event in at_once["events"]] == ["delete"]
         last = client.get(_CHANGES, params={"cursor": nothing["cursor"]}).json()
         assert [event["type"] for event in last["events"]] == ["delete"]
 
@@ -283,6 +290,7 @@ def test_other_grants_do_not_disturb(service: Service, database: Database) -> No
         ("select=count()", "aggregate"),
         ("nope=eq.1", "nope"),
         ("name=like", "name"),
+        ("cursor=", "cursor"),
         ("cursor=abc", "cursor"),
         ("cursor=a.b.c", "cursor"),
         ("wait=x", "wait"),
@@ -324,6 +332,57 @@ def test_a_table_that_is_not_tracked_says_so(service: Service, database: Databas
         database.execute("select rowhouse.track('planes')")
     assert answer.status_code == 409
     assert problem_of(answer)["code"] == "not_tracked"
+
+
+def test_columns_that_never_enter_the_log_are_neither_shown_nor_filtered_by(
+    service: Service, database: Database
+) -> None:
+    """The log has NULL for them, which a condition may take for something else."""
+    database.execute("select rowhouse.track('airlines', '{name}')")
+    try:
+        with following(service, _CHANGES) as feed, service.client(Role.ADMIN) as client:
+            feed.next("up-to-date")
+            _add(service, "~J", "secret")
+            assert feed.change()["row"] == {"carrier": "~J"}
+            assert client.get(f"{_CHANGES}?name=is.null").status_code == 409
+        _grant(database, Role.VIEWER, "name=isdistinct.secret")
+        with service.client(Role.VIEWER) as client:
+            assert client.get(_CHANGES).status_code == 409
+    finally:
+        database.execute("select rowhouse.untrack('airlines')")
+        database.execute("select rowhouse.track('airlines')")
+
+
+def test_a_table_with_row_level_security_has_no_feed(service: Service, database: Database) -> None:
+    """The log does not know of it."""
+    database.execute("alter table airlines enable row level security")
+    try:
+        with service.client(Role.ADMIN) as client:
+            assert client.get(_CHANGES).status_code == 409
+    finally:
+        database.execute("alter table airlines disable row level security")
+
+
+def test_the_last_id_goes_before_the_cursor_of_the_url(service: Service) -> None:
+    """EventSource comes back with its id, and with the URL that it began with."""
+    with service.client(Role.ADMIN) as client:
+        begun = client.get(_CHANGES).json()["cursor"]
+        _add(service, "~K")
+        later = client.get(_CHANGES).json()["cursor"]
+    with following(service, f"{_CHANGES}?cursor={begun}", last_id=later) as feed:
+        feed.next("up-to-date")
+        assert feed.silent_for(0.5)
+
+
+def test_a_revoked_key_is_cut_off_while_it_catches_up(service: Service, database: Database) -> None:
+    with service.client(Role.ADMIN) as client:
+        begun = client.get("/api/v1/flights/-/changes").json()["cursor"]
+    database.execute("update flights set dep_delay = dep_delay where id <= 60000")
+    key = in_session(database.service_url, lambda session: accounts.create_key(session, "slow", Role.ADMIN, None))
+    with following(service, f"/api/v1/flights/-/changes?cursor={begun}", key=key.key) as feed:
+        feed.change()
+        database.execute("update rowhouse.api_keys set revoked_at = now() where name = 'slow'")
+        assert feed.next("revoked", "up-to-date", seconds=20)["type"] == "revoked"
 
 
 def test_so_many_feeds_of_one_principal(database: Database, keys: dict[Role, str]) -> None:

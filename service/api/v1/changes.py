@@ -61,11 +61,14 @@ class Changes:
             again = read_plans(request, runtime.policy, principal, self._bounds)
             return make_feed(again, tracked, runtime.policy, principal)
 
+        generation = runtime.policy.generation  # before it is used: what changes from now on is seen
         feed = make_feed(plans, tracked, runtime.policy, principal)
         await runtime.hub.log.check(feed)
-        session = Session(runtime.hub, principal, feed, runtime.policy.generation, rebuild)
+        session = Session(runtime.hub, principal, feed, generation, rebuild)
         scope["rowhouse.is_stream"] = True
-        async with self._watched(session, f"{principal.actor} {client_address(scope)}"):
+        # Anonymous callers are told apart by their addresses alone.
+        client = f"{principal.actor} {client_address(scope)}" if principal.is_anonymous else principal.actor
+        async with self._watched(session, client):
             events = self._events(request, plans, session, cursor)
             if scope["type"] == "websocket":
                 await Socket(scope, receive, send, self._settings.security.allowed_origins).run(events)
@@ -100,6 +103,7 @@ class Changes:
                 restricted = self._runtime.policy.restrict(plan, session.principal)
                 statement = self._runtime.statements.get(compile_rows, restricted)
                 async for rows in snapshot.rows(statement.sql, statement.arguments(restricted, pool.epoch)):
+                    session.require_going()
                     yield [_of_rows(plan.resource.name, rows)]
         async for events in session.events(Cursor(pool.epoch, Position.at(snapshot.name))):
             yield events

@@ -5,18 +5,23 @@ from dataclasses import dataclass, replace
 from service.auth.policy import Policy
 from service.auth.principal import Principal
 from service.catalog.resource import Resource
-from service.core.errors import InvalidQuery
+from service.core.errors import Conflict, InvalidQuery
 from service.core.types import Action
-from service.events.log import Feed
+from service.events.log import Feed, Logged
 from service.query.parse.parameters import Bounds, Parameters, decode_parameters
+from service.query.parse.reader import Reader
 from service.query.parse.request import parse_parameters
 from service.query.plan import (
     VERSION_COLUMN,
+    AllColumns,
     Bind,
     BindKind,
+    ColumnRef,
     FollowedTable,
+    Predicate,
     ReadPlan,
     Selected,
+    SelectItem,
 )
 from service.query.walk import column_names, fresh
 
@@ -48,6 +53,8 @@ def parse_follow(table: str | None, query_string: bytes, last_event_id: str | No
     """
     parameters = decode_parameters(query_string)
     given = {name: text for name, text in parameters if name in _OF_THE_FEED}
+    if given.get("cursor") == "":
+        raise InvalidQuery("The cursor is empty.", hint="Leave it out to begin with what happens from now on.")
     tables = [table] if table is not None else _tables(given.get("tables", ""))
     if table is not None and "tables" in given:
         raise InvalidQuery("'tables' is for /api/v1/-/changes, the feed of several tables.")
@@ -58,7 +65,7 @@ def parse_follow(table: str | None, query_string: bytes, last_event_id: str | No
             by_table[owner].append((rest, text))
     return FollowRequest(
         {name: tuple(found) for name, found in by_table.items()},
-        given.get("cursor") or last_event_id,
+        last_event_id or given.get("cursor"),  # EventSource comes back with its id, to the URL that it began with
         _flag("snapshot", given.get("snapshot", "false")),
         _seconds(given.get("wait")),
     )
@@ -77,20 +84,26 @@ def read_plans(request: FollowRequest, policy: Policy, principal: Principal, bou
     ]
 
 
-def make_feed(plans: list[ReadPlan], tracked: list[list[str]], policy: Policy, principal: Principal) -> Feed:
-    """The feed of these tables as far as the caller may read them. `tracked` are their numbers in the log.
+def make_feed(plans: list[ReadPlan], tracked: list[Logged], policy: Policy, principal: Principal) -> Feed:
+    """The feed of these tables as far as the caller may read them. `tracked` is what the log has of each.
 
     Raises:
         AuthenticationFailed, Forbidden: the caller may not read one of them.
+        Conflict: it needs a column that the log does not have.
+        InvalidQuery: one of them is a part of another.
     """
     tables = []
-    for plan, numbers in zip(plans, tracked, strict=True):
+    everything = [number for logged in tracked for number in logged.numbers]
+    if len(everything) != len(set(everything)):
+        raise InvalidQuery("One of the tables inherits from another: its changes are among those of the other.")
+    for plan, logged in zip(plans, tracked, strict=True):
         rows = policy.rows(principal, plan.resource, Action.READ)
+        _require_logged(plan, rows, logged)
         resource = policy.catalog.get(plan.resource.name)  # as it is for all: feeds of several roles may be the same
         tables.append(
             FollowedTable(
-                ReadPlan(resource, plan.select),
-                Bind(numbers, BindKind.LIST),
+                ReadPlan(resource, _shown(plan, logged)),
+                Bind(logged.numbers, BindKind.LIST),
                 where=fresh(plan.where),
                 was_where=fresh(plan.where),
                 visible=rows,
@@ -98,6 +111,30 @@ def make_feed(plans: list[ReadPlan], tracked: list[list[str]], policy: Policy, p
             )
         )
     return Feed.of(tuple(tables))
+
+
+def _require_logged(plan: ReadPlan, rows: Predicate | None, logged: Logged) -> None:
+    """A condition on a column that the log lacks would be met by rows that do not meet it."""
+    used = column_names(plan.where) | column_names(rows)
+    for item in plan.select:
+        used |= column_names(item)
+    if missing := sorted(used & logged.excluded):
+        raise Conflict(
+            f"Column {missing[0]!r} of {plan.resource.name!r} does not enter the change log, and this feed needs it.",
+            code="not_tracked",
+        )
+
+
+def _shown(plan: ReadPlan, logged: Logged) -> tuple[SelectItem, ...]:
+    """What is shown of a row: of all its columns those that the log has."""
+    items: list[SelectItem] = []
+    for item in plan.select:
+        if isinstance(item, AllColumns) and logged.excluded:
+            kept = (name for name in plan.resource.columns if name not in logged.excluded)
+            items += [Selected(ColumnRef(name), name) for name in kept]
+        else:
+            items.append(item)
+    return tuple(items)
 
 
 def _plan(resource: Resource, parameters: Parameters, policy: Policy, principal: Principal, bounds: Bounds) -> ReadPlan:
@@ -117,9 +154,11 @@ def _plan(resource: Resource, parameters: Parameters, policy: Policy, principal:
 
 
 def _tables(text: str) -> list[str]:
-    tables = list(dict.fromkeys(filter(None, text.split(","))))
-    if not tables:
+    if not text:
         raise InvalidQuery("No table is named.", hint="Write ?tables=flights,weather.")
+    reader = Reader(text, "'tables'")
+    tables = list(dict.fromkeys(reader.list_of(lambda: reader.quoted() if reader.next_is('"') else reader.until(","))))
+    reader.expect_end()
     if len(tables) > _MOST_TABLES:
         raise InvalidQuery(f"A feed has {_MOST_TABLES} tables at most.")
     return tables
