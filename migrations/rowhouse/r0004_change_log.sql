@@ -264,7 +264,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
                     else 3 end as need
         from plain join pg_type t on t.oid = plain.oid
     )
-    select concat_ws(' ', 'set search_path = pg_catalog, pg_temp',
+    -- A plan made for one row pairs thousands by looking at each with each, if it may.
+    select concat_ws(' ', 'set search_path = pg_catalog, pg_temp set enable_nestloop = off',
         case when bool_or(need in (1, 3)) then 'set extra_float_digits = 1' end,
         case when bool_or(need in (2, 3)) then 'set timezone = ''UTC''' end,
         case when bool_or(need = 3) then 'set datestyle = ''ISO'' set intervalstyle = ''postgres'' '

@@ -5,9 +5,9 @@ with the statement's own transaction. So the pool needs no reset round trip.
 """
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from random import SystemRandom
 from typing import Any
 
 import asyncpg
@@ -166,7 +166,7 @@ class TablePool:
                     ) from error
                 if attempt == _ATTEMPTS:
                     raise DatabaseUnavailable("The connection to the database was lost.") from error
-            await asyncio.sleep(_FIRST_BACKOFF * 2**attempt * random.random())  # noqa: S311 (jitter is no secret)
+            await asyncio.sleep(_FIRST_BACKOFF * 2**attempt * SystemRandom().random())
             attempt += 1
 
     async def _once(

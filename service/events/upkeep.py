@@ -1,10 +1,10 @@
 """Keeps the change log in order while the service runs."""
 
 import asyncio
-import random
 import time
 from contextlib import suppress
 from datetime import timedelta
+from random import SystemRandom
 
 import structlog
 
@@ -84,7 +84,7 @@ class Upkeep:
                 _log.warning("change_log_upkeep_failed", reason=error.code, message=error.message)
             except Exception:  # whatever it is, the next time may go well
                 _log.exception("change_log_upkeep_failed")
-            await asyncio.sleep(self._every * random.uniform(1 - _JITTER, 1 + _JITTER))  # noqa: S311 (no secret)
+            await asyncio.sleep(self._every * SystemRandom().uniform(1 - _JITTER, 1 + _JITTER))
 
     async def _begin_life(self) -> None:
         row = await self._pool.write(_BEGIN_LIFE, ())
