@@ -6,8 +6,10 @@ from contextlib import suppress
 
 import asyncpg
 
+from service.core.background import Background
 from service.core.settings import DatabaseSettings
 from service.db.connections import Connection
+from service.db.runner import LOST
 from service.db.session import session_settings
 
 RELOAD_CHANNEL = "rowhouse_reload"
@@ -16,7 +18,7 @@ LISTENER_NAME = "rowhouse listener"
 _RETRY_SECONDS = 1.0
 
 
-class Listener:
+class Listener(Background):
     """Calls back on each notification of a channel, once for those that come together.
 
     It has a connection of its own: a pooler that hands connections around would lose what is listened to. After a
@@ -41,25 +43,15 @@ class Listener:
         self._call = call
         self._hear = hear
         self._woken = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        self._task = asyncio.create_task(self._run())
 
     def wake(self) -> None:
         """Call back as if a notification had come."""
         self._woken.set()
 
-    async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-
     async def _run(self) -> None:
         is_first = True
         while True:
-            with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            with suppress(*LOST, asyncpg.PostgresError):
                 connection = await asyncpg.connect(self._url, timeout=self._timeout, server_settings=self._session)
                 try:
                     await self._listen(connection, has_missed=not is_first)

@@ -13,6 +13,7 @@ from typing import Protocol
 import asyncpg
 import structlog
 
+from service.core.background import Background
 from service.db.connections import Connection
 from service.events.log import BATCH
 
@@ -53,7 +54,7 @@ class Audience(Protocol):
         """The follower follows this cluster; what was followed in another life is over."""
 
 
-class Follower:
+class Follower(Background):
     """Looks at the log on a connection of its own, whenever it is woken."""
 
     def __init__(self, connect: Callable[[], Awaitable[Connection]], audience: Audience, poll_seconds: float) -> None:
@@ -64,16 +65,6 @@ class Follower:
         self._number = 0
         self._life: str | None = None
         self._position: str | None = None
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        self._task = asyncio.create_task(self._run())
-
-    async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
 
     def wake(self) -> None:
         """Something was committed."""

@@ -1,12 +1,12 @@
 """Whoever may no longer follow is cut off, within a second."""
 
 import asyncio
-from contextlib import suppress
 
 import structlog
 
 from service.auth.authenticate import Authenticator
 from service.auth.policy import Policy
+from service.core.background import Background
 from service.core.errors import DatabaseUnavailable, RowhouseError
 from service.events.channel import End
 from service.events.session import Session
@@ -15,23 +15,13 @@ _log = structlog.get_logger()
 _STEP_SECONDS = 0.4
 
 
-class Guard:
+class Guard(Background):
     """Looks at all sessions together: whether their credentials hold, and whether policy still gives them the same."""
 
     def __init__(self, policy: Policy, authenticator: Authenticator) -> None:
         self._policy = policy
         self._authenticator = authenticator
         self._sessions: set[Session] = set()
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        self._task = asyncio.create_task(self._run())
-
-    async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
 
     def watch(self, session: Session) -> None:
         self._sessions.add(session)

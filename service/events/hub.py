@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import Counter
-from contextlib import suppress
 
+from service.core.background import Background
 from service.core.errors import TooManyRequests
 from service.core.settings import FeedSettings
 from service.events.channel import Channel, End, FeedEnded, Subscriber
@@ -15,7 +15,7 @@ from service.observability.metrics import FeedMetrics
 _RECONNECT_SECONDS = 1
 
 
-class Hub:
+class Hub(Background):
     """Channels by feed, and who is on them. It is the follower's audience."""
 
     def __init__(self, log: ChangeLog, settings: FeedSettings, metrics: FeedMetrics) -> None:
@@ -27,17 +27,7 @@ class Hub:
         self._channels: dict[Feed, Channel] = {}
         self._connections: Counter[str] = Counter()
         self._life: str | None = None
-        self._heart: asyncio.Task[None] | None = None
         metrics.watch(self)
-
-    def start(self) -> None:
-        self._heart = asyncio.create_task(self._beat())
-
-    async def stop(self) -> None:
-        if self._heart is not None:
-            self._heart.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._heart
 
     @property
     def is_listening(self) -> bool:
@@ -126,7 +116,7 @@ class Hub:
     def subscribers(self) -> list[Subscriber]:
         return [one for channel in self._channels.values() for one in channel.everybody()]
 
-    async def _beat(self) -> None:
+    async def _run(self) -> None:
         """One timer for all who wait, rather than one each."""
         while True:
             await asyncio.sleep(self.settings.feed_heartbeat_seconds)

@@ -83,14 +83,6 @@ class Feed:
         return numbers
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
-    """The numbers of the first and last change of some; None where there is none."""
-
-    first: int | None
-    last: int | None
-
-
 class ChangeLog:
     """The log as followers read it: between two snapshots, in order, page by page."""
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 from time import monotonic
 from uuid import uuid4
 
+from service.core.background import Background
 from service.core.errors import RowhouseError
 from service.db.listen import LISTENER_NAME
 from service.db.pool import TablePool
@@ -19,7 +20,7 @@ _PEERS = "select count(*) from pg_stat_activity where application_name = $1 and 
 _NOTIFY = "select pg_notify($1, $2)"
 
 
-class Notifier:
+class Notifier(Background):
     """Sends one notification for the writes of a moment. `identity` tells those of this process."""
 
     def __init__(self, pool: TablePool) -> None:
@@ -28,16 +29,6 @@ class Notifier:
         self._woken = asyncio.Event()
         self._has_peers = False
         self._looked_at = 0.0
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        self._task = asyncio.create_task(self._run())
-
-    async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
 
     def wake(self) -> None:
         """This process has committed something."""

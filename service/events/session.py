@@ -84,8 +84,7 @@ class Session:
             raise FeedEnded(self._end)
 
     async def _join(self) -> Subscriber:
-        if self._end is not None:
-            raise FeedEnded(self._end)
+        self.require_going()
         self._subscriber = await self.hub.join(self.feed)
         if self._end is not None:  # while it waited
             self._subscriber.end(self._end)

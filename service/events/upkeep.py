@@ -2,12 +2,12 @@
 
 import asyncio
 import time
-from contextlib import suppress
 from datetime import timedelta
 from random import SystemRandom
 
 import structlog
 
+from service.core.background import Background
 from service.core.errors import RowhouseError
 from service.core.settings import ChangeLogSettings
 from service.db.pool import TablePool
@@ -33,7 +33,7 @@ select (select case when is_called then last_value else 0 end from rowhouse.chan
 """
 
 
-class Upkeep:
+class Upkeep(Background):
     """Begins the log's life, follows the tables' changes of shape, makes and drops partitions: every minute or so.
 
     Several processes may do it at once: the database lets one at a time. Nothing that goes wrong ends it.
@@ -46,17 +46,7 @@ class Upkeep:
         self._every = every
         self._life: str | None = None
         self._kept_at: float | None = None
-        self._task: asyncio.Task[None] | None = None
         self.figures: LogFigures | None = None
-
-    def start(self) -> None:
-        self._task = asyncio.create_task(self._run())
-
-    async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
 
     async def once(self) -> None:
         """All that is due now.

@@ -41,6 +41,19 @@ def test_a_statement_of_many_rows_logs_each(log: Log) -> None:
     assert len([c for c in changes if c.op == "d"]) == 498
 
 
+def test_many_rows_after_one_are_paired_in_time(log: Log) -> None:
+    """A session keeps the plan that it made for few rows: it must not look at each row for each (a hundred million)."""
+    items(log)
+    log.run("insert into items select i, 'a', i from generate_series(1, 10000) i")
+    log.run(
+        "set statement_timeout = '20s'; update items set n = 0 where id < 3; update items set n = 1 where id < 3; "
+        "update items set n = 2 where id < 3; update items set n = n + 1"
+    )
+    updates = [c for c in log.changes("items") if c.op == "u"]
+    assert len(updates) == 10_006
+    assert all(c.was and c.now and c.was["id"] == c.now["id"] for c in updates)
+
+
 def test_a_statement_that_meets_no_row_logs_nothing(log: Log) -> None:
     items(log, "(1, 'a', 1)")
     log.run(

@@ -1,10 +1,10 @@
 """How a feed begins and ends, by whichever transport."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import ClassVar
+from types import MappingProxyType
 
 import orjson
 from starlette.types import Receive
@@ -24,20 +24,20 @@ class Ending:
     code: str
     message: str
 
-    of: ClassVar[dict[End, "Ending"]]
-
     def event(self) -> Event:
         body = orjson.dumps({"type": self.code, "code": self.code, "message": self.message})
         return Event("", Kind.END, body)
 
 
-Ending.of = {
-    End.SHUTDOWN: Ending(1012, "reconnect", "The service is restarting: come back with the last id."),
-    End.REVOKED: Ending(4401, "revoked", "The credential no longer holds."),
-    End.FORBIDDEN: Ending(4403, "forbidden", "You may no longer read this."),
-    End.REFETCH: Ending(4410, "must-refetch", "What you may see has changed: read the rows again."),
-    End.FAILED: Ending(1011, "failed", "The feed cannot be read; its filter may not fit the rows."),
-}
+ENDINGS: Mapping[End, Ending] = MappingProxyType(
+    {
+        End.SHUTDOWN: Ending(1012, "reconnect", "The service is restarting: come back with the last id."),
+        End.REVOKED: Ending(4401, "revoked", "The credential no longer holds."),
+        End.FORBIDDEN: Ending(4403, "forbidden", "You may no longer read this."),
+        End.REFETCH: Ending(4410, "must-refetch", "What you may see has changed: read the rows again."),
+        End.FAILED: Ending(1011, "failed", "The feed cannot be read; its filter may not fit the rows."),
+    }
+)
 
 
 async def first_of(events: Events) -> list[Event]:
@@ -53,7 +53,7 @@ async def first_of(events: Events) -> list[Event]:
 
 
 def refusal(reason: End) -> RowhouseError:
-    ending = Ending.of[reason]
+    ending = ENDINGS[reason]
     match reason:
         case End.REVOKED:
             return AuthenticationFailed(ending.message)

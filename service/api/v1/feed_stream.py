@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 from starlette.types import Receive, Scope, Send
 
 from service.api.v1.exchange import headers_of
-from service.api.v1.feed_end import Ending, Events, first_of, until_gone
+from service.api.v1.feed_end import ENDINGS, Events, first_of, until_gone
 from service.core.errors import Forbidden, RowhouseError
 from service.events.channel import End, FeedEnded
 from service.events.event import Event, Kind
@@ -34,9 +34,9 @@ async def send_stream(scope: Scope, receive: Receive, send: Send, events: Events
                 async for page in events:
                     await write(b"".join(event.frame for event in page) or b": still here\n\n")
             except FeedEnded as ended:
-                await write(Ending.of[ended.reason].event().frame)
+                await write(ENDINGS[ended.reason].event().frame)
             except RowhouseError:  # the stream has begun: the client comes back by itself, and is told then
-                await write(Ending.of[End.FAILED].event().frame)
+                await write(ENDINGS[End.FAILED].event().frame)
             finally:
                 await events.aclose()
     await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -56,16 +56,16 @@ class Socket:
         await self._receive()  # websocket.connect
         first = await first_of(events)
         await self._send({"type": "websocket.accept"})
-        ending = Ending.of[End.SHUTDOWN]
+        ending = ENDINGS[End.SHUTDOWN]
         async with until_gone(self._receive, "websocket.disconnect"):
             try:
                 await self._write(first)
                 async for page in events:
                     await self._write(page or [Event("", Kind.HEARTBEAT, b'{"type":"heartbeat"}')])
             except FeedEnded as ended:
-                ending = Ending.of[ended.reason]
+                ending = ENDINGS[ended.reason]
             except RowhouseError:
-                ending = Ending.of[End.FAILED]
+                ending = ENDINGS[End.FAILED]
             finally:
                 await events.aclose()
             await self._write([ending.event()])
