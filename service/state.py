@@ -188,7 +188,8 @@ class ServiceState:
         self.metrics.watch_pool(pool.sizes)
         authenticator = Authenticator(unit_of_work, signer, security)
         statements = StatementCache()
-        hub = Hub(ChangeLog(pool, statements, Cursors(self._secret())), self.settings.feed, self.metrics.feed)
+        change_log = ChangeLog(pool, statements, Cursors(self._secret()))
+        hub = Hub(change_log, self.settings.feed, self.metrics.feed)
         follower = Follower(partial(self._connect_apart, url, role), hub, self.settings.feed.feed_poll_seconds)
         hub.follower = follower
         notifier = Notifier(pool)
@@ -213,7 +214,7 @@ class ServiceState:
             tickets=Tickets(unit_of_work, authenticator),
             hub=hub,
             follower=follower,
-            guard=Guard(policy, authenticator),
+            guard=Guard(policy, authenticator, change_log),
             notifier=notifier,
             upkeep=upkeep,
         )

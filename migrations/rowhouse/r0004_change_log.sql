@@ -370,8 +370,10 @@ declare
 begin
     select * into strict entry from rowhouse.tracked where id = tracked_id;
     entry := rowhouse.as_it_is(entry);
+    -- What was logged of a column by another name is not read any more: whoever follows must read the rows again.
     update rowhouse.tracked set key = entry.key, excluded = entry.excluded, places = entry.places,
-        known = entry.known, name = entry.name
+        known = entry.known, name = entry.name,
+        xid = case when known <@ entry.known then xid else pg_current_xact_id() end
     where id = tracked_id and (key, excluded, places, known, name)
         is distinct from (entry.key, entry.excluded, entry.places, entry.known, entry.name);
     body := rowhouse.log_function_body(entry);
@@ -703,10 +705,12 @@ begin
 end
 $$;
 
--- Whether a follower that has seen this snapshot has missed nothing that is gone, of these tables.
+-- Whether a follower that has seen this snapshot has missed nothing that is gone, of these tables. After a crash numbers
+-- of transactions that left nothing on disk are given again: a snapshot from ahead of the present means others by them.
 create function rowhouse.can_follow(seen pg_snapshot, tables integer[]) returns boolean
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-    select not exists (select from rowhouse.log_state s
+    select pg_snapshot_xmax(seen) <= pg_snapshot_xmax(pg_current_snapshot())
+       and not exists (select from rowhouse.log_state s
                        where pg_snapshot_xmax(seen) <= s.floor_xid
                           or exists (select from pg_snapshot_xip(seen) x
                                      where x <= s.floor_xid and pg_visible_in_snapshot(x, s.floor_snapshot)))

@@ -63,10 +63,15 @@ class Event:
 
 
 def changed(row: Row, tables: Sequence[str], batch: str, epoch: str) -> Event:
-    """The event of a change as `compile_feed` returns it, of one of the tables. `batch` begins its cursor."""
+    """The event of a change as `compile_feed` returns it, of one of the tables. `batch` begins its cursor.
+
+    Rows that went without being logged must be read again.
+    """
     seq, number, at, version, was, now, was_key, now_key, image = (row[place] for place in range(9))
-    kind, moved = _kind(was, now)
     cursor = f"{batch}.{seq}"
+    if was == now == Sight.ABSENT:
+        return Event.of_feed(Kind.MUST_REFETCH, cursor, table=tables[number])
+    kind, moved = _kind(was, now)
     key = was_key if kind is Kind.DELETE else now_key
     members: dict[str, object] = {"id": cursor, "type": kind, "table": tables[number], "key": orjson.Fragment(key)}
     if moved is not None:

@@ -20,6 +20,8 @@ from service.events.log import BATCH
 _log = structlog.get_logger()
 _RETRY_SECONDS = 0.25
 _BEGIN_LIFE = "select rowhouse.begin_life()"
+# After a crash, numbers of transactions that left nothing on disk are given again.
+_IS_PAST = "select pg_snapshot_xmax($1::text::pg_snapshot) <= pg_snapshot_xmax(pg_current_snapshot())"
 _NOW = "select pg_current_snapshot()::text, null::bigint, null::bigint, null::int[], 0::float8"
 
 
@@ -91,6 +93,9 @@ class Follower(Background):
 
     async def _follow(self, connection: Connection) -> None:
         life = await connection.fetchval(_BEGIN_LIFE)
+        if self._position is not None and not await connection.fetchval(_IS_PAST, self._position):
+            self._audience.begin_life("")
+            self._position = None
         if life != self._life:
             self._position = None
         self._life = life

@@ -9,6 +9,7 @@ from service.auth.policy import Policy
 from service.core.background import Background
 from service.core.errors import DatabaseUnavailable, RowhouseError
 from service.events.channel import End
+from service.events.log import ChangeLog
 from service.events.session import Session
 
 _log = structlog.get_logger()
@@ -16,11 +17,14 @@ _STEP_SECONDS = 0.4
 
 
 class Guard(Background):
-    """Looks at all sessions together: whether their credentials hold, and whether policy still gives them the same."""
+    """Looks at all sessions together: whether their credentials hold, whether policy still gives them the same, and
+    whether their tables are logged as they were.
+    """
 
-    def __init__(self, policy: Policy, authenticator: Authenticator) -> None:
+    def __init__(self, policy: Policy, authenticator: Authenticator, log: ChangeLog) -> None:
         self._policy = policy
         self._authenticator = authenticator
+        self._log = log
         self._sessions: set[Session] = set()
 
     def watch(self, session: Session) -> None:
@@ -49,6 +53,14 @@ class Guard(Background):
                 session.end(End.REVOKED)
             elif session.generation != self._policy.generation:
                 self._check(session)
+        await self._look_at_tables()
+
+    async def _look_at_tables(self) -> None:
+        """Those who follow a table that is no longer tracked as it was, or has a new child, have to begin again."""
+        entries = await self._log.entries()
+        for session in list(self._sessions):
+            if any(entries.get(entry.number) != entry for entry in session.entries):
+                session.end(End.SHUTDOWN)
 
     def _check(self, session: Session) -> None:
         try:

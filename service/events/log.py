@@ -1,5 +1,7 @@
 """Reading the change log."""
 
+import hashlib
+from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -20,6 +22,7 @@ from service.query.walk import binds
 T = TypeVar("T")
 PAGE = 500
 _WINDOW = 20_000
+_DIGEST_BYTES = 6
 _UNSEEN = """
     seq >= (select first_seq from rowhouse.log_state)
     and (xid >= pg_snapshot_xmax($1::text::pg_snapshot)
@@ -36,26 +39,48 @@ select min(seq), max(seq) from rowhouse.changes
 where {_UNSEEN} and tracked = any ($2::int[]) and pg_visible_in_snapshot(xid, $3::text::pg_snapshot)
 """  # noqa: S608
 _CAN_FOLLOW = "select rowhouse.can_follow($1::text::pg_snapshot, $2::int[])"
-# What is virtual is generated when it is read, and triggers do not see it.
-_TRACKED = """
-with recursive family (id, excluded) as (
-    select id, excluded from rowhouse.tracked where until is null and relation = to_regclass($1)
-    union
-    select t.id, t.excluded from rowhouse.tracked t join family f on t.parent = f.id where t.until is null
-)
-select id, excluded || array(select attname::text from pg_attribute
-                             where attrelid = to_regclass($1) and attgenerated::text = 'v'),
-       row_security_active(to_regclass($1)) or not has_table_privilege(to_regclass($1), 'select')
-from family
+_ENTRY = """
+    t.id, t.xid::text, t.excluded::text,
+    array(select c.id from rowhouse.tracked c where c.parent = t.id and c.until is null order by 1)::text
 """
+_ENTRIES = f"select {_ENTRY} from rowhouse.tracked t where t.until is null"  # noqa: S608
+# What is virtual is generated when it is read, and triggers do not see it.
+_TRACKED = f"""
+with recursive family as (
+    select id from rowhouse.tracked where until is null and relation = to_regclass($1)
+    union
+    select t.id from rowhouse.tracked t join family f on t.parent = f.id where t.until is null
+)
+select {_ENTRY},
+       t.excluded || array(select attname::text from pg_attribute
+                           where attrelid = to_regclass($1) and attgenerated::text = 'v'),
+       row_security_active(to_regclass($1)) or not has_table_privilege(to_regclass($1), 'select')
+from family join rowhouse.tracked t using (id)
+"""  # noqa: S608
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """How a table is tracked: its number in the log, since which transaction, without which columns, and the numbers of
+    the tables that inherit from it. As PostgreSQL writes them, to be compared.
+    """
+
+    number: int
+    since: str
+    excluded: str
+    children: str
 
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """What the log has of a table: its numbers there, and the columns that never enter it."""
+    """What the log has of a table and those that inherit from it, and the columns that never enter it."""
 
-    numbers: list[str]
+    entries: tuple[Entry, ...]
     excluded: frozenset[str]
+
+    @property
+    def numbers(self) -> list[str]:
+        return [str(entry.number) for entry in self.entries]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +89,12 @@ class Feed:
 
     tables: tuple[FollowedTable, ...]
     values: tuple[object, ...]
+    digest: str
 
     @classmethod
     def of(cls, tables: tuple[FollowedTable, ...]) -> "Feed":
-        return cls(tables, tuple(_hashable(bind.value) for bind in binds(_plan(tables, Position("", ""), 0, 0))))
+        values = tuple(_hashable(bind.value) for bind in binds(_plan(tables, Position("", ""), 0, 0)))
+        return cls(tables, values, _digest(tables))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -108,12 +135,16 @@ class ChangeLog:
                 hint="An administrator can begin to log them: rowhouse track TABLE.",
                 code="not_tracked",
             )
-        if any(row[2] for row in rows):
+        if any(row[5] for row in rows):
             raise Conflict(
                 f"{resource.name!r} has row-level security, which the change log does not know of: it has no feed.",
                 code="not_tracked",
             )
-        return Logged([str(row[0]) for row in rows], frozenset(name for row in rows for name in row[1]))
+        return Logged(tuple(_entry(row) for row in rows), frozenset(name for row in rows for name in row[4]))
+
+    async def entries(self) -> dict[int, "Entry"]:
+        """All that is tracked now, by number."""
+        return {row[0]: _entry(row) for row in await self._pool.read_all(_ENTRIES, [])}
 
     async def check(self, feed: Feed) -> None:
         """Let PostgreSQL read the values of the feed's filters: later, nobody would be there to be told.
@@ -141,7 +172,7 @@ class ChangeLog:
 
     async def pages(self, feed: Feed, position: Position, last: int) -> AsyncIterator[list[Event]]:
         """The changes of a feed from a position on, up to a number, in pages."""
-        batch = self.cursors.batch(self.life, position.seen, position.until)
+        batch = self.cursors.batch(self.life, feed.digest, position.seen, position.until)
         while position.seq < last:
             # However few changes match, a statement looks at so many at most.
             window = min(last, position.seq + _WINDOW)
@@ -180,6 +211,16 @@ def _plan(tables: tuple[FollowedTable, ...], position: Position, last: int, limi
         last=Bind(str(last)),
         limit=Bind(str(limit)),
     )
+
+
+def _entry(row: Row) -> Entry:
+    return Entry(row[0], row[1], row[2], row[3])
+
+
+def _digest(tables: tuple[FollowedTable, ...]) -> str:
+    """What of the tables is seen. A cursor of another feed knows nothing of the rows that only this one has."""
+    seen = [(one.read.resource.name, one.read.select, one.where, one.visible) for one in tables]
+    return urlsafe_b64encode(hashlib.sha256(repr(seen).encode()).digest()[:_DIGEST_BYTES]).decode()
 
 
 def _hashable(value: object) -> object:

@@ -2,12 +2,14 @@
 
 import hashlib
 import hmac
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 
 from service.core.errors import InvalidQuery
 
 _MAC_BYTES = 9
+_CURSOR = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]{12})\.([0-9]{1,18})")
 _PURPOSE = b"rowhouse feed cursor"
 
 
@@ -29,9 +31,10 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """A position, and the life of the cluster in which it means something."""
+    """A position, the life of the cluster in which it means something, and the digest of the feed that it is of."""
 
     life: str
+    feed: str
     position: Position
 
 
@@ -44,29 +47,33 @@ class Cursors:
     def __init__(self, secret: str) -> None:
         self._key = hmac.digest(secret.encode(), _PURPOSE, "sha256")
 
-    def batch(self, life: str, seen: str, until: str) -> str:
+    def batch(self, life: str, feed: str, seen: str, until: str) -> str:
         """What the cursors of a batch have in common: `write` adds the number."""
-        text = urlsafe_b64encode(f"{life} {_pack(seen)} {'' if until == seen else _pack(until)}".encode()).rstrip(b"=")
+        said = f"{life} {feed} {_pack(seen)} {'' if until == seen else _pack(until)}"
+        text = urlsafe_b64encode(said.encode()).rstrip(b"=")
         return f"{text.decode()}.{self._sign(text)}"
 
-    def write(self, life: str, position: Position) -> str:
-        return f"{self.batch(life, position.seen, position.until)}.{position.seq}"
+    def write(self, cursor: Cursor) -> str:
+        position = cursor.position
+        return f"{self.batch(cursor.life, cursor.feed, position.seen, position.until)}.{position.seq}"
 
     def read(self, cursor: str) -> Cursor:
-        """What a cursor says.
+        """What a cursor says. One that was signed with another secret is of no life that is known.
 
         Raises:
-            InvalidQuery: it is none of ours.
+            InvalidQuery: it is no cursor.
         """
-        text, signature, seq = (*cursor.split("."), "", "")[:3]
-        is_ours = hmac.compare_digest(signature.encode(), self._sign(text.encode("utf-8", "replace")).encode())
-        if not (is_ours and seq.isascii() and seq.isdigit() and len(seq) < 19):
+        parts = _CURSOR.fullmatch(cursor)
+        if parts is None:
             raise InvalidQuery(
                 "The cursor cannot be read.", hint="Send the id of an event as it came, or begin without a cursor."
             )
-        life, seen, until = urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().split(" ")
+        text, signature, seq = parts.groups()
+        if not hmac.compare_digest(signature.encode(), self._sign(text.encode()).encode()):
+            return Cursor("", "", Position.at("1:1:"))
+        life, feed, seen, until = urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().split(" ")
         before = _unpack(seen)
-        return Cursor(life, Position(before, _unpack(until) if until else before, int(seq)))
+        return Cursor(life, feed, Position(before, _unpack(until) if until else before, int(seq)))
 
     def _sign(self, text: bytes) -> str:
         return urlsafe_b64encode(hmac.digest(self._key, text, hashlib.sha256)[:_MAC_BYTES]).decode()

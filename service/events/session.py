@@ -8,17 +8,20 @@ from service.core.errors import DatabaseRejected, InvalidBody, InvalidQuery
 from service.events.channel import End, FeedEnded, Subscriber
 from service.events.event import Event, Kind
 from service.events.hub import Hub
-from service.events.log import Feed
+from service.events.log import Entry, Feed
 from service.events.position import Cursor, Position
 
 
 @dataclass(slots=True, eq=False)
 class Session:
-    """A client's feed. `rebuild` makes the feed again as policy now has it; `generation` is that of the policy."""
+    """A client's feed. `rebuild` makes the feed again as policy now has it; `generation` is that of the policy.
+    `entries` is how its tables were tracked when it began.
+    """
 
     hub: Hub
     principal: Principal
     feed: Feed
+    entries: tuple[Entry, ...]
     generation: int
     rebuild: Callable[[], Feed]
     _subscriber: Subscriber | None = field(default=None)
@@ -43,7 +46,7 @@ class Session:
             FeedEnded: it is over.
         """
         position = None if cursor is None else cursor.position
-        is_known = cursor is None or cursor.life == self.hub.log.life
+        is_known = cursor is None or (cursor.life, cursor.feed) == (self.hub.log.life, self.feed.digest)
         while True:
             subscriber = await self._join()
             try:
@@ -116,4 +119,4 @@ class Session:
         return Event.of_feed(kind, self._last)
 
     def _write(self, position: Position) -> str:
-        return self.hub.log.cursors.write(self.hub.log.life, position)
+        return self.hub.log.cursors.write(Cursor(self.hub.log.life, self.feed.digest, position))

@@ -13,6 +13,7 @@ from websockets.typing import Origin
 
 from service.core.types import Action, Role
 from service.crud import accounts
+from service.events.position import Cursor, Cursors
 from tests.conftest import Database
 from tests.events.client import Stream, following
 from tests.service_under_test import Service, in_session, problem_of, run_service
@@ -440,12 +441,45 @@ def test_what_retention_has_dropped_must_be_read_again(service: Service, databas
             database.execute("update rowhouse.log_state set floor_xid = null, floor_snapshot = null")
 
 
-def test_cursors_of_another_life_must_be_read_again(service: Service, database: Database) -> None:
+def test_cursors_of_another_life_feed_or_secret_must_be_read_again(service: Service, database: Database) -> None:
+    """What another filter or other rights left out is not in the log behind the cursor."""
     with service.client(Role.ADMIN) as client:
         cursors = service.state.connected().hub.log.cursors
-        position = cursors.read(client.get(_CHANGES).json()["cursor"]).position
-        answer = client.get(_CHANGES, params={"cursor": cursors.write("elsewhere", position)})
-        assert answer.status_code == 410
+        text = client.get(_CHANGES).json()["cursor"]
+        cursor = cursors.read(text)
+        elsewhere = Cursor("elsewhere", cursor.feed, cursor.position)
+        for given, query in (
+            (cursors.write(elsewhere), {}),
+            (Cursors("another secret").write(cursor), {}),
+            (text, {"name": "eq.x"}),
+            (text, {"select": "carrier"}),
+        ):
+            answer = client.get(_CHANGES, params=query | {"cursor": given, "wait": "0"})
+            assert (answer.status_code, problem_of(answer)["code"]) == (410, "must_refetch"), query
+        assert client.get(_CHANGES, params={"cursor": text, "wait": "0"}).status_code == 200
+
+
+def test_a_table_that_is_tracked_anew_sends_its_followers_back(service: Service, database: Database) -> None:
+    """Else they would wait for ever for changes that are not logged, or miss those in between."""
+    try:
+        with following(service, _CHANGES) as feed:
+            last = feed.next("up-to-date")["id"]
+            database.execute("select rowhouse.untrack('airlines')")
+            assert feed.next("reconnect")
+    finally:
+        database.execute("select rowhouse.track('airlines')")
+    with following(service, _CHANGES, last_id=last) as feed:
+        assert feed.next()["type"] == "must-refetch"
+
+
+def test_a_truncate_whose_rows_could_not_be_logged_must_be_read_again(service: Service, database: Database) -> None:
+    with following(service, _CHANGES) as feed:
+        feed.next("up-to-date")
+        database.execute(
+            "insert into rowhouse.changes (xid, at, tracked, op, db_user) select pg_current_xact_id(), now(), id, 't', "
+            "session_user from rowhouse.tracked where relation = 'airlines'::regclass and until is null"
+        )
+        assert feed.next()["type"] == "must-refetch"
 
 
 def test_heartbeats_and_their_place(database: Database, keys: dict[Role, str]) -> None:

@@ -64,7 +64,8 @@ class Changes:
         generation = runtime.policy.generation  # before it is used: what changes from now on is seen
         feed = make_feed(plans, tracked, runtime.policy, principal)
         await runtime.hub.log.check(feed)
-        session = Session(runtime.hub, principal, feed, generation, rebuild)
+        entries = tuple(entry for logged in tracked for entry in logged.entries)
+        session = Session(runtime.hub, principal, feed, entries, generation, rebuild)
         scope["rowhouse.is_stream"] = True
         # Anonymous callers are told apart by their addresses alone.
         client = f"{principal.actor} {client_address(scope)}" if principal.is_anonymous else principal.actor
@@ -105,7 +106,7 @@ class Changes:
                 async for rows in snapshot.rows(statement.sql, statement.arguments(restricted, pool.epoch)):
                     session.require_going()
                     yield [_of_rows(plan.resource.name, rows)]
-        async for events in session.events(Cursor(pool.epoch, Position.at(snapshot.name))):
+        async for events in session.events(Cursor(pool.epoch, session.feed.digest, Position.at(snapshot.name))):
             yield events
 
 

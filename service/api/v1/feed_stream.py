@@ -1,5 +1,6 @@
 """A feed as Server-Sent Events and by WebSocket."""
 
+import asyncio
 from urllib.parse import urlsplit
 
 from starlette.types import Receive, Scope, Send
@@ -11,6 +12,8 @@ from service.events.channel import End, FeedEnded
 from service.events.event import Event, Kind
 
 _RETRY_MS = 1000
+# A client that takes nothing for so long is taken for gone: it comes back with its last id.
+_SEND_SECONDS = 60
 _SSE_HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
@@ -24,7 +27,8 @@ async def send_stream(scope: Scope, receive: Receive, send: Send, events: Events
     await send({"type": "http.response.start", "status": 200, "headers": list(_SSE_HEADERS)})
 
     async def write(data: bytes) -> None:
-        await send({"type": "http.response.body", "body": data, "more_body": True})
+        async with asyncio.timeout(_SEND_SECONDS):
+            await send({"type": "http.response.body", "body": data, "more_body": True})
 
     await write(b"retry: %d\n\n" % _RETRY_MS)
     if scope["method"] != "HEAD":
@@ -37,6 +41,8 @@ async def send_stream(scope: Scope, receive: Receive, send: Send, events: Events
                 await write(ENDINGS[ended.reason].event().frame)
             except RowhouseError:  # the stream has begun: the client comes back by itself, and is told then
                 await write(ENDINGS[End.FAILED].event().frame)
+            except TimeoutError:  # what it does not take cannot be ended properly either
+                return
             finally:
                 await events.aclose()
     await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -66,14 +72,17 @@ class Socket:
                 ending = ENDINGS[ended.reason]
             except RowhouseError:
                 ending = ENDINGS[End.FAILED]
+            except TimeoutError:  # what it does not take cannot be closed properly either
+                return
             finally:
                 await events.aclose()
             await self._write([ending.event()])
             await self._send({"type": "websocket.close", "code": ending.close, "reason": ending.code})
 
     async def _write(self, page: list[Event]) -> None:
-        for event in page:
-            await self._send({"type": "websocket.send", "text": event.text})
+        async with asyncio.timeout(_SEND_SECONDS):
+            for event in page:
+                await self._send({"type": "websocket.send", "text": event.text})
 
     def _require_origin(self) -> None:
         """Browsers let any page open a WebSocket: CORS does not hold there.

@@ -51,8 +51,11 @@ def compile_feed(plan: FeedPlan) -> Statement:
     parts = []
     for number, table in enumerate(plan.tables):
         changes = _changes(number, table, plan, projector, parameters).subquery(f"f{number}")
-        wanted = _constant(Sight.WANTED)
-        query = sa.select(changes).where(sa.or_(changes.c.was_seen == wanted, changes.c.now_seen == wanted))
+        wanted, absent = _constant(Sight.WANTED), _constant(Sight.ABSENT)
+        is_seen = sa.or_(changes.c.was_seen == wanted, changes.c.now_seen == wanted)
+        # Neither was nor is: a TRUNCATE of rows that could not be logged.
+        is_unknown = sa.and_(changes.c.was_seen == absent, changes.c.now_seen == absent)
+        query = sa.select(changes).where(sa.or_(is_seen, is_unknown))
         # Each ordered and cut by itself: so no more of the log is read than a page needs.
         parts.append(query.order_by(changes.c.seq).limit(limit))
     if len(parts) == 1:
