@@ -373,7 +373,8 @@ begin
     -- What was logged of a column by another name is not read any more: whoever follows must read the rows again.
     update rowhouse.tracked set key = entry.key, excluded = entry.excluded, places = entry.places,
         known = entry.known, name = entry.name,
-        xid = case when known <@ entry.known then xid else pg_current_xact_id() end
+        xid = case when known <@ entry.known then xid else pg_current_xact_id() end,
+        since = case when known <@ entry.known then since else now() end
     where id = tracked_id and (key, excluded, places, known, name)
         is distinct from (entry.key, entry.excluded, entry.places, entry.known, entry.name);
     body := rowhouse.log_function_body(entry);

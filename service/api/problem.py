@@ -30,6 +30,7 @@ STATUS_OF: dict[type[errors.RowhouseError], HTTPStatus] = {
     errors.PreconditionFailed: HTTPStatus.PRECONDITION_FAILED,
     errors.UnfilteredWrite: HTTPStatus.BAD_REQUEST,
     errors.MustRefetch: HTTPStatus.GONE,
+    errors.PastUnknown: HTTPStatus.GONE,
     errors.Conflict: HTTPStatus.CONFLICT,
     errors.AuthenticationFailed: HTTPStatus.UNAUTHORIZED,
     errors.Forbidden: HTTPStatus.FORBIDDEN,

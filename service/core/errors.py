@@ -16,6 +16,7 @@ RowhouseError
 ├── PreconditionFailed        the row is not in the version that the caller has seen
 ├── UnfilteredWrite           a write of a whole table that does not say so
 ├── MustRefetch               what was missed is gone: the rows have to be read again
+├── PastUnknown               the log does not reach back so far
 ├── Conflict                  a unique or foreign key stands in the way
 ├── AuthenticationFailed      the credential is wrong, expired or revoked
 ├── Forbidden                 the caller is known and may not
@@ -154,6 +155,10 @@ class UnfilteredWrite(RowhouseError):
 
 class MustRefetch(RowhouseError):
     code = "must_refetch"
+
+
+class PastUnknown(RowhouseError):
+    code = "past_unknown"
 
 
 class Conflict(RowhouseError):

@@ -83,6 +83,7 @@ def _start_server(data_dir: Path) -> EmbeddedPostgres:
         _forget_dead_users(server)
         server.ensure_pgdata_inited()
         _allow_own_user_only(pgdata)
+        _keep_commit_times(pgdata)
         server.start()
         server.__enter__()
     except Exception as error:
@@ -107,6 +108,14 @@ def _allow_own_user_only(pgdata: Path) -> None:
     system_users = {getpass.getuser(), "root", _owner_of(pgdata)}
     _write_if_changed(pgdata / "pg_hba.conf", "local all all peer map=rowhouse\n")
     _write_if_changed(pgdata / "pg_ident.conf", "".join(f"rowhouse {user} all\n" for user in sorted(system_users)))
+
+
+def _keep_commit_times(pgdata: Path) -> None:
+    """When a change was committed is what its place in the past is told by."""
+    settings = pgdata / "postgresql.auto.conf"
+    text = settings.read_text()
+    if "track_commit_timestamp" not in text:
+        settings.write_text(f"{text}track_commit_timestamp = on\n")
 
 
 def _owner_of(path: Path) -> str:

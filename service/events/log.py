@@ -13,6 +13,7 @@ from service.crud.statements import StatementCache
 from service.db.pool import TablePool
 from service.db.runner import Row
 from service.events.event import Event, changed
+from service.events.logged import Entry, Logged
 from service.events.position import Cursors, Position
 from service.query.compile.columns import qualified
 from service.query.compile.feed import compile_feed
@@ -57,30 +58,6 @@ select {_ENTRY},
        row_security_active(to_regclass($1)) or not has_table_privilege(to_regclass($1), 'select')
 from family join rowhouse.tracked t using (id)
 """  # noqa: S608
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """How a table is tracked: its number in the log, since which transaction, without which columns, and the numbers of
-    the tables that inherit from it. As PostgreSQL writes them, to be compared.
-    """
-
-    number: int
-    since: str
-    excluded: str
-    children: str
-
-
-@dataclass(frozen=True, slots=True)
-class Logged:
-    """What the log has of a table and those that inherit from it, and the columns that never enter it."""
-
-    entries: tuple[Entry, ...]
-    excluded: frozenset[str]
-
-    @property
-    def numbers(self) -> list[str]:
-        return [str(entry.number) for entry in self.entries]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +117,11 @@ class ChangeLog:
                 f"{resource.name!r} has row-level security, which the change log does not know of: it has no feed.",
                 code="not_tracked",
             )
-        return Logged(tuple(_entry(row) for row in rows), frozenset(name for row in rows for name in row[4]))
+        return Logged(tuple(Entry.of(row) for row in rows), frozenset(name for row in rows for name in row[4]))
 
     async def entries(self) -> dict[int, "Entry"]:
         """All that is tracked now, by number."""
-        return {row[0]: _entry(row) for row in await self._pool.read_all(_ENTRIES, [])}
+        return {row[0]: Entry.of(row) for row in await self._pool.read_all(_ENTRIES, [])}
 
     async def check(self, feed: Feed) -> None:
         """Let PostgreSQL read the values of the feed's filters: later, nobody would be there to be told.
@@ -211,10 +188,6 @@ def _plan(tables: tuple[FollowedTable, ...], position: Position, last: int, limi
         last=Bind(str(last)),
         limit=Bind(str(limit)),
     )
-
-
-def _entry(row: Row) -> Entry:
-    return Entry(row[0], row[1], row[2], row[3])
 
 
 def _digest(tables: tuple[FollowedTable, ...]) -> str:

@@ -8,7 +8,8 @@ from service.core.errors import DatabaseRejected, InvalidBody, InvalidQuery
 from service.events.channel import End, FeedEnded, Subscriber
 from service.events.event import Event, Kind
 from service.events.hub import Hub
-from service.events.log import Entry, Feed
+from service.events.log import Feed
+from service.events.logged import Entry
 from service.events.position import Cursor, Position
 
 

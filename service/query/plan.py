@@ -253,6 +253,30 @@ class Count(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Since:
+    """The place of a follower, who has what the snapshot `seen` sees, and of what `until` sees besides, the changes up
+    to number `seq`.
+    """
+
+    seen: Bind
+    until: Bind
+    seq: Bind
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """The rows of a table as they were: as a follower has them who stands there, or as a reader saw them at `time`
+    (ISO 8601).
+
+    `tracked` are the numbers of the log for the table and those that inherit from it.
+    """
+
+    tracked: Bind
+    since: Since | None = None
+    time: Bind | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ReadPlan:
     """Rows of a table: which, what of them, in which order, how many.
 
@@ -268,6 +292,7 @@ class ReadPlan:
     offset: Bind | None = None
     count: Count | None = None
     having: Predicate | None = None
+    past: Past | None = None
 
     @property
     def embeds(self) -> tuple[Embedded, ...]:

@@ -18,6 +18,7 @@ from service.catalog.resource import Resource
 from service.core.errors import MethodNotAllowed, NotAcceptable
 from service.core.settings import ApiSettings
 from service.crud.work import Work
+from service.events.past import TimeMachine
 from service.query.parse.cache import QueryCache
 from service.schemas.table_schema import table_schema
 
@@ -37,10 +38,16 @@ class Handlers:
 
     @classmethod
     def build(
-        cls, work: Work, policy: Policy, queries: QueryCache, settings: ApiSettings, calls: CallHandlers
+        cls,
+        work: Work,
+        policy: Policy,
+        queries: QueryCache,
+        settings: ApiSettings,
+        calls: CallHandlers,
+        time_machine: TimeMachine,
     ) -> "Handlers":
         tools = WriteTools(work.runner, policy, work.reader, work.writer, queries, settings)
-        reads = ReadHandlers(policy, work.reader, queries, may_roll_back=settings.api_tx_override)
+        reads = ReadHandlers(policy, work.reader, queries, time_machine, may_roll_back=settings.api_tx_override)
         items = ItemWriteHandlers(tools)
         tables = TableWriteHandlers(tools, items)
         return cls(
@@ -69,10 +76,12 @@ _READS = ("GET", "HEAD")
 class Dispatch:
     """Finds the handler in a dict: a request costs the same with five tables as with four hundred."""
 
-    def __init__(self, work: Work, policy: Policy, queries: QueryCache, settings: ApiSettings) -> None:
+    def __init__(
+        self, work: Work, policy: Policy, queries: QueryCache, settings: ApiSettings, time_machine: TimeMachine
+    ) -> None:
         self._policy = policy
         self._calls = CallHandlers(policy, work.caller, queries.bounds, settings)
-        self._handlers = Handlers.build(work, policy, queries, settings, self._calls)
+        self._handlers = Handlers.build(work, policy, queries, settings, self._calls, time_machine)
 
     async def serve(self, path: TablePath | FunctionPath | SchemaPath, request: Request) -> Answer:
         """The answer to a request.

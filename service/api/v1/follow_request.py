@@ -5,25 +5,21 @@ from dataclasses import dataclass, replace
 from service.auth.policy import Policy
 from service.auth.principal import Principal
 from service.catalog.resource import Resource
-from service.core.errors import Conflict, InvalidQuery
+from service.core.errors import InvalidQuery
 from service.core.types import Action
-from service.events.log import Feed, Logged
+from service.events.log import Feed
+from service.events.logged import Logged
 from service.query.parse.parameters import Bounds, Parameters, decode_parameters
 from service.query.parse.reader import Reader
 from service.query.parse.request import parse_parameters
 from service.query.plan import (
-    VERSION_COLUMN,
-    AllColumns,
     Bind,
     BindKind,
-    ColumnRef,
     FollowedTable,
-    Predicate,
     ReadPlan,
     Selected,
-    SelectItem,
 )
-from service.query.walk import column_names, fresh
+from service.query.walk import fresh
 
 _OF_THE_FEED = frozenset({"tables", "ticket", "cursor", "snapshot", "wait"})
 _OF_LISTS = frozenset({"order", "limit", "offset", "having", "columns", "on_conflict"})
@@ -98,11 +94,11 @@ def make_feed(plans: list[ReadPlan], tracked: list[Logged], policy: Policy, prin
         raise InvalidQuery("One of the tables inherits from another: its changes are among those of the other.")
     for plan, logged in zip(plans, tracked, strict=True):
         rows = policy.rows(principal, plan.resource, Action.READ)
-        _require_logged(plan, rows, logged)
+        logged.require(plan, rows)
         resource = policy.catalog.get(plan.resource.name)  # as it is for all: feeds of several roles may be the same
         tables.append(
             FollowedTable(
-                ReadPlan(resource, _shown(plan, logged)),
+                ReadPlan(resource, logged.shown(plan)),
                 Bind(logged.numbers, BindKind.LIST),
                 where=fresh(plan.where),
                 was_where=fresh(plan.where),
@@ -113,30 +109,6 @@ def make_feed(plans: list[ReadPlan], tracked: list[Logged], policy: Policy, prin
     return Feed.of(tuple(tables))
 
 
-def _require_logged(plan: ReadPlan, rows: Predicate | None, logged: Logged) -> None:
-    """A condition on a column that the log lacks would be met by rows that do not meet it."""
-    used = column_names(plan.where) | column_names(rows)
-    for item in plan.select:
-        used |= column_names(item)
-    if missing := sorted(used & logged.excluded):
-        raise Conflict(
-            f"Column {missing[0]!r} of {plan.resource.name!r} does not enter the change log, and this feed needs it.",
-            code="not_tracked",
-        )
-
-
-def _shown(plan: ReadPlan, logged: Logged) -> tuple[SelectItem, ...]:
-    """What is shown of a row: of all its columns those that the log has."""
-    items: list[SelectItem] = []
-    for item in plan.select:
-        if isinstance(item, AllColumns) and logged.excluded:
-            kept = (name for name in plan.resource.columns if name not in logged.excluded)
-            items += [Selected(ColumnRef(name), name) for name in kept]
-        else:
-            items.append(item)
-    return tuple(items)
-
-
 def _plan(resource: Resource, parameters: Parameters, policy: Policy, principal: Principal, bounds: Bounds) -> ReadPlan:
     if refused := sorted(_OF_LISTS.intersection(name for name, _ in parameters)):
         raise InvalidQuery(f"A feed takes no {', '.join(refused)}: changes come as they happen.")
@@ -145,9 +117,6 @@ def _plan(resource: Resource, parameters: Parameters, policy: Policy, principal:
         raise InvalidQuery(
             "A feed has the table's own columns: nothing is embedded or aggregated.", hint="Follow the other table too."
         )
-    used = column_names(plan.where) | {name for item in plan.select for name in column_names(item)}
-    if foreign := sorted(used - set(resource.columns) - {VERSION_COLUMN}):
-        raise InvalidQuery(f"{foreign[0]!r} is computed, and a feed has the table's own columns.")
     if not any(isinstance(item, Selected) for item in plan.select):
         plan = replace(plan, select=ReadPlan(resource).select)
     return ReadPlan(resource, plan.select, plan.where, plan.order)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from urllib.parse import quote, unquote_to_bytes
 
 from service.api.v1.conditional import entity_tag, is_version, matches
@@ -18,9 +19,10 @@ from service.core.errors import NotAcceptable, PreconditionFailed
 from service.core.types import Role
 from service.crud.read import Page, Reader
 from service.db.runner import Unit
+from service.events.past import TimeMachine
 from service.query import cursor
 from service.query.parse.cache import QueryCache
-from service.query.parse.request import Query
+from service.query.parse.request import Query, decode_parameters
 from service.query.plan import AllColumns, ReadPlan, all_of
 
 _OF_THIS_PAGE = (b"cursor", b"offset", b"limit")
@@ -32,10 +34,13 @@ _WRITTEN = "%=+!$'()*,;:@/?-._~"
 class ReadHandlers:
     """Reads for HTTP: pages with their range and next link, rows with their entity tag."""
 
-    def __init__(self, policy: Policy, reader: Reader, queries: QueryCache, *, may_roll_back: bool) -> None:
+    def __init__(
+        self, policy: Policy, reader: Reader, queries: QueryCache, time_machine: TimeMachine, *, may_roll_back: bool
+    ) -> None:
         self._policy = policy
         self._reader = reader
         self._queries = queries
+        self._time_machine = time_machine
         self._may_roll_back = may_roll_back
 
     async def page(self, request: Request, resource: Resource) -> Answer:
@@ -43,6 +48,8 @@ class ReadHandlers:
         catalog = self._policy.visible(request.principal)
         query = self._queries.page(catalog, resource, request.query_string, count=preferences.count)
         query = narrowed(query, request)
+        if (moment := _moment(request)) is not None:
+            query = replace(query, plan=await self._time_machine.at(query.plan, moment, request.principal))
         form = accepted(request.header(b"accept"), handlers=self._handlers(request, query.plan))
         if form.media in PLANS:
             return await self._explained(query, request, form)
@@ -73,6 +80,8 @@ class ReadHandlers:
         preferences = parse_preferences(request.header(b"prefer"))
         asked = self._queries.item(self._policy.visible(request.principal), resource, request.query_string)
         plan = item_plan(asked, resource, key)
+        if (moment := _moment(request)) is not None:
+            plan = await self._time_machine.at(plan, moment, request.principal)
         form = accepted(request.header(b"accept"))
         if form.media not in (Media.JSON, Media.OBJECT):
             raise NotAcceptable(f"None of these media types are available: {form.media}")
@@ -89,6 +98,13 @@ class ReadHandlers:
         if none_match is not None and matches(none_match, tag):
             answer.status, answer.body = 304, None
         return answer
+
+
+def _moment(request: Request) -> str | None:
+    """The moment of the past that is asked for."""
+    if b"as_of" not in request.query_string:
+        return None
+    return dict(decode_parameters(request.query_string)).get("as_of")
 
 
 def explain_options(request: Request, form: Accepted) -> tuple[str, ...]:

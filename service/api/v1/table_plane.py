@@ -31,6 +31,7 @@ from service.core.errors import AuthenticationFailed, InvalidQuery, LimitExceede
 from service.core.types import Action
 from service.crud.work import Work
 from service.db.runner import Runner
+from service.events.past import TimeMachine
 from service.query.parse.cache import QueryCache
 from service.query.parse.parameters import Bounds, decode_parameters
 from service.state import Runtime, ServiceState
@@ -157,7 +158,8 @@ class TablePlane:
     def _made(self, runtime: Runtime, runner: Runner) -> Dispatch:
         settings = self._state.settings.api
         work = Work.on(runner, runtime.policy, runtime.statements, settings)
-        return Dispatch(work, runtime.policy, self._queries, settings)
+        time_machine = TimeMachine(runtime.hub.log, runtime.pool, runtime.policy)
+        return Dispatch(work, runtime.policy, self._queries, settings, time_machine)
 
     async def _admit(self, runtime: Runtime, scope: Scope, receive: Receive) -> Request:
         """Who is calling, and not too often."""

@@ -115,9 +115,12 @@ def _refuse_paging(request: Request) -> None:
     Raises:
         InvalidQuery: PGRST114 for a PUT.
     """
-    if request.method == "POST" or not request.query_string:
+    if not request.query_string:
         return
-    given = _OF_PAGES.intersection(name for name, _ in decode_parameters(request.query_string))
+    names = {name for name, _ in decode_parameters(request.query_string)}
+    if "as_of" in names:
+        raise InvalidQuery("What was cannot be written.", hint="Leave out as_of.")
+    given = _OF_PAGES & names if request.method != "POST" else None
     if given and request.method == "PUT":
         raise InvalidQuery("limit/offset querystring parameters are not allowed for PUT", code="PGRST114")
     if given:

@@ -17,18 +17,12 @@ from sqlalchemy.sql.selectable import LateralFromClause
 
 from service.catalog.resource import Resource
 from service.catalog.sql_type import SqlType
-from service.query.compile.columns import Columns, qualified, quoted_text
+from service.query.compile.columns import Columns, quoted_text
+from service.query.compile.logged import CHANGES, FIRST_SEQ, image, is_of, snapshot, version_of
 from service.query.compile.predicate import Conditions
 from service.query.compile.projection import Projector
-from service.query.compile.statement import VERSION_LABEL, Parameters, Statement, finish
+from service.query.compile.statement import Parameters, Statement, finish
 from service.query.plan import FeedPlan, FollowedTable, Predicate
-
-_CHANGES = sa.table(
-    "changes",
-    *(sa.column(name) for name in ("xid", "seq", "at", "tracked", "op", "key", "old_key", "was", "now")),
-    schema="rowhouse",
-)
-_LOG_STATE = sa.table("log_state", sa.column("first_seq"), schema="rowhouse")
 
 
 class Sight(IntEnum):
@@ -67,10 +61,10 @@ def compile_feed(plan: FeedPlan) -> Statement:
 def _changes(
     number: int, table: FollowedTable, plan: FeedPlan, projector: Projector, parameters: Parameters
 ) -> Select[Any]:
-    change = _CHANGES.alias(f"c{number}")
+    change = CHANGES.alias(f"c{number}")
     resource = table.read.resource
-    was = _image(resource, change.c.was, change.c.xid, f"w{number}")
-    now = _image(resource, change.c.now, change.c.xid, f"n{number}")
+    was = image(resource, change.c.was, f"w{number}", version_of(change))
+    now = image(resource, change.c.now, f"n{number}", version_of(change))
     record = projector.record(projector.rows(table.read, now))
     was_seen = _sight(
         change.c.was, Conditions(Columns(resource, was, parameters), parameters), table.was_visible, table.was_where
@@ -84,7 +78,7 @@ def _changes(
             change.c.seq,
             _constant(number).label("table"),
             sa.func.to_json(change.c.at).op("#>>")(sa.literal_column("'{}'")).label("at"),
-            sa.cast(sa.cast(change.c.xid, SqlType("xid")), Text).label("version"),
+            sa.cast(version_of(change), Text).label("version"),
             was_seen.label("was_seen"),
             now_seen.label("now_seen"),
             _key(resource, was, change.c.was, parameters).label("was_key"),
@@ -94,19 +88,6 @@ def _changes(
         .select_from(source)
         .where(*_within(change, table, plan, parameters))
     )
-
-
-def _image(resource: Resource, image: ColumnElement[Any], xid: ColumnElement[Any], name: str) -> LateralFromClause:
-    """The row that the log holds, by the table's columns; NULL in all of them where it holds none."""
-    table = resource.table
-    kind = sa.cast(sa.null(), SqlType(qualified(table.schema, table.name)))
-    columns = [table.c[column] for column in resource.columns]
-    read = sa.func.json_populate_record(kind, image).table_valued(
-        *(sa.column(column.name, column.type) for column in columns), name=f"{name}_log"
-    )
-    shown = (read.c[column.name].label(column.key) for column in columns)
-    version = sa.cast(xid, SqlType("xid")).label(VERSION_LABEL)
-    return sa.select(*shown, version).select_from(read).lateral(name)
 
 
 def _sight(
@@ -136,11 +117,10 @@ def _within(change: Any, table: FollowedTable, plan: FeedPlan, parameters: Param
     """Of this table, in this life of the cluster, unseen by one snapshot and seen by the other (PostgreSQL manual,
     functions on snapshots).
     """
-    seen, until = (_snapshot(parameters[bind]) for bind in (plan.seen, plan.until))
-    ids = sa.cast(parameters[table.tracked], sa.ARRAY(SqlType("integer")))
+    seen, until = (snapshot(parameters[bind]) for bind in (plan.seen, plan.until))
     return [
-        change.c.tracked == sa.any_(ids),
-        change.c.seq >= sa.select(_LOG_STATE.c.first_seq).scalar_subquery(),
+        is_of(change, parameters[table.tracked]),
+        change.c.seq >= FIRST_SEQ,
         change.c.seq > _number(parameters[plan.after]),
         change.c.seq <= _number(parameters[plan.last]),
         # Not `xid >= …`, which an index could answer: its statistics lag behind, and would have all changes sorted for
@@ -152,10 +132,6 @@ def _within(change: Any, table: FollowedTable, plan: FeedPlan, parameters: Param
 
 def _constant(value: int) -> ColumnElement[int]:
     return sa.literal_column(str(int(value)))
-
-
-def _snapshot(text: ColumnElement[Any]) -> ColumnElement[Any]:
-    return sa.cast(text, SqlType("pg_snapshot"))
 
 
 def _number(text: ColumnElement[Any]) -> ColumnElement[int]:

@@ -21,6 +21,7 @@ from service.core.states import EMBED_LIMIT
 from service.query.compile.columns import Columns, aggregated, comparable_type
 from service.query.compile.joined import is_joined, related_source
 from service.query.compile.keyset import SortKey, behind
+from service.query.compile.past import past_rows
 from service.query.compile.predicate import Conditions, or_refuse
 from service.query.compile.statement import WHOLE, Parameters
 from service.query.plan import (
@@ -94,7 +95,8 @@ class Projector:
     def rows(self, plan: ReadPlan, table: FromClause | None = None) -> Rows:
         """The rows of the plan's table, or of `table` where that stands for it."""
         number = next(self._numbers)
-        table = plan.resource.table.alias(f"t{number}") if table is None else table
+        if table is None:
+            table = self._table(plan, f"t{number}")
         rows = Rows(table, self._conditions(plan, table), number)
         for item in plan.select:
             if isinstance(item, Embedded):
@@ -102,6 +104,11 @@ class Projector:
             else:
                 rows.shown += self._own(item, rows.columns)
         return rows
+
+    def _table(self, plan: ReadPlan, name: str) -> FromClause:
+        if plan.past is not None:
+            return past_rows(plan.past, plan.resource, self._parameters, name)
+        return plan.resource.table.alias(name)
 
     def records(
         self, plan: ReadPlan, rows: Rows, *more: ColumnElement[Any], row_type: SqlType | None = None

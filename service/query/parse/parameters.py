@@ -8,7 +8,7 @@ from service.core.errors import InvalidQuery
 Parameters = tuple[tuple[str, str], ...]
 
 # They say something of the whole request; the others, of a table at any depth.
-OF_THE_REQUEST = frozenset({"select", "columns", "on_conflict", "cursor"})
+OF_THE_REQUEST = frozenset({"select", "columns", "on_conflict", "cursor", "as_of"})
 OF_A_TABLE = frozenset({"order", "limit", "offset", "and", "or", "having"})
 
 

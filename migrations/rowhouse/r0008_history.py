@@ -1,0 +1,32 @@
+"""History of tables: what it needs besides the log (r0008_history.sql)."""
+
+import re
+from pathlib import Path
+from typing import cast
+
+from alembic import op
+from sqlalchemy import AdaptedConnection
+
+revision = "r0008"
+down_revision = "r0005"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    script = Path(__file__).with_suffix(".sql").read_text()
+    op.execute("set local check_function_bodies = off")  # also begins the transaction that the script belongs to
+    connection = cast("AdaptedConnection", op.get_bind().connection.dbapi_connection)
+    connection.run_async(lambda driver: driver.execute(script))
+
+
+def downgrade() -> None:
+    op.execute("drop index rowhouse.changes_unlogged")
+    op.execute("drop index rowhouse.changes_request")
+    op.execute("drop function rowhouse.past_is_unknown(integer[], pg_snapshot, timestamptz)")
+    op.execute("drop index rowhouse.changes_request")
+    op.execute("drop function rowhouse.committed_at(xid8, bigint, timestamptz)")
+    op.execute("alter table rowhouse.log_state drop column floor_at")
+    before = (Path(__file__).parent / "r0004_change_log.sql").read_text()
+    (emptying,) = re.findall(r"create function (rowhouse\.empty_partition.*?^\$\$;)", before, re.DOTALL | re.MULTILINE)
+    op.execute(f"create or replace function {emptying}")
