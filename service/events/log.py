@@ -6,9 +6,12 @@ from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from service.auth.policy import Policy
+from service.auth.principal import Principal
 from service.catalog.resource import Resource
 from service.core.errors import Conflict, DatabaseUnavailable, RowhouseError
 from service.core.states import QUERY_CANCELED
+from service.core.types import Action
 from service.crud.statements import StatementCache
 from service.db.pool import TablePool
 from service.db.runner import Row
@@ -58,6 +61,11 @@ select {_ENTRY},
        row_security_active(to_regclass($1)) or not has_table_privilege(to_regclass($1), 'select')
 from family join rowhouse.tracked t using (id)
 """  # noqa: S608
+_NAMES = """
+select n.nspname::text, c.relname::text
+from rowhouse.tracked t join pg_class c on c.oid = t.relation join pg_namespace n on n.oid = c.relnamespace
+where t.until is null and t.parent is null and not row_security_active(c.oid) order by 1, 2
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +126,13 @@ class ChangeLog:
                 code="not_tracked",
             )
         return Logged(tuple(Entry.of(row) for row in rows), frozenset(name for row in rows for name in row[4]))
+
+    async def readable(self, policy: Policy, principal: Principal) -> list[str]:
+        """The names of the tables that are tracked, and that the caller may read."""
+        catalog = policy.visible(principal)
+        rows = await self._pool.read_all(_NAMES, [])
+        found = [catalog.find(row[1], row[0]) for row in rows]
+        return [one.name for one in found if one is not None and policy.may(principal, one, Action.READ)]
 
     async def entries(self) -> dict[int, "Entry"]:
         """All that is tracked now, by number."""

@@ -43,7 +43,7 @@ class TimeMachine:
         logged = await self._log.tracked(plan.resource)
         logged.require(plan, self._policy.rows(principal, plan.resource, Action.READ))
         tracked = Bind(logged.numbers, BindKind.LIST)
-        past = self._of_cursor(moment, tracked) if _is_cursor(moment) else Past(tracked, time=Bind(_time(moment)))
+        past = self._of_cursor(moment, tracked) if _is_cursor(moment) else Past(tracked, time=Bind(time_of(moment)))
         seen = past.since.seen.value if past.since else None
         time = past.time.value if past.time else None
         row = await self._pool.read(_IS_UNKNOWN, [logged.numbers, seen, time])
@@ -64,13 +64,17 @@ def _is_cursor(moment: str) -> bool:
     return moment.count(".") == 2
 
 
-def _time(text: str) -> str:
-    """A time as PostgreSQL reads it; without a zone it is UTC. A plus that came as a space is taken for what it was."""
+def time_of(text: str) -> str:
+    """A time as PostgreSQL reads it; without a zone it is UTC. A plus that came as a space is taken for what it was.
+
+    Raises:
+        InvalidQuery: it is none.
+    """
     zoned = text[:-6] + "+" + text[-5:] if text[-6:-5] == " " and "T" in text else text
     try:
         time = datetime.fromisoformat(zoned)
     except ValueError:
         raise InvalidQuery(
-            f"{text!r} is no moment.", hint="Write as_of=2026-01-31T12:00:00Z, or a cursor of the feed."
+            f"{text!r} is no time.", hint="Write 2026-01-31T12:00:00Z; as_of also takes a cursor of the feed."
         ) from None
     return (time if time.tzinfo else time.replace(tzinfo=UTC)).isoformat()

@@ -173,6 +173,14 @@ class HasVersion:
 
 
 @dataclass(frozen=True, slots=True)
+class Holds:
+    """The row has in these columns what a row of the log has: `image`, as JSON."""
+
+    columns: tuple[str, ...]
+    image: Bind
+
+
+@dataclass(frozen=True, slots=True)
 class Guarded:
     """`term`, looked at only of rows that meet `by`: an error of it would tell of rows that the caller may not see."""
 
@@ -180,7 +188,7 @@ class Guarded:
     term: "Predicate"
 
 
-Predicate = Guarded | Comparison | Not | And | Or | HasVersion | HasEmbedded
+Predicate = Guarded | Comparison | Not | And | Or | HasVersion | HasEmbedded | Holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -437,8 +445,29 @@ class FeedPlan:
     limit: Bind
 
 
+@dataclass(frozen=True, slots=True)
+class HistoryPlan:
+    """Changes of tables that the log has, the latest first: at most `limit` that are numbered below `before`.
+
+    Of each table, those whose row met `where` before or meets it after; of one table, those of the row with this `key`.
+    What is None is not asked for. `is_trash`: only the last deletions of rows that are not there.
+    """
+
+    tables: tuple[FollowedTable, ...]
+    before: Bind
+    limit: Bind
+    key: tuple[Bind, ...] = ()
+    actor: Bind | None = None
+    request: Bind | None = None
+    transaction: Bind | None = None
+    since: Bind | None = None
+    until: Bind | None = None
+    operations: Bind | None = None
+    is_trash: bool = False
+
+
 WritePlan = InsertPlan | UpdatePlan | DeletePlan
-Plan = ReadPlan | WritePlan | CallPlan | FeedPlan
+Plan = ReadPlan | WritePlan | CallPlan | FeedPlan | HistoryPlan
 
 
 def all_of(*predicates: Predicate | None) -> Predicate | None:

@@ -23,6 +23,8 @@ from service.query.plan import (
     Guarded,
     HasEmbedded,
     HasVersion,
+    HistoryPlan,
+    Holds,
     InsertPlan,
     Not,
     Operator,
@@ -102,7 +104,7 @@ def _cannot_fail(predicate: Predicate) -> bool:
             return _cannot_fail(term)
         case And(terms=terms) | Or(terms=terms):
             return all(map(_cannot_fail, terms))
-        case HasVersion() | HasEmbedded():
+        case HasVersion() | HasEmbedded() | Holds():
             return True
     return False
 
@@ -125,6 +127,8 @@ def fresh(predicate: Predicate | None) -> Predicate | None:
             return Or(tuple(map(_renewed, terms)))
         case HasVersion(versions=versions):
             return HasVersion(replace(versions))
+        case Holds():
+            return replace(predicate, image=replace(predicate.image))
         case Guarded(by=by, term=term):
             return Guarded(_renewed(by), _renewed(term))
         case _:
@@ -155,7 +159,7 @@ def runs_code(plan: Plan) -> bool:
     match plan:
         case CallPlan():
             return True
-        case FeedPlan():
+        case FeedPlan() | HistoryPlan():
             return False  # it has no computed columns
         case ReadPlan():
             is_own = plan.resource.abilities.runs_code or bool(plan.resource.computed)
@@ -220,6 +224,19 @@ _PARTS: Mapping[type, Callable[[Any], tuple[object, ...]]] = {
         node.limit,
         node.offset,
         node.past,
+    ),
+    Holds: lambda node: (node.image,),
+    HistoryPlan: lambda node: (
+        *node.tables,
+        node.before,
+        node.limit,
+        *node.key,
+        node.actor,
+        node.request,
+        node.transaction,
+        node.since,
+        node.until,
+        node.operations,
     ),
     Past: lambda node: (node.tracked, node.since, node.time),
     Since: lambda node: (node.seen, node.until, node.seq),

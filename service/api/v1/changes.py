@@ -52,13 +52,13 @@ class Changes:
             return
         last_id = headers.get(b"last-event-id", b"").decode("latin-1") or None
         request = parse_follow(path.table, scope["query_string"], last_id)
-        plans = read_plans(request, self._runtime.policy, principal, self._bounds)
+        plans = read_plans(request.parameters, self._runtime.policy, principal, self._bounds)
         runtime = self._runtime
         tracked = [await runtime.hub.log.tracked(plan.resource) for plan in plans]
         cursor = None if request.cursor is None else runtime.hub.log.cursors.read(request.cursor)
 
         def rebuild() -> Feed:
-            again = read_plans(request, runtime.policy, principal, self._bounds)
+            again = read_plans(request.parameters, runtime.policy, principal, self._bounds)
             return make_feed(again, tracked, runtime.policy, principal)
 
         generation = runtime.policy.generation  # before it is used: what changes from now on is seen

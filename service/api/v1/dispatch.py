@@ -7,7 +7,8 @@ from typing import TypeVar
 import orjson
 
 from service.api.v1.exchange import Answer, Request
-from service.api.v1.paths import FunctionPath, SchemaPath, TablePath
+from service.api.v1.history import HistoryHandlers
+from service.api.v1.paths import FunctionPath, HistoryPath, SchemaPath, TablePath
 from service.api.v1.read import ReadHandlers
 from service.api.v1.rpc import CallHandlers
 from service.api.v1.write_item import ItemWriteHandlers
@@ -77,13 +78,20 @@ class Dispatch:
     """Finds the handler in a dict: a request costs the same with five tables as with four hundred."""
 
     def __init__(
-        self, work: Work, policy: Policy, queries: QueryCache, settings: ApiSettings, time_machine: TimeMachine
+        self,
+        work: Work,
+        policy: Policy,
+        queries: QueryCache,
+        settings: ApiSettings,
+        time_machine: TimeMachine,
+        history: HistoryHandlers,
     ) -> None:
         self._policy = policy
+        self._history = history
         self._calls = CallHandlers(policy, work.caller, queries.bounds, settings)
         self._handlers = Handlers.build(work, policy, queries, settings, self._calls, time_machine)
 
-    async def serve(self, path: TablePath | FunctionPath | SchemaPath, request: Request) -> Answer:
+    async def serve(self, path: TablePath | FunctionPath | SchemaPath | HistoryPath, request: Request) -> Answer:
         """The answer to a request.
 
         Raises: as the handlers; TableNotFound; MethodNotAllowed; NotAcceptable for a schema that is not exposed.
@@ -94,6 +102,9 @@ class Dispatch:
             answer = self._describe(path, request, schema)
         elif isinstance(path, FunctionPath):
             answer = await self._call(path, request, schema)
+        elif isinstance(path, HistoryPath):
+            request.scope["rowhouse.route"] = path.route
+            answer = await self._history.serve(path, request)
         else:
             answer = await self._use(path, request, schema)
         if len(schemas) > 1:

@@ -1,5 +1,6 @@
 """What a feed is asked for: the tables, what of them, and from where on."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from service.auth.policy import Policy
@@ -51,7 +52,7 @@ def parse_follow(table: str | None, query_string: bytes, last_event_id: str | No
     given = {name: text for name, text in parameters if name in _OF_THE_FEED}
     if given.get("cursor") == "":
         raise InvalidQuery("The cursor is empty.", hint="Leave it out to begin with what happens from now on.")
-    tables = [table] if table is not None else _tables(given.get("tables", ""))
+    tables = [table] if table is not None else tables_of(given.get("tables", ""))
     if table is not None and "tables" in given:
         raise InvalidQuery("'tables' is for /api/v1/-/changes, the feed of several tables.")
     by_table: dict[str, list[tuple[str, str]]] = {name: [] for name in tables}
@@ -67,8 +68,10 @@ def parse_follow(table: str | None, query_string: bytes, last_event_id: str | No
     )
 
 
-def read_plans(request: FollowRequest, policy: Policy, principal: Principal, bounds: Bounds) -> list[ReadPlan]:
-    """What is shown of each table, and of which rows, before policy.
+def read_plans(
+    by_table: Mapping[str, Parameters], policy: Policy, principal: Principal, bounds: Bounds
+) -> list[ReadPlan]:
+    """What is shown of each table, and of which rows, before policy, by the parameters of each.
 
     Raises:
         InvalidQuery: a feed cannot be asked so.
@@ -76,7 +79,7 @@ def read_plans(request: FollowRequest, policy: Policy, principal: Principal, bou
     """
     return [
         _plan(policy.resource(principal, name), parameters, policy, principal, bounds)
-        for name, parameters in request.parameters.items()
+        for name, parameters in by_table.items()
     ]
 
 
@@ -111,7 +114,7 @@ def make_feed(plans: list[ReadPlan], tracked: list[Logged], policy: Policy, prin
 
 def _plan(resource: Resource, parameters: Parameters, policy: Policy, principal: Principal, bounds: Bounds) -> ReadPlan:
     if refused := sorted(_OF_LISTS.intersection(name for name, _ in parameters)):
-        raise InvalidQuery(f"A feed takes no {', '.join(refused)}: changes come as they happen.")
+        raise InvalidQuery(f"Changes take no {', '.join(refused)}: they come as they happened.")
     plan = parse_parameters(policy.visible(principal), resource, parameters, bounds).plan
     if plan.embeds or plan.is_grouped:
         raise InvalidQuery(
@@ -122,7 +125,12 @@ def _plan(resource: Resource, parameters: Parameters, policy: Policy, principal:
     return ReadPlan(resource, plan.select, plan.where, plan.order)
 
 
-def _tables(text: str) -> list[str]:
+def tables_of(text: str) -> list[str]:
+    """The tables that a parameter names.
+
+    Raises:
+        InvalidQuery: it names none, or too many.
+    """
     if not text:
         raise InvalidQuery("No table is named.", hint="Write ?tables=flights,weather.")
     reader = Reader(text, "'tables'")

@@ -20,6 +20,10 @@ _BATCH = _RAW_PREFIX + b"-/batch"
 _SCHEMA = b"/-/schema"
 _CHANGES = b"/-/changes"
 _CHANGES_ROUTE = PREFIX + "{table}/-/changes"
+_HISTORY = b"/-/history"
+_TRASH = b"/-/trash"
+_HISTORY_ROUTE = PREFIX + "{table}/-/history"
+_TRASH_ROUTE = PREFIX + "{table}/-/trash"
 _FUNCTIONS = _RAW_PREFIX + b"rpc/"
 # Clients would take these for no segment, or for a step in the path.
 _QUOTED = ("", ".", "..")
@@ -97,6 +101,22 @@ class BatchPath:
 
 
 @dataclass(frozen=True, slots=True)
+class HistoryPath:
+    """What was done to a row, `/api/v1/{table}/{key}/-/history`, to the rows of a table, or to those of all
+    (`/api/v1/-/history`); or what was deleted of a table, `/api/v1/{table}/-/trash`. `url` is the path as it was sent.
+    """
+
+    url: str
+    table: str | None
+    key: str | None = None
+    is_trash: bool = False
+
+    @property
+    def route(self) -> str:
+        return _TRASH_ROUTE if self.is_trash else _HISTORY_ROUTE
+
+
+@dataclass(frozen=True, slots=True)
 class ChangesPath:
     """The changes of a table, `/api/v1/{table}/-/changes`, or of several, `/api/v1/-/changes`."""
 
@@ -107,7 +127,7 @@ class ChangesPath:
         return _CHANGES_ROUTE
 
 
-Path = TablePath | FunctionPath | SchemaPath | BatchPath
+Path = TablePath | FunctionPath | SchemaPath | BatchPath | HistoryPath
 
 
 def parse_any_path(raw_path: bytes) -> Path | None:
@@ -116,7 +136,18 @@ def parse_any_path(raw_path: bytes) -> Path | None:
         return BatchPath()
     if raw_path.endswith(_SCHEMA) and (table := parse_path(raw_path.removesuffix(_SCHEMA))) and table.key is None:
         return SchemaPath(table.table)
-    return parse_path(raw_path) or parse_function_path(raw_path)
+    return parse_path(raw_path) or parse_function_path(raw_path) or _parse_history_path(raw_path)
+
+
+def _parse_history_path(raw_path: bytes) -> HistoryPath | None:
+    url = raw_path.decode("latin-1")
+    if raw_path == _RAW_PREFIX[:-1] + _HISTORY:
+        return HistoryPath(url, None)
+    if raw_path.endswith(_HISTORY) and (path := parse_path(raw_path.removesuffix(_HISTORY))):
+        return HistoryPath(url, path.table, path.key)
+    if raw_path.endswith(_TRASH) and (path := parse_path(raw_path.removesuffix(_TRASH))) and path.key is None:
+        return HistoryPath(url, path.table, is_trash=True)
+    return None
 
 
 def parse_changes_path(raw_path: bytes) -> ChangesPath | None:

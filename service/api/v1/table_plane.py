@@ -13,12 +13,14 @@ from service.api.v1.batch import Batch, Operation, operations_of, require_all
 from service.api.v1.changes import Changes
 from service.api.v1.dispatch import Dispatch
 from service.api.v1.exchange import Answer, Request, client_address, headers_of, replayed
+from service.api.v1.history import HistoryHandlers, asks_for_history
 from service.api.v1.once import serve_once
 from service.api.v1.paths import (
     PREFIX,
     BatchPath,
     ChangesPath,
     FunctionPath,
+    HistoryPath,
     Path,
     TablePath,
     parse_any_path,
@@ -31,6 +33,7 @@ from service.core.errors import AuthenticationFailed, InvalidQuery, LimitExceede
 from service.core.types import Action
 from service.crud.work import Work
 from service.db.runner import Runner
+from service.events.history import History
 from service.events.past import TimeMachine
 from service.query.parse.cache import QueryCache
 from service.query.parse.parameters import Bounds, decode_parameters
@@ -60,10 +63,13 @@ class TablePlane:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             raw_path = self._raw_path(scope)
-            if raw_path is not None and (feed := parse_changes_path(raw_path)) is not None:
+            feed = None if raw_path is None else parse_changes_path(raw_path)
+            if feed is not None and not asks_for_history(scope):
                 await self._follow(feed, scope, receive, send)
                 return
             path = None if raw_path is None or scope["type"] != "http" else parse_any_path(raw_path)
+            if feed is not None and raw_path is not None:
+                path = HistoryPath(raw_path.decode("latin-1"), feed.table)
             answer = None if path is None else await self._serve(path, scope, receive)
         except RecursionError:
             deep = LimitExceeded("The request is nested more deeply, or embeds more tables, than the service allows.")
@@ -159,7 +165,14 @@ class TablePlane:
         settings = self._state.settings.api
         work = Work.on(runner, runtime.policy, runtime.statements, settings)
         time_machine = TimeMachine(runtime.hub.log, runtime.pool, runtime.policy)
-        return Dispatch(work, runtime.policy, self._queries, settings, time_machine)
+        history = HistoryHandlers(
+            History(runtime.pool, runtime.statements),
+            runtime.hub.log,
+            runtime.policy,
+            settings.api_max_rows,
+            settings.api_max_depth,
+        )
+        return Dispatch(work, runtime.policy, self._queries, settings, time_machine, history)
 
     async def _admit(self, runtime: Runtime, scope: Scope, receive: Receive) -> Request:
         """Who is calling, and not too often."""

@@ -45,7 +45,7 @@ def compile_feed(plan: FeedPlan) -> Statement:
     parts = []
     for number, table in enumerate(plan.tables):
         changes = _changes(number, table, plan, projector, parameters).subquery(f"f{number}")
-        wanted, absent = _constant(Sight.WANTED), _constant(Sight.ABSENT)
+        wanted, absent = constant(Sight.WANTED), constant(Sight.ABSENT)
         is_seen = sa.or_(changes.c.was_seen == wanted, changes.c.now_seen == wanted)
         # Neither was nor is: a TRUNCATE of rows that could not be logged.
         is_unknown = sa.and_(changes.c.was_seen == absent, changes.c.now_seen == absent)
@@ -66,43 +66,43 @@ def _changes(
     was = image(resource, change.c.was, f"w{number}", version_of(change))
     now = image(resource, change.c.now, f"n{number}", version_of(change))
     record = projector.record(projector.rows(table.read, now))
-    was_seen = _sight(
+    was_seen = sight(
         change.c.was, Conditions(Columns(resource, was, parameters), parameters), table.was_visible, table.was_where
     )
-    now_seen = _sight(
+    now_seen = sight(
         change.c.now, Conditions(Columns(resource, now, parameters), parameters), table.visible, table.where
     )
     source = change.join(was, sa.true()).join(now, sa.true()).join(record, sa.true())
     return (
         sa.select(
             change.c.seq,
-            _constant(number).label("table"),
+            constant(number).label("table"),
             sa.func.to_json(change.c.at).op("#>>")(sa.literal_column("'{}'")).label("at"),
             sa.cast(version_of(change), Text).label("version"),
             was_seen.label("was_seen"),
             now_seen.label("now_seen"),
-            _key(resource, was, change.c.was, parameters).label("was_key"),
-            _key(resource, now, change.c.now, parameters).label("now_key"),
-            sa.case((now_seen == _constant(Sight.WANTED), sa.func.row_to_json(record.table_valued()))).label("row"),
+            key_object(resource, was, change.c.was, parameters).label("was_key"),
+            key_object(resource, now, change.c.now, parameters).label("now_key"),
+            sa.case((now_seen == constant(Sight.WANTED), sa.func.row_to_json(record.table_valued()))).label("row"),
         )
         .select_from(source)
         .where(*_within(change, table, plan, parameters))
     )
 
 
-def _sight(
+def sight(
     image: ColumnElement[Any], conditions: Conditions, visible: Predicate | None, where: Predicate | None
 ) -> ColumnElement[int]:
     """A condition is asked of rows that may be seen alone: an error of it would tell of others."""
-    steps: list[tuple[Any, Any]] = [(image.is_(None), _constant(Sight.ABSENT))]
+    steps: list[tuple[Any, Any]] = [(image.is_(None), constant(Sight.ABSENT))]
     if visible is not None:
-        steps.append((sa.not_(sa.func.coalesce(conditions.where(visible), sa.false())), _constant(Sight.HIDDEN)))
+        steps.append((sa.not_(sa.func.coalesce(conditions.where(visible), sa.false())), constant(Sight.HIDDEN)))
     if where is not None:
-        steps.append((sa.not_(sa.func.coalesce(conditions.where(where), sa.false())), _constant(Sight.UNWANTED)))
-    return sa.case(*steps, else_=_constant(Sight.WANTED))
+        steps.append((sa.not_(sa.func.coalesce(conditions.where(where), sa.false())), constant(Sight.UNWANTED)))
+    return sa.case(*steps, else_=constant(Sight.WANTED))
 
 
-def _key(
+def key_object(
     resource: Resource, row: LateralFromClause, image: ColumnElement[Any], parameters: Parameters
 ) -> ColumnElement[Any]:
     """The key as a JSON object; the whole row where the table has none."""
@@ -130,7 +130,7 @@ def _within(change: Any, table: FollowedTable, plan: FeedPlan, parameters: Param
     ]
 
 
-def _constant(value: int) -> ColumnElement[int]:
+def constant(value: int) -> ColumnElement[int]:
     return sa.literal_column(str(int(value)))
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, FromClause
-from sqlalchemy.sql.selectable import LateralFromClause
+from sqlalchemy.sql.selectable import LateralFromClause, TableValuedAlias
 
 from service.catalog.resource import Resource
 from service.catalog.sql_type import SqlType
@@ -34,11 +34,14 @@ def version_of(change: FromClause) -> ColumnElement[Any]:
 
 def image(resource: Resource, logged: ColumnElement[Any], name: str, version: ColumnElement[Any]) -> LateralFromClause:
     """The row that the log holds, by the table's columns; NULL in all of them where it holds none."""
+    read = logged_row(resource, logged, f"{name}_log")
+    shown = (read.c[column].label(column) for column in resource.columns)
+    return sa.select(*shown, version.label(VERSION_LABEL)).select_from(read).lateral(name)
+
+
+def logged_row(resource: Resource, logged: ColumnElement[Any], name: str) -> TableValuedAlias:
+    """A row from the JSON of the log, with the columns of the table."""
     table = resource.table
     kind = sa.cast(sa.null(), SqlType(qualified(table.schema, table.name)))
-    columns = [table.c[column] for column in resource.columns]
-    read = sa.func.json_populate_record(kind, logged).table_valued(
-        *(sa.column(column.name, column.type) for column in columns), name=f"{name}_log"
-    )
-    shown = (read.c[column.name].label(column.key) for column in columns)
-    return sa.select(*shown, version.label(VERSION_LABEL)).select_from(read).lateral(name)
+    columns = (sa.column(table.c[column].name, table.c[column].type) for column in resource.columns)
+    return sa.func.json_populate_record(kind, logged).table_valued(*columns, name=name)

@@ -10,6 +10,7 @@ from sqlalchemy import ARRAY, ColumnElement, Text, and_, false, not_, or_, true
 from service.catalog.sql_type import SqlType
 from service.query.compile.columns import Columns, function, row_version
 from service.query.compile.keyset import SortKey
+from service.query.compile.logged import logged_row
 from service.query.compile.statement import Parameters
 from service.query.plan import (
     Aggregated,
@@ -21,6 +22,7 @@ from service.query.plan import (
     Guarded,
     HasEmbedded,
     HasVersion,
+    Holds,
     IsValue,
     Not,
     Operator,
@@ -88,6 +90,17 @@ class Conditions:
                 return sa.case((self.where(by), self.where(term)), else_=false())
             case HasVersion(versions=versions):
                 return self._is_version(versions)
+            case Holds(columns=columns, image=image):
+                return and_(true(), *(self._holds(name, image) for name in columns))
+
+    def _holds(self, name: str, image: Bind) -> ColumnElement[bool]:
+        """Keys by their equality, which has an index; others as they are written, since some types have none."""
+        resource, value = self.columns.resource, self.columns.source.c[name]
+        row = logged_row(resource, self._parameters[image], "l")
+        logged = sa.select(row.c[name]).scalar_subquery()
+        if name in resource.key:
+            return value == logged
+        return sa.cast(value, Text).is_not_distinct_from(sa.cast(logged, Text))
 
     def _is_version(self, versions: Bind) -> ColumnElement[bool]:
         if not self.columns.resource.abilities.has_version:

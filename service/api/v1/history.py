@@ -1,0 +1,153 @@
+"""`…/-/history` and `…/-/trash`: what was done to rows, and what was deleted."""
+
+from dataclasses import dataclass, replace
+
+from starlette.types import Scope
+
+from service.api.v1.exchange import Answer, Request
+from service.api.v1.follow_request import make_feed, read_plans, tables_of
+from service.api.v1.paths import HistoryPath, key_predicate, key_values
+from service.auth.policy import Policy
+from service.auth.principal import Principal
+from service.core.errors import Conflict, InvalidQuery, MethodNotAllowed
+from service.events.history import History
+from service.events.log import ChangeLog
+from service.events.past import time_of
+from service.query.parse.parameters import Bounds, Parameters, decode_parameters
+from service.query.plan import Bind, BindKind, FollowedTable, HistoryPlan, ReadPlan
+
+_LATEST = str(2**63 - 1)
+_METHODS = ("GET", "HEAD", "OPTIONS")
+_OPERATIONS = {"insert": "i", "update": "u", "delete": "d", "truncate": "t"}
+# What asks for the past of `/api/v1/-/changes` rather than for its feed.
+_OF_HISTORY = frozenset({"actor", "request", "transaction", "since", "until", "operation"})
+_OF_PAGES = frozenset({"limit", "cursor", "tables"})
+_PAGE = 100
+
+
+def asks_for_history(scope: Scope) -> bool:
+    """Whether a request to `…/-/changes` is for what was, and not for the feed."""
+    if scope["type"] != "http" or not scope["query_string"]:
+        return False
+    return any(name in _OF_HISTORY for name, _ in decode_parameters(scope["query_string"]))
+
+
+class HistoryHandlers:
+    """Answers with changes, the latest first, in pages."""
+
+    def __init__(self, history: History, log: ChangeLog, policy: Policy, max_rows: int, max_depth: int) -> None:
+        self._history = history
+        self._log = log
+        self._policy = policy
+        self._max_rows = max_rows
+        self._bounds = Bounds(max_rows, max_depth, allows_aggregates=False)
+
+    async def serve(self, path: HistoryPath, request: Request) -> Answer:
+        """The changes of a row, of a table, or of several; or what is in a table's trash.
+
+        Raises:
+            MethodNotAllowed: it is not read.
+            InvalidQuery: it cannot be asked so.
+            TableNotFound, AuthenticationFailed, Forbidden: as for reading the tables.
+            Conflict: a table is not tracked, or has no key by which its trash could be told.
+        """
+        if request.method == "OPTIONS":
+            return Answer(204, headers=[(b"allow", ", ".join(_METHODS).encode())])
+        if request.method not in _METHODS:
+            raise MethodNotAllowed(f"This does not take {request.method}.", allow=", ".join(_METHODS))
+        asked = parse_history(decode_parameters(request.query_string), self._max_rows)
+        tables = await self._tables(path, asked, request.principal)
+        entries = await self._history.entries(self._plan(path, asked, tables))
+        answer = Answer(200, b"[%s]" % b",".join(entry.body for entry in entries))
+        if len(entries) == asked.limit:
+            kept = "".join(f"{part}&" for part in _kept(request.query_string))
+            answer.add(b"link", f'<{request.prefix}{path.url}?{kept}cursor={entries[-1].number}>; rel="next"')
+        return answer
+
+    async def _tables(self, path: HistoryPath, asked: "Asked", principal: Principal) -> tuple[FollowedTable, ...]:
+        policy = self._policy
+        names = [path.table] if path.table is not None else await self._named(asked, principal)
+        filters = {name: asked.filters if path.table is not None else () for name in names}
+        plans = read_plans(filters, policy, principal, self._bounds)
+        if path.key is not None:
+            plans = [_of_key(plan, path.key) for plan in plans]
+        if path.is_trash and not plans[0].resource.key:
+            raise Conflict(f"{path.table!r} has no key, so that what was deleted cannot be told apart.")
+        tracked = [await self._log.tracked(plan.resource) for plan in plans]
+        return make_feed(plans, tracked, policy, principal).tables
+
+    async def _named(self, asked: "Asked", principal: Principal) -> list[str]:
+        """The tables that are named; or all that are tracked and may be read."""
+        if asked.filters:
+            name = asked.filters[0][0]
+            raise InvalidQuery(f"{name!r} is nothing that a history of several tables can be asked for.")
+        if asked.tables:
+            return asked.tables
+        return await self._log.readable(self._policy, principal)
+
+    def _plan(self, path: HistoryPath, asked: "Asked", tables: tuple[FollowedTable, ...]) -> HistoryPlan:
+        key = () if path.key is None else key_values(tables[0].read.resource, path.key)
+        return replace(asked.plan, tables=tables, key=tuple(map(Bind, key)), is_trash=path.is_trash)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The query string of a history. `plan` is without its tables."""
+
+    plan: HistoryPlan
+    limit: int
+    tables: list[str]
+    filters: Parameters
+
+
+def parse_history(parameters: Parameters, max_rows: int) -> Asked:
+    """Read the query string.
+
+    Raises:
+        InvalidQuery: a value is none of those that can be given.
+    """
+    given = {name: text for name, text in parameters if name in _OF_HISTORY | _OF_PAGES}
+    limit = min(int(_number("limit", given.get("limit", str(_PAGE)))), max_rows)
+    operations = given.get("operation")
+    plan = HistoryPlan(
+        (),
+        before=Bind(_number("cursor", given.get("cursor", _LATEST))),
+        limit=Bind(str(limit)),
+        actor=_bind(given.get("actor")),
+        request=_bind(given.get("request")),
+        transaction=_bind(given.get("transaction") and _number("transaction", given["transaction"])),
+        since=_bind(given.get("since") and time_of(given["since"])),
+        until=_bind(given.get("until") and time_of(given["until"])),
+        operations=None if operations is None else Bind(_operations(operations), BindKind.LIST),
+    )
+    rest = tuple((name, text) for name, text in parameters if name not in _OF_HISTORY | _OF_PAGES)
+    if any(name == "select" for name, _ in rest):
+        raise InvalidQuery("A history has whole rows: leave out select.")
+    return Asked(plan, limit, tables_of(given["tables"]) if "tables" in given else [], rest)
+
+
+def _of_key(plan: ReadPlan, key: str) -> ReadPlan:
+    if plan.where is not None:
+        raise InvalidQuery("The history of a row takes no filters of its columns.")
+    return replace(plan, where=key_predicate(plan.resource, key_values(plan.resource, key)))
+
+
+def _operations(text: str) -> list[str]:
+    names = text.split(",")
+    if unknown := [name for name in names if name not in _OPERATIONS]:
+        raise InvalidQuery(f"{unknown[0]!r} is no operation.", hint=f"Write {', '.join(_OPERATIONS)}.")
+    return [_OPERATIONS[name] for name in names]
+
+
+def _number(name: str, text: str) -> str:
+    if not (text.isascii() and text.isdigit() and 0 < int(text[:20]) < 2**63):
+        raise InvalidQuery(f"{name!r} is a whole number.")
+    return text
+
+
+def _bind(text: str | None) -> Bind | None:
+    return None if text is None else Bind(text)
+
+
+def _kept(query_string: bytes) -> list[str]:
+    return [part.decode("latin-1") for part in query_string.split(b"&") if part and not part.startswith(b"cursor=")]

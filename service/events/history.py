@@ -1,0 +1,71 @@
+"""What the log has of tables: who changed what, when, and from what to what."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from service.crud.statements import StatementCache
+from service.db.pool import TablePool
+from service.db.runner import Row
+from service.query.compile.feed import Sight
+from service.query.compile.history import compile_history
+from service.query.plan import HistoryPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One change as JSON, and its number."""
+
+    number: int
+    body: bytes
+
+
+class History:
+    """Runs history plans."""
+
+    def __init__(self, pool: TablePool, statements: StatementCache) -> None:
+        self._pool = pool
+        self._statements = statements
+
+    async def entries(self, plan: HistoryPlan) -> list[Entry]:
+        """The changes that the plan asks for, the latest first.
+
+        Raises:
+            InvalidBody: PostgreSQL cannot read a value as its column's type; DatabaseUnavailable.
+        """
+        statement = self._statements.get(compile_history, plan)
+        rows = await self._pool.read_all(statement.sql, statement.arguments(plan, self._pool.epoch))
+        names = [table.read.resource.name for table in plan.tables]
+        return [_entry(row, names) for row in rows]
+
+
+def _entry(row: Row, tables: Sequence[str]) -> Entry:
+    number, table, facts, was, now, was_key, now_key, before, after, columns = (row[place] for place in range(10))
+    done = orjson.loads(facts)
+    done.pop("op")
+    key = now_key if now_key is not None else was_key
+    members: dict[str, object] = {
+        "change": number,
+        "table": tables[table],
+        "type": _kind(was, now),
+        "key": None if key is None else orjson.Fragment(key),
+    }
+    if was_key is not None and now_key is not None and was_key != now_key:
+        members["old_key"] = orjson.Fragment(was_key)
+    if before is not None and after is not None:
+        members["columns"] = orjson.loads(columns) if columns else []
+    members |= {
+        "before": None if before is None else orjson.Fragment(before),
+        "after": None if after is None else orjson.Fragment(after),
+    }
+    return Entry(number, orjson.dumps(members | done))
+
+
+def _kind(was: int, now: int) -> str:
+    """What the change was to one who sees so much of the row."""
+    if was > Sight.HIDDEN and now > Sight.HIDDEN:
+        return "update"
+    if now > Sight.HIDDEN:
+        return "insert"
+    return "delete" if was > Sight.HIDDEN else "truncate"
