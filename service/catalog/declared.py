@@ -38,6 +38,7 @@ def _column(column: "SqlColumn[object]") -> Column:
         is_writable=column.computed is None,
         comment=column.comment,
         base_type=_base_type(column),
+        is_always_numbered=column.identity is not None and bool(column.identity.always),
     )
 
 

@@ -138,6 +138,7 @@ def found_column(row: asyncpg.Record, kind: FoundType, is_writable: bool) -> Col
         base_type=kind.base,
         default=None if is_generated or row["identity"] else default,
         representation=kind.representation,
+        is_always_numbered=row["identity"] == "a",
     )
 
 

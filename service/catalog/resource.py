@@ -27,7 +27,8 @@ class Column:
     `sql_type` is the type as PostgreSQL writes it, `base_type` the same below all domains and without length or
     precision. `default` is the SQL expression that fills it. A column that `is_required` must be in an insert.
     `representation` are the casts of a domain to and from JSON and text, where it has any. A computed column has the
-    `function` (schema, name) that makes it from the row.
+    `function` (schema, name) that makes it from the row. One that
+    `is_always_numbered` (GENERATED ALWAYS AS IDENTITY) is written only to restore what it was.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Column:
     default: str | None = None
     representation: Representation | None = None
     function: tuple[str, str] | None = None
+    is_always_numbered: bool = False
 
     @property
     def type(self) -> TypeEngine[object]:

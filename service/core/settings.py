@@ -175,6 +175,7 @@ class ApiSettings(_Section):
     api_aggregates: bool = Field(False, description="Allow aggregates (`sum()`, `count()` …) in `select`.")
     api_tx_override: bool = Field(False, description="Allow `Prefer: tx=rollback`, which does a write and undoes it.")
     api_max_batch: int = Field(100, ge=1, description="Most operations in one batch.")
+    api_max_undo: int = Field(10_000, ge=1, description="Most changes that are undone at once.")
     api_max_plan_cost: float | None = Field(
         None, gt=0, description="Highest cost that PostgreSQL may estimate for a read. Default: none."
     )

@@ -57,7 +57,8 @@ def refuse_unfit(plan: UpdatePlan) -> None:
     Raises:
         InvalidBody: they would not have fitted.
     """
-    assert isinstance(plan.body.value, bytes)
+    if not isinstance(plan.body.value, bytes):  # it is from the change log, where it has fitted
+        return
     if unfit := explain_rows(plan.resource, orjson.loads(plan.body.value)):
         raise InvalidBody("The body has values that do not fit their columns.", fields=unfit, code="22P02")
 

@@ -354,7 +354,8 @@ class InsertPlan:
 
     `conflict` are the columns whose uniqueness decides, by default the key. `replaceable` is what the row that is there
     must meet for REPLACE to touch it; with `resets_others` it takes the defaults of what is not named. With
-    `fills_missing`, a column that one of the objects lacks takes its default there too, and not NULL.
+    `fills_missing`, a column that one of the objects lacks takes its default there too, and not NULL. With `restores`,
+    numbers are written that PostgreSQL else gives by itself.
     """
 
     resource: Resource
@@ -366,6 +367,7 @@ class InsertPlan:
     conflict: tuple[str, ...] = ()
     resets_others: bool = False
     fills_missing: bool = False
+    restores: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ import orjson
 from service.api.v1.body import parse_json
 from service.api.v1.dispatch import Dispatch
 from service.api.v1.exchange import Answer, Request, replayed
-from service.api.v1.paths import PREFIX, BatchPath, FunctionPath, HistoryPath, Path, parse_any_path
+from service.api.v1.paths import PREFIX, BatchPath, FunctionPath, HistoryPath, Path, UndoPath, parse_any_path
 from service.core.errors import FieldError, InvalidBody, LimitExceeded, MethodNotAllowed, RowhouseError
 from service.core.settings import ApiSettings
 
@@ -83,7 +83,7 @@ class Batch:
         raw = _REFERENCE.sub(lambda match: quote(_text(in_path.found(match[1])), safe=""), operation.path)
         path_text, _, query = raw.partition("?")
         path = _path(path_text)
-        if path is None or isinstance(path, BatchPath | HistoryPath):
+        if path is None or isinstance(path, BatchPath | HistoryPath | UndoPath):
             raise InvalidBody(f"{operation.path!r} is no path of a table or function.")
         if any(name.lower() == "accept" for name in operation.headers):
             raise InvalidBody("The answers of a batch are JSON: leave out Accept.")

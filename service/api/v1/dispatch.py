@@ -8,7 +8,7 @@ import orjson
 
 from service.api.v1.exchange import Answer, Request
 from service.api.v1.history import HistoryHandlers
-from service.api.v1.paths import FunctionPath, HistoryPath, SchemaPath, TablePath
+from service.api.v1.paths import DispatchedPath, FunctionPath, HistoryPath, SchemaPath, TablePath
 from service.api.v1.read import ReadHandlers
 from service.api.v1.rpc import CallHandlers
 from service.api.v1.write_item import ItemWriteHandlers
@@ -91,7 +91,7 @@ class Dispatch:
         self._calls = CallHandlers(policy, work.caller, queries.bounds, settings)
         self._handlers = Handlers.build(work, policy, queries, settings, self._calls, time_machine)
 
-    async def serve(self, path: TablePath | FunctionPath | SchemaPath | HistoryPath, request: Request) -> Answer:
+    async def serve(self, path: DispatchedPath, request: Request) -> Answer:
         """The answer to a request.
 
         Raises: as the handlers; TableNotFound; MethodNotAllowed; NotAcceptable for a schema that is not exposed.

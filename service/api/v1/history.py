@@ -10,7 +10,7 @@ from service.api.v1.paths import HistoryPath, key_predicate, key_values
 from service.auth.policy import Policy
 from service.auth.principal import Principal
 from service.core.errors import Conflict, InvalidQuery, MethodNotAllowed
-from service.events.history import History
+from service.events.history import Entry, History
 from service.events.log import ChangeLog
 from service.events.past import time_of
 from service.query.parse.parameters import Bounds, Parameters, decode_parameters
@@ -55,14 +55,19 @@ class HistoryHandlers:
             return Answer(204, headers=[(b"allow", ", ".join(_METHODS).encode())])
         if request.method not in _METHODS:
             raise MethodNotAllowed(f"This does not take {request.method}.", allow=", ".join(_METHODS))
-        asked = parse_history(decode_parameters(request.query_string), self._max_rows)
-        tables = await self._tables(path, asked, request.principal)
-        entries = await self._history.entries(self._plan(path, asked, tables))
+        parameters = decode_parameters(request.query_string)
+        entries = await self.entries(path, parameters, request.principal)
         answer = Answer(200, b"[%s]" % b",".join(entry.body for entry in entries))
-        if len(entries) == asked.limit:
+        if len(entries) == parse_history(parameters, self._max_rows).limit:
             kept = "".join(f"{part}&" for part in _kept(request.query_string))
             answer.add(b"link", f'<{request.prefix}{path.url}?{kept}cursor={entries[-1].number}>; rel="next"')
         return answer
+
+    async def entries(self, path: HistoryPath, parameters: Parameters, principal: Principal) -> list[Entry]:
+        """The changes. Raises: as `serve`."""
+        asked = parse_history(parameters, self._max_rows)
+        tables = await self._tables(path, asked, principal)
+        return await self._history.entries(self._plan(path, asked, tables))
 
     async def _tables(self, path: HistoryPath, asked: "Asked", principal: Principal) -> tuple[FollowedTable, ...]:
         policy = self._policy

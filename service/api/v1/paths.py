@@ -24,6 +24,9 @@ _HISTORY = b"/-/history"
 _TRASH = b"/-/trash"
 _HISTORY_ROUTE = PREFIX + "{table}/-/history"
 _TRASH_ROUTE = PREFIX + "{table}/-/trash"
+_UNDO = _RAW_PREFIX + b"-/undo"
+_RESTORE = b"/-/restore"
+_RESTORE_ROUTE = PREFIX + "{table}/{key}/-/restore"
 _FUNCTIONS = _RAW_PREFIX + b"rpc/"
 # Clients would take these for no segment, or for a step in the path.
 _QUOTED = ("", ".", "..")
@@ -127,7 +130,20 @@ class ChangesPath:
         return _CHANGES_ROUTE
 
 
-Path = TablePath | FunctionPath | SchemaPath | BatchPath | HistoryPath
+@dataclass(frozen=True, slots=True)
+class UndoPath:
+    """Taking changes back, `/api/v1/-/undo`; or bringing back a row, `/api/v1/{table}/{key}/-/restore`."""
+
+    table: str | None = None
+    key: str | None = None
+
+    @property
+    def route(self) -> str:
+        return _UNDO.decode() if self.table is None else _RESTORE_ROUTE
+
+
+DispatchedPath = TablePath | FunctionPath | SchemaPath | HistoryPath
+Path = DispatchedPath | BatchPath | UndoPath
 
 
 def parse_any_path(raw_path: bytes) -> Path | None:
@@ -136,7 +152,20 @@ def parse_any_path(raw_path: bytes) -> Path | None:
         return BatchPath()
     if raw_path.endswith(_SCHEMA) and (table := parse_path(raw_path.removesuffix(_SCHEMA))) and table.key is None:
         return SchemaPath(table.table)
-    return parse_path(raw_path) or parse_function_path(raw_path) or _parse_history_path(raw_path)
+    return (
+        parse_path(raw_path)
+        or parse_function_path(raw_path)
+        or _parse_history_path(raw_path)
+        or _parse_undo_path(raw_path)
+    )
+
+
+def _parse_undo_path(raw_path: bytes) -> UndoPath | None:
+    if raw_path == _UNDO:
+        return UndoPath()
+    if raw_path.endswith(_RESTORE) and (path := parse_path(raw_path.removesuffix(_RESTORE))) and path.key is not None:
+        return UndoPath(path.table, path.key)
+    return None
 
 
 def _parse_history_path(raw_path: bytes) -> HistoryPath | None:

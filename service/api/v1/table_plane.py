@@ -19,14 +19,17 @@ from service.api.v1.paths import (
     PREFIX,
     BatchPath,
     ChangesPath,
+    DispatchedPath,
     FunctionPath,
     HistoryPath,
     Path,
     TablePath,
+    UndoPath,
     parse_any_path,
     parse_changes_path,
 )
 from service.api.v1.preferences import Preferences, parse_preferences
+from service.api.v1.undo import UndoHandlers
 from service.auth.policy import FUNCTIONS, Policy
 from service.auth.principal import Principal
 from service.core.errors import AuthenticationFailed, InvalidQuery, LimitExceeded, RowhouseError
@@ -98,6 +101,9 @@ class TablePlane:
         runtime = self._state.connected()
         request = await self._admit(runtime, scope, receive)
         await runtime.policy.refresh()
+        if isinstance(path, UndoPath):
+            request.scope["rowhouse.route"] = path.route
+            return await UndoHandlers(runtime, self._state.settings.api, self._history(runtime)).serve(path, request)
         if request.header(b"idempotency-key") is not None and request.method in _WRITES:
             limit = self._state.settings.api.api_max_body_bytes
             await self._require(path, request, runtime.policy, limit)
@@ -149,7 +155,9 @@ class TablePlane:
             answer.add(b"preference-applied", applied)
         return answer
 
-    async def _answer(self, path: Path, request: Request, runtime: Runtime, runner: Runner) -> Answer:
+    async def _answer(
+        self, path: DispatchedPath | BatchPath, request: Request, runtime: Runtime, runner: Runner
+    ) -> Answer:
         """The answer within a transaction."""
         dispatch = self._made(runtime, runner)
         if isinstance(path, BatchPath):
@@ -165,14 +173,12 @@ class TablePlane:
         settings = self._state.settings.api
         work = Work.on(runner, runtime.policy, runtime.statements, settings)
         time_machine = TimeMachine(runtime.hub.log, runtime.pool, runtime.policy)
-        history = HistoryHandlers(
-            History(runtime.pool, runtime.statements),
-            runtime.hub.log,
-            runtime.policy,
-            settings.api_max_rows,
-            settings.api_max_depth,
-        )
-        return Dispatch(work, runtime.policy, self._queries, settings, time_machine, history)
+        return Dispatch(work, runtime.policy, self._queries, settings, time_machine, self._history(runtime))
+
+    def _history(self, runtime: Runtime) -> HistoryHandlers:
+        settings = self._state.settings.api
+        history = History(runtime.pool, runtime.statements)
+        return HistoryHandlers(history, runtime.hub.log, runtime.policy, settings.api_max_rows, settings.api_max_depth)
 
     async def _admit(self, runtime: Runtime, scope: Scope, receive: Receive) -> Request:
         """Who is calling, and not too often."""

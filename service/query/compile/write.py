@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import sqlalchemy as sa
-from sqlalchemy import CTE, Alias, ColumnElement, FromClause, Subquery, Text, true
+from sqlalchemy import CTE, Alias, ColumnElement, FromClause, Select, Subquery, Text, true
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from service.catalog.resource import Column, Resource
 from service.catalog.sql_type import SqlType
@@ -169,13 +171,24 @@ def _reader(column: Column) -> tuple[str, str] | None:
     return None if column.representation is None else column.representation.from_json
 
 
+class _Overriding(Select[Any]):
+    """What is inserted, numbers of identities included (PostgreSQL manual, INSERT)."""
+
+    inherit_cache = False
+
+
+@compiles(_Overriding)
+def _compile_overriding(element: _Overriding, compiler: SQLCompiler, **options: Any) -> str:
+    rows: str = compiler.visit_select(element, **options)  # type: ignore[no-untyped-call]
+    return f"overriding system value {rows}"
+
+
 def _insert(plan: InsertPlan, context: CTE, parameters: Parameters) -> CTE:
     table = plan.resource.table
     body = _body(plan, context, parameters)
     names = [column.name for column in body.c]
-    insert = postgresql.insert(table).from_select(
-        names, sa.select(*(body.c[name] for name in names)), include_defaults=False
-    )
+    rows: Select[Any] = (_Overriding if plan.restores else Select)(*(body.c[name] for name in names))
+    insert = postgresql.insert(table).from_select(names, rows, include_defaults=False)
     conflict = plan.conflict or plan.resource.key
     replaced = _replaced(plan)
     is_new: ColumnElement[bool] = sa.true()
