@@ -26,6 +26,7 @@ app.command("grants")(grants.listing)
 app.command("track")(tracking.track)
 app.command("untrack")(tracking.untrack)
 app.command("tracked")(tracking.listing)
+app.command("verify-log")(tracking.verify_log)
 
 
 def _show_version(wanted: bool) -> None:

@@ -13,6 +13,7 @@ from service.cli.session import command, database, messages
 from service.core.settings import Settings
 from service.db.connections import Connection
 from service.events import tracking
+from service.events.verify import verify
 
 TableArgument = Annotated[
     str, typer.Argument(help="Name of the table as in its path, or schema.table.", show_default=False)
@@ -78,6 +79,32 @@ async def listing() -> None:
             f"{'~' if item.is_estimate else ''}{item.changes:,}",
         )
     Console().print(table)
+
+
+@command
+async def verify_log(table: TableArgument) -> None:
+    """Replay a table's log and compare what it leads to with the table.
+
+    Every row that the log knows must be as the log left it. Columns that were
+    added later are not compared. Exits with 1 where something differs: changes
+    were made while triggers were off, or the log was written to.
+    """
+    settings = Settings.load()
+    async with as_owner(settings) as connection:
+        name = await tracking.find_table(connection, table, settings.database.exposed_schemas)
+        with messages.status(f"Replaying the log of {name} …"):
+            verdict = await verify(connection, name)
+    told = f"{verdict.changes:,} changes of {name}, compared in {', '.join(verdict.compared)}"
+    if not verdict.differences:
+        messages.print(f"The table is what its log leads to: {told}.", highlight=False)
+        return
+    shown = Table("Row", "Left by the log, and nowhere", "There, and not in the log")
+    for one in verdict.differences:
+        key = "whole row" if one.key is None else ", ".join(f"{column}={value}" for column, value in one.key.items())
+        shown.add_row(key, str(one.missing), str(one.unknown))
+    Console().print(shown)
+    messages.print(f"[red]The table is not what its log leads to:[/] {told}.", highlight=False)
+    raise typer.Exit(1)
 
 
 @asynccontextmanager

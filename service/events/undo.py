@@ -19,8 +19,19 @@ from service.core.errors import Conflict, FieldError, LimitExceeded, RowhouseErr
 from service.crud.read import Reader
 from service.crud.write import Writer
 from service.db.transaction import Transaction
-from service.query.plan import Bind, BindKind, DeletePlan, Holds, InsertPlan, ReadPlan, UpdatePlan, WritePlan, Written
-from service.query.plan import all_of as both
+from service.query.plan import (
+    AnyOne,
+    Bind,
+    BindKind,
+    DeletePlan,
+    Holds,
+    InsertPlan,
+    Predicate,
+    ReadPlan,
+    UpdatePlan,
+    WritePlan,
+    Written,
+)
 
 _MOST_REASONS = 20
 _AT_ONCE = 500
@@ -197,17 +208,17 @@ def _step(changes: tuple[Change, ...], resource: Resource, written: Written) -> 
     now = _image(change.now)
     columns = tuple(name for name in orjson.loads(now) if name in resource.columns)
     if change.operation == "i":
-        return Step(changes, resource, DeletePlan(resource, Holds(columns, _json(now)), _one(once)), "delete")
+        return Step(changes, resource, DeletePlan(resource, _as_it_is(resource, columns, now), once), "delete")
     changed = tuple(name for name in change.columns if name in resource.columns)
-    if not resource.key:
-        where: Any = Holds(columns, _json(now))
-    else:
-        where = both(Holds(resource.key, _json(now)), Holds(changed, _json(now)))
+    if resource.key:  # others may have changed other columns since
+        columns = tuple(dict.fromkeys((*resource.key, *changed)))
     written_back = tuple(name for name in changed if resource.columns[name].is_writable)
     if not written_back:
         return None
     body = _json(f"[{_image(change.was)}]")
-    return Step(changes, resource, UpdatePlan(resource, written_back, body, where, _one(once)), "update")
+    return Step(
+        changes, resource, UpdatePlan(resource, written_back, body, _as_it_is(resource, columns, now), once), "update"
+    )
 
 
 def _insert(changes: tuple[Change, ...], resource: Resource, written: Written) -> InsertPlan:
@@ -231,9 +242,10 @@ def _json(text: str) -> Bind:
     return Bind(text, BindKind.JSON)
 
 
-def _one(written: Written) -> Written:
-    """Where rows have no key, several may be the same: it must be one."""
-    return replace(written, max_affected=Bind("1"))
+def _as_it_is(resource: Resource, columns: tuple[str, ...], image: str) -> Predicate:
+    """The row that has these values."""
+    holds = Holds(columns, _json(image))
+    return holds if resource.key else AnyOne(holds)
 
 
 def _key(change: Change, resource: Resource) -> dict[str, object] | None:

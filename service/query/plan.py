@@ -181,6 +181,13 @@ class Holds:
 
 
 @dataclass(frozen=True, slots=True)
+class AnyOne:
+    """The row is the first of those that meet `term`: without a key, several may be the same."""
+
+    term: "Predicate"
+
+
+@dataclass(frozen=True, slots=True)
 class Guarded:
     """`term`, looked at only of rows that meet `by`: an error of it would tell of rows that the caller may not see."""
 
@@ -188,7 +195,7 @@ class Guarded:
     term: "Predicate"
 
 
-Predicate = Guarded | Comparison | Not | And | Or | HasVersion | HasEmbedded | Holds
+Predicate = Guarded | Comparison | Not | And | Or | HasVersion | HasEmbedded | Holds | AnyOne
 
 
 @dataclass(frozen=True, slots=True)
@@ -468,8 +475,19 @@ class HistoryPlan:
     is_trash: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class VerifyPlan:
+    """What the log says of a table's rows in these columns, beside what they are. `since` is a time (ISO 8601)."""
+
+    resource: Resource
+    columns: tuple[str, ...]
+    tracked: Bind
+    since: Bind
+    limit: Bind
+
+
 WritePlan = InsertPlan | UpdatePlan | DeletePlan
-Plan = ReadPlan | WritePlan | CallPlan | FeedPlan | HistoryPlan
+Plan = ReadPlan | WritePlan | CallPlan | FeedPlan | HistoryPlan | VerifyPlan
 
 
 def all_of(*predicates: Predicate | None) -> Predicate | None:

@@ -11,6 +11,7 @@ from service.query.plan import (
     Aggregated,
     AllColumns,
     And,
+    AnyOne,
     Bind,
     CallPlan,
     ColumnRef,
@@ -39,6 +40,7 @@ from service.query.plan import (
     Since,
     Step,
     UpdatePlan,
+    VerifyPlan,
     Written,
     all_of,
 )
@@ -104,7 +106,7 @@ def _cannot_fail(predicate: Predicate) -> bool:
             return _cannot_fail(term)
         case And(terms=terms) | Or(terms=terms):
             return all(map(_cannot_fail, terms))
-        case HasVersion() | HasEmbedded() | Holds():
+        case HasVersion() | HasEmbedded() | Holds() | AnyOne():
             return True
     return False
 
@@ -129,6 +131,8 @@ def fresh(predicate: Predicate | None) -> Predicate | None:
             return HasVersion(replace(versions))
         case Holds():
             return replace(predicate, image=replace(predicate.image))
+        case AnyOne(term=term):
+            return AnyOne(_renewed(term))
         case Guarded(by=by, term=term):
             return Guarded(_renewed(by), _renewed(term))
         case _:
@@ -159,7 +163,7 @@ def runs_code(plan: Plan) -> bool:
     match plan:
         case CallPlan():
             return True
-        case FeedPlan() | HistoryPlan():
+        case FeedPlan() | HistoryPlan() | VerifyPlan():
             return False  # it has no computed columns
         case ReadPlan():
             is_own = plan.resource.abilities.runs_code or bool(plan.resource.computed)
@@ -226,6 +230,7 @@ _PARTS: Mapping[type, Callable[[Any], tuple[object, ...]]] = {
         node.past,
     ),
     Holds: lambda node: (node.image,),
+    AnyOne: lambda node: (node.term,),
     HistoryPlan: lambda node: (
         *node.tables,
         node.before,
@@ -238,6 +243,7 @@ _PARTS: Mapping[type, Callable[[Any], tuple[object, ...]]] = {
         node.until,
         node.operations,
     ),
+    VerifyPlan: lambda node: (node.tracked, node.since, node.limit),
     Past: lambda node: (node.tracked, node.since, node.time),
     Since: lambda node: (node.seen, node.until, node.seq),
     Written: lambda node: (node.actor, node.request, node.check, node.max_affected, node.answer),

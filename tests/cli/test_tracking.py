@@ -143,3 +143,24 @@ def test_a_table_in_use_does_not_keep_writers_waiting(owned: Database) -> None:
     code, _, said = asyncio.run(hold())
     assert code == 1
     assert "in use" in said
+
+
+def test_the_log_is_verified_against_the_table(owned: Database) -> None:
+    owned.execute("insert into shop.orders values (1, 'before', 'x'), (2, 'before', 'y')")
+    for table in ("orders", "odd-name"):
+        run(owned, "track", f"shop.{table}")
+    owned.execute("update shop.orders set note = note || '!' where id = 1")
+    owned.execute("insert into shop.orders values (3, 'c', 'z')")
+    owned.execute('insert into shop."odd-name" values (1, null), (1, null)')
+    owned.execute('delete from shop."odd-name" where ctid = (select min(ctid) from shop."odd-name")')
+    owned.execute("alter table shop.orders add late text default 'new'")
+    code, _, said = run(owned, "verify-log", "shop.orders")
+    assert (code, "2 changes" in said, "late" in said) == (0, True, False), said
+    assert run(owned, "verify-log", "shop.odd-name")[0] == 0
+    owned.execute("alter table shop.orders disable trigger all")
+    owned.execute("update shop.orders set note = 'unseen' where id = 3")
+    owned.execute("alter table shop.orders enable trigger all")
+    code, out, said = run(owned, "verify-log", "shop.orders")
+    assert (code, "id=3" in out, "id=1" in out) == (1, True, False), out
+    code, _, said = run(owned, "verify-log", "shop.seen")
+    assert (code, "not logged" in said) == (1, True)

@@ -162,8 +162,10 @@ def test_tables_of_all_kinds(client: httpx2.Client, database: Database) -> None:
             "u_keyless": (
                 "insert into u_keyless values (1, '[1]')", "update u_keyless set a = 2", "delete from u_keyless"
             ),
-            "u_parts": ("insert into u_parts values (1, 'x'), (12, 'y')", "update u_parts set id = id + 5 where id = 12",
-                        "update u_parts set id = 3 where id = 17", "truncate u_parts"),
+            "u_parts": (
+                "insert into u_parts values (1, 'x'), (12, 'y')", "update u_parts set id = id + 5 where id = 12",
+                "update u_parts set id = 3 where id = 17", "truncate u_parts"
+            ),
         }.items():  # fmt: skip
             states = [_rows(database, table)]
             for script in scripts:

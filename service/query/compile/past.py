@@ -6,6 +6,7 @@ removal, less for each arrival. What it was is in the first of these changes. Th
 matter for that, so that keys may have been swapped; and rows without a key may stand more than once.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
@@ -56,7 +57,7 @@ def _images(past: Past, resource: Resource, parameters: Parameters, name: str, *
             change.c.seq.label("seq"),
             sa.literal_column("1" if is_after else "0").label("is_after"),
             sa.literal_column("-1" if is_after else "1").label("net"),
-            *_identity(resource, row),
+            *identity(resource, row),
             *(row.c[column].label(f"c{number}") for number, column in enumerate(resource.columns)),
         )
         .select_from(change.join(row, sa.true()))
@@ -82,26 +83,27 @@ def _later(past: Past, change: FromClause, parameters: Parameters) -> list[Colum
     return [change.c.at > time - _LONGEST, sa.or_(change.c.at > time, committed > time)]
 
 
-def _identity(resource: Resource, row: FromClause) -> list[ColumnElement[Any]]:
+def identity(resource: Resource, row: FromClause) -> list[ColumnElement[Any]]:
     """What tells rows apart: the key, or all that they hold."""
     if resource.key:
         return [row.c[name].label(f"i{number}") for number, name in enumerate(resource.key)]
-    return [_hash(resource, row).label("i0")]
+    return [hash_of(resource.columns, row).label("i0")]
 
 
-def _hash(resource: Resource, row: FromClause) -> ColumnElement[str]:
-    return sa.func.md5(sa.cast(sa.func.row(*(row.c[name] for name in resource.columns)), Text))
+def hash_of(names: Iterable[str], row: FromClause) -> ColumnElement[str]:
+    """What a row has in these columns, in short."""
+    return sa.func.md5(sa.cast(sa.func.row(*(row.c[name] for name in names)), Text))
 
 
 def _same(resource: Resource, row: FromClause, touched: CTE) -> ColumnElement[bool]:
-    pairs = enumerate(_identity(resource, row))
+    pairs = enumerate(identity(resource, row))
     return sa.and_(*(touched.c[f"i{number}"] == value.element for number, value in pairs))
 
 
 def _untouched(resource: Resource, touched: CTE, name: str) -> Select[Any]:
     row = resource.table.alias(name)
     version: ColumnElement[Any] = (
-        sa.cast(row_version(row), Text) if resource.abilities.has_version else _hash(resource, row)
+        sa.cast(row_version(row), Text) if resource.abilities.has_version else hash_of(resource.columns, row)
     )
     is_touched = sa.exists(sa.select(sa.literal_column("1")).where(_same(resource, row, touched)).correlate(row))
     shown = (row.c[column] for column in resource.columns)

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
-from sqlalchemy import ARRAY, ColumnElement, Text, and_, false, not_, or_, true
+from sqlalchemy import ARRAY, ColumnElement, FromClause, Text, and_, false, not_, or_, true
 
 from service.catalog.sql_type import SqlType
 from service.query.compile.columns import Columns, function, row_version
@@ -15,6 +15,7 @@ from service.query.compile.statement import Parameters
 from service.query.plan import (
     Aggregated,
     And,
+    AnyOne,
     Bind,
     ColumnRef,
     Comparison,
@@ -92,6 +93,16 @@ class Conditions:
                 return self._is_version(versions)
             case Holds(columns=columns, image=image):
                 return and_(true(), *(self._holds(name, image) for name in columns))
+            case AnyOne(term=term):
+                return self._is_first(term)
+
+    def _is_first(self, term: Predicate) -> ColumnElement[bool]:
+        """By its place in the table: nothing else may tell it from others."""
+        resource = self.columns.resource
+        rows = resource.table.alias("same")
+        meets = Conditions(Columns(resource, rows, self._parameters), self._parameters).where(term)
+        first = sa.select(*_place(rows)).where(meets).limit(sa.literal_column("1"))
+        return sa.tuple_(*_place(self.columns.source)).in_(first)
 
     def _holds(self, name: str, image: Bind) -> ColumnElement[bool]:
         """Keys by their equality, which has an index; others as they are written, since some types have none."""
@@ -178,6 +189,12 @@ class Conditions:
         if isinstance(column, Aggregated) or column.path:
             return True
         return self.columns.described(column).is_nullable
+
+
+def _place(rows: FromClause) -> list[ColumnElement[Any]]:
+    """Where a row is (PostgreSQL manual, chapter 5.6)."""
+    name = cast("sa.Alias", rows).name
+    return [sa.literal_column(f"{name}.{column}") for column in ("tableoid", "ctid")]
 
 
 def _is(left: ColumnElement[Any], constant: IsValue) -> ColumnElement[bool]:
