@@ -20,6 +20,9 @@ from service.api.dependencies import TOKEN_PATH, identify
 from service.api.feed_paths import TAG as FEED_TAG
 from service.api.feed_paths import TAG_TEXT, feed_parameters, feed_paths, feed_responses, feed_schemas
 from service.api.function_paths import TAG, FunctionDescription, is_callable
+from service.api.history_paths import TAG as HISTORY_TAG
+from service.api.history_paths import TAG_TEXT as HISTORY_TEXT
+from service.api.history_paths import history_parameters, history_paths, history_responses, history_schemas
 from service.api.problem import PROBLEM_TYPE
 from service.api.responses import (
     Problem,
@@ -72,6 +75,7 @@ _TAGS = (
     ("Login", "Access tokens for users. Services send an API key in `X-API-Key` instead."),
     ("Tables", "What is served."),
     (FEED_TAG, TAG_TEXT),
+    (HISTORY_TAG, HISTORY_TEXT),
     ("Probes", "For those who run the service."),
 )
 # The caller may be anonymous, as far as the settings and the grants let it.
@@ -175,10 +179,11 @@ def build_document(control: JsonObject, described: Described, settings: ApiSetti
         answers |= table.responses
         taken |= table.filters
     if described.tables:
-        paths |= feed_paths(described.tables[0].resource.name)
-        schemas |= feed_schemas()
-        answers |= feed_responses()
-        taken |= feed_parameters()
+        example = described.tables[0].resource.name
+        paths |= feed_paths(example) | history_paths(example)
+        schemas |= feed_schemas() | history_schemas()
+        answers |= feed_responses() | history_responses()
+        taken |= feed_parameters() | history_parameters()
     for function in functions:
         paths |= function.paths
         schemas |= function.schemas

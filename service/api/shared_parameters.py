@@ -68,6 +68,12 @@ def _words(settings: ApiSettings) -> JsonObject:
             _NUMBER | {"examples": [0]},
         ),
         "cursor": query_parameter("cursor", "Where the page begins, as the `Link` of the page before wrote it.", _TEXT),
+        "as_of": query_parameter(
+            "as_of",
+            "The rows as they were: at a time, or where a cursor of the feed stands. Of tracked tables alone, without "
+            "related rows.",
+            _TEXT | {"examples": ["2026-01-31T12:00:00Z"]},
+        ),
         "columns": query_parameter(
             "columns",
             "The columns that are taken of the body, parted by commas; what else it names is passed over. Rows may "

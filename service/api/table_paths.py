@@ -119,10 +119,10 @@ class TableDescription:
             f"Read rows of {self._resource.name}",
             "\n\n".join(["The rows that meet all filters, page by page.", self._tries(), self._embeds()]).strip(),
             [
-                *parameters("select", "order", "limit", "offset", "cursor", *having, "PreferRead", "Range"),
+                *parameters("select", "order", "limit", "offset", "cursor", *having, "as_of", "PreferRead", "Range"),
                 *self._filters,
             ],
-            {"200": rows, "206": rows} | problems(416),
+            {"200": rows, "206": rows} | problems(409, 410, 416),
         )
 
     def _insert(self) -> JsonObject:
@@ -162,8 +162,8 @@ class TableDescription:
             "get",
             f"Read a row of {self._resource.name}",
             f"The row of that key, with related rows as in the list. {self._key_text()}",
-            parameters("select", "If-None-Match"),
-            {"200": answer(f"{self._name}.row"), "304": answer("NotModified")} | problems(412),
+            parameters("select", "as_of", "If-None-Match"),
+            {"200": answer(f"{self._name}.row"), "304": answer("NotModified")} | problems(409, 410, 412),
         )
 
     def _replace(self) -> JsonObject:

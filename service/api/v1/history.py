@@ -67,7 +67,7 @@ class HistoryHandlers:
         """The changes. Raises: as `serve`."""
         asked = parse_history(parameters, self._max_rows)
         tables = await self._tables(path, asked, principal)
-        return await self._history.entries(self._plan(path, asked, tables))
+        return await self._history.entries(self._plan(path, asked, tables)) if tables else []
 
     async def _tables(self, path: HistoryPath, asked: "Asked", principal: Principal) -> tuple[FollowedTable, ...]:
         policy = self._policy
