@@ -237,8 +237,8 @@ class JobSettings(_Section):
 
     jobs_broker_url: BrokerUrl | None = Field(
         None,
-        description="Redis (`redis://`) or RabbitMQ (`amqp://`) for the messages that wake workers; nobody else may use "
-        "that database or virtual host. By default PostgreSQL carries them.",
+        description="Redis (`redis://`) or RabbitMQ (`amqp://`) for the messages that wake workers; nobody else may "
+        "use that database or virtual host. By default PostgreSQL carries them.",
     )
     jobs_inside: bool | None = Field(
         None,

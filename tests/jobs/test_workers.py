@@ -1,0 +1,120 @@
+"""Workers as processes: killed, told to stop, and several at once."""
+
+import json
+import random
+import re
+import signal
+import time
+import urllib.request
+
+from tests.api.test_operations import free_port
+from tests.jobs.conftest import Jobs, kill
+from tests.jobs.job_types import INSERT, SLEEP
+
+
+def test_the_job_of_a_killed_worker_is_done_by_another(jobs: Jobs) -> None:
+    [effect, plain] = jobs.add(INSERT.new({"steps": 30}), SLEEP.new({"seconds": 1.5}))
+    with jobs.processes(1) as [first]:
+        for job in (effect, plain):
+            jobs.until_state(job, "running")
+        kill(first)
+        assert jobs.row(effect)["state"] == "running"  # nobody knows yet
+        with jobs.processes(1):
+            rows = [jobs.until_state(job, "done") for job in (effect, plain)]
+    assert [row["attempts"] for row in rows] == [2, 2]
+    assert jobs.effects() == {effect: 1}
+    assert jobs.database.execute("select attempt from job_tests.effects")[0][0] == 2
+
+
+def test_each_of_many_jobs_has_its_effect_once_though_workers_are_killed(jobs: Jobs) -> None:
+    chance = random.Random(7)
+    ids = jobs.add(*(INSERT.new({"steps": chance.randrange(8)}) for _ in range(200)))
+    kills = 0
+    with jobs.processes(3, JOBS_AT_ONCE="4") as workers:
+        deadline = time.monotonic() + 240
+        while jobs.states("insert").get("done", 0) < 200:
+            assert time.monotonic() < deadline, jobs.states("insert")
+            time.sleep(chance.uniform(0.3, 1.5))
+            if kills < 12 and jobs.states("insert").get("running"):
+                kill(workers.pop(chance.randrange(3)))
+                workers.append(jobs.process(JOBS_AT_ONCE="4"))
+                kills += 1
+    assert kills >= 3
+    assert jobs.effects() == dict.fromkeys(ids, 1)
+    cut_off = jobs.database.execute("select count(*) from rowhouse.jobs where name = 'insert' and attempts > 1")[0][0]
+    assert cut_off > 0, "nobody was killed in the middle of a job"
+
+
+def test_a_worker_that_stood_still_does_nothing_twice(jobs: Jobs) -> None:
+    [job_id] = jobs.add(INSERT.new({"steps": 30}))
+    with jobs.processes(1) as [first]:
+        jobs.until_state(job_id, "running")
+        first.send_signal(signal.SIGSTOP)
+        with jobs.processes(1):
+            jobs.until_state(job_id, "done")
+            first.send_signal(signal.SIGCONT)
+            time.sleep(3)
+    assert jobs.effects() == {job_id: 1}
+    assert jobs.row(job_id)["attempts"] == 2
+
+
+def test_a_worker_that_is_told_to_stop_finishes_its_jobs(jobs: Jobs) -> None:
+    [runs] = jobs.add(SLEEP.new({"seconds": 2}))
+    with jobs.processes(1) as [worker]:
+        jobs.until_state(runs, "running")
+        worker.send_signal(signal.SIGTERM)
+        [waits] = jobs.add(INSERT.new())
+        assert worker.wait(timeout=15) == 0
+        logged = [json.loads(line) for line in worker.communicate()[0].splitlines()]
+    assert jobs.row(runs)["state"] == "done"
+    assert jobs.row(waits)["state"] == "queued"
+    assert [line["event"] for line in logged if line["event"].startswith("worker_")] == [
+        "worker_started",
+        "worker_draining",
+        "worker_stopped",
+    ]
+
+
+def test_a_job_that_takes_too_long_to_finish_is_given_back(jobs: Jobs) -> None:
+    [job_id, effect] = jobs.add(SLEEP.new({"seconds": 60}), INSERT.new({"steps": 1000}))
+    with jobs.processes(1, JOBS_DRAIN_SECONDS="0.5") as [worker]:
+        for job in (job_id, effect):
+            jobs.until_state(job, "running")
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(timeout=15) == 0
+    for job in (job_id, effect):  # at once, not only when a lease has ended; and it costs no attempt
+        row = jobs.row(job)
+        assert (row["state"], row["attempts"], row["leased_until"]) == ("queued", 0, None)
+    assert jobs.effects() == {}
+
+
+def test_a_periodic_job_runs_once_a_period_however_many_workers_there_are(jobs: Jobs) -> None:
+    with jobs.processes(3, TICK="2"):
+        jobs.until(lambda: jobs.states("insert").get("done", 0) >= 5)
+    periods = jobs.database.execute("select period from rowhouse.jobs where name = 'insert' order by 1")
+    times = [row["period"].timestamp() for row in periods]
+    assert [after - before for before, after in zip(times, times[1:], strict=False)] == [2.0] * (len(times) - 1)
+    done = jobs.states("insert")["done"]
+    assert sum(jobs.effects().values()) >= done
+    assert set(jobs.effects().values()) == {1}
+
+
+def test_a_worker_waits_for_the_database(jobs: Jobs) -> None:
+    with jobs.processes(1, DATABASE_URL=f"postgresql://x@127.0.0.1:{free_port()}/x") as [worker]:
+        time.sleep(3)
+        assert worker.poll() is None
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(timeout=10) == 0
+        assert "database_not_reached" in worker.communicate()[0]
+
+
+def test_a_worker_serves_its_metrics(jobs: Jobs) -> None:
+    port = free_port()
+    [job_id] = jobs.add(INSERT.new())
+    with jobs.processes(1, WORKER_METRICS_PORT=str(port)):
+        jobs.until_state(job_id, "done")
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            text = answer.read().decode()
+    assert 'rowhouse_job_run_seconds_count{name="insert",outcome="done"} 1.0' in text
+    assert re.search(r"^rowhouse_jobs_dead 0.0$", text, re.MULTILINE)
+    assert "rowhouse_jobs_oldest_due_seconds" in text
