@@ -1,6 +1,7 @@
 """Workers on the real database, and what their jobs left there."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -10,7 +11,8 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import UUID
+from typing import Any
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
@@ -46,6 +48,7 @@ class Jobs:
     """The queue, its rows, and the effects of the jobs of the tests."""
 
     database: Database
+    folder: Path
 
     def settings(self, **environment: str) -> Settings:
         return settings_from({"DATABASE_URL": self.database.service_url, **environment})
@@ -120,37 +123,54 @@ class Jobs:
             await asyncio.sleep(0.03)
         raise AssertionError("it did not happen in time")
 
-    def process(self, **environment: str) -> "subprocess.Popen[str]":
+    def process(self, **environment: str) -> "WorkerProcess":
         """A worker as a process of its own, as `rowhouse worker` runs it, with the jobs of the tests."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "tests.jobs.worker_process"],
-            cwd=ROOT,
-            env={"PATH": os.environ["PATH"], "DATABASE_URL": self.database.service_url, **environment},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        log = self.folder / f"{uuid4()}.log"
+        with log.open("w") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tests.jobs.worker_process"],
+                cwd=ROOT,
+                env={"PATH": os.environ["PATH"], "DATABASE_URL": self.database.service_url, **environment},
+                stdout=output,
+            )
+        return WorkerProcess(process, log)
 
     @contextmanager
-    def processes(self, number: int, **environment: str) -> Iterator[list["subprocess.Popen[str]"]]:
+    def processes(self, number: int, **environment: str) -> Iterator[list["WorkerProcess"]]:
         """So many workers; those that are left are killed at the end. The list may be changed."""
         running = [self.process(**environment) for _ in range(number)]
         try:
             yield running
         finally:
             for process in running:
-                kill(process)
+                process.kill()
 
 
-def kill(process: "subprocess.Popen[str]") -> str:
-    """End it with -9. Returns what it logged."""
-    process.send_signal(signal.SIGKILL)
-    return process.communicate()[0]
+@dataclass(frozen=True, slots=True)
+class WorkerProcess:
+    """A worker that can be signalled, and what it logs."""
+
+    process: "subprocess.Popen[bytes]"
+    log: Path
+
+    def kill(self) -> None:
+        """End it with -9."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        """Tell it to stop, and wait. Returns its exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=30)
+
+    def logged(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
 
 
 @pytest.fixture
-def jobs(database: Database) -> Iterator[Jobs]:
+def jobs(database: Database, tmp_path: Path) -> Iterator[Jobs]:
     asyncio.run(_script(database.owner_url, _PREPARE))
-    yield Jobs(database)
+    yield Jobs(database, tmp_path)
     asyncio.run(_script(database.owner_url, f"{_PREPARE} drop schema job_tests cascade"))
 
 

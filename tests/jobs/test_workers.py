@@ -1,6 +1,6 @@
 """Workers as processes: killed, told to stop, and several at once."""
 
-import json
+import itertools
 import random
 import re
 import signal
@@ -8,7 +8,7 @@ import time
 import urllib.request
 
 from tests.api.test_operations import free_port
-from tests.jobs.conftest import Jobs, kill
+from tests.jobs.conftest import Jobs
 from tests.jobs.job_types import INSERT, SLEEP
 
 
@@ -17,7 +17,7 @@ def test_the_job_of_a_killed_worker_is_done_by_another(jobs: Jobs) -> None:
     with jobs.processes(1) as [first]:
         for job in (effect, plain):
             jobs.until_state(job, "running")
-        kill(first)
+        first.kill()
         assert jobs.row(effect)["state"] == "running"  # nobody knows yet
         with jobs.processes(1):
             rows = [jobs.until_state(job, "done") for job in (effect, plain)]
@@ -36,7 +36,7 @@ def test_each_of_many_jobs_has_its_effect_once_though_workers_are_killed(jobs: J
             assert time.monotonic() < deadline, jobs.states("insert")
             time.sleep(chance.uniform(0.3, 1.5))
             if kills < 12 and jobs.states("insert").get("running"):
-                kill(workers.pop(chance.randrange(3)))
+                workers.pop(chance.randrange(3)).kill()
                 workers.append(jobs.process(JOBS_AT_ONCE="4"))
                 kills += 1
     assert kills >= 3
@@ -49,10 +49,10 @@ def test_a_worker_that_stood_still_does_nothing_twice(jobs: Jobs) -> None:
     [job_id] = jobs.add(INSERT.new({"steps": 30}))
     with jobs.processes(1) as [first]:
         jobs.until_state(job_id, "running")
-        first.send_signal(signal.SIGSTOP)
+        first.process.send_signal(signal.SIGSTOP)
         with jobs.processes(1):
             jobs.until_state(job_id, "done")
-            first.send_signal(signal.SIGCONT)
+            first.process.send_signal(signal.SIGCONT)
             time.sleep(3)
     assert jobs.effects() == {job_id: 1}
     assert jobs.row(job_id)["attempts"] == 2
@@ -62,13 +62,13 @@ def test_a_worker_that_is_told_to_stop_finishes_its_jobs(jobs: Jobs) -> None:
     [runs] = jobs.add(SLEEP.new({"seconds": 2}))
     with jobs.processes(1) as [worker]:
         jobs.until_state(runs, "running")
-        worker.send_signal(signal.SIGTERM)
+        worker.process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
         [waits] = jobs.add(INSERT.new())
-        assert worker.wait(timeout=15) == 0
-        logged = [json.loads(line) for line in worker.communicate()[0].splitlines()]
+        assert worker.process.wait(timeout=15) == 0
     assert jobs.row(runs)["state"] == "done"
     assert jobs.row(waits)["state"] == "queued"
-    assert [line["event"] for line in logged if line["event"].startswith("worker_")] == [
+    assert [line["event"] for line in worker.logged() if line["event"].startswith("worker_")] == [
         "worker_started",
         "worker_draining",
         "worker_stopped",
@@ -80,8 +80,7 @@ def test_a_job_that_takes_too_long_to_finish_is_given_back(jobs: Jobs) -> None:
     with jobs.processes(1, JOBS_DRAIN_SECONDS="0.5") as [worker]:
         for job in (job_id, effect):
             jobs.until_state(job, "running")
-        worker.send_signal(signal.SIGTERM)
-        assert worker.wait(timeout=15) == 0
+        assert worker.stop() == 0
     for job in (job_id, effect):  # at once, not only when a lease has ended; and it costs no attempt
         row = jobs.row(job)
         assert (row["state"], row["attempts"], row["leased_until"]) == ("queued", 0, None)
@@ -93,7 +92,7 @@ def test_a_periodic_job_runs_once_a_period_however_many_workers_there_are(jobs: 
         jobs.until(lambda: jobs.states("insert").get("done", 0) >= 5)
     periods = jobs.database.execute("select period from rowhouse.jobs where name = 'insert' order by 1")
     times = [row["period"].timestamp() for row in periods]
-    assert [after - before for before, after in zip(times, times[1:], strict=False)] == [2.0] * (len(times) - 1)
+    assert [after - before for before, after in itertools.pairwise(times)] == [2.0] * (len(times) - 1)
     done = jobs.states("insert")["done"]
     assert sum(jobs.effects().values()) >= done
     assert set(jobs.effects().values()) == {1}
@@ -102,10 +101,9 @@ def test_a_periodic_job_runs_once_a_period_however_many_workers_there_are(jobs: 
 def test_a_worker_waits_for_the_database(jobs: Jobs) -> None:
     with jobs.processes(1, DATABASE_URL=f"postgresql://x@127.0.0.1:{free_port()}/x") as [worker]:
         time.sleep(3)
-        assert worker.poll() is None
-        worker.send_signal(signal.SIGTERM)
-        assert worker.wait(timeout=10) == 0
-        assert "database_not_reached" in worker.communicate()[0]
+        assert worker.process.poll() is None
+        assert worker.stop() == 0
+    assert "database_not_reached" in [line["event"] for line in worker.logged()]
 
 
 def test_a_worker_serves_its_metrics(jobs: Jobs) -> None:
