@@ -1,5 +1,6 @@
 """Which broker carries the messages that wake workers. Each holds the id of one job, and may be lost or come twice."""
 
+import asyncio
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
@@ -45,12 +46,15 @@ class Brokers:
             role,
         )
 
-    def make(self) -> AsyncBroker:
-        """A broker. Nothing is connected before its start."""
+    def make(self, lost: asyncio.Event) -> AsyncBroker:
+        """A broker. Nothing is connected before its start.
+
+        `lost` is set when it cannot be heard any more, where it would not raise an error.
+        """
         if self.url is None:
             session = session_settings(self.database, self.role)
-            return PostgresBroker(self.database_url, session, self.database.connect_timeout)
-        return _redis(self.url) if _is_redis(self.url) else _rabbitmq(self.url)
+            return PostgresBroker(self.database_url, session, self.database.connect_timeout, lost)
+        return _redis(self.url) if _is_redis(self.url) else _rabbitmq(self.url, lost)
 
 
 async def send(broker: AsyncBroker, job_id: UUID) -> None:
@@ -82,12 +86,7 @@ def _redis(url: str) -> AsyncBroker:
     return ListQueueBroker(url, queue_name=_QUEUE, socket_timeout=None, socket_keepalive=True)
 
 
-def _rabbitmq(url: str) -> AsyncBroker:
-    from taskiq_aio_pika import AioPikaBroker, Exchange, Queue
+def _rabbitmq(url: str, lost: asyncio.Event) -> AsyncBroker:
+    from service.jobs.rabbitmq_broker import RabbitMQBroker
 
-    return AioPikaBroker(
-        url,
-        exchange=Exchange(name=_QUEUE),
-        task_queues=[Queue(name=_QUEUE)],
-        dead_letter_queue=Queue(name=f"{_QUEUE}.dead"),
-    )
+    return RabbitMQBroker(url, _QUEUE, lost)

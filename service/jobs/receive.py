@@ -1,6 +1,7 @@
 """Hears messages about jobs, with taskiq's receiver."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from uuid import UUID
 
@@ -10,7 +11,6 @@ from taskiq.receiver import Receiver
 
 from service.core.errors import RowhouseError
 from service.jobs.broker import TASK, Brokers
-from service.jobs.postgres_broker import PostgresBroker
 from service.jobs.runner import Runner
 from service.jobs.timing import jittered
 
@@ -38,10 +38,10 @@ class Reception:
 
     async def _receive(self) -> None:
         """Until the broker is lost."""
-        broker = self._brokers.make()
+        lost = asyncio.Event()
+        broker = self._brokers.make(lost)
         broker.is_worker_process = True
-        broker.register_task(self._handle, TASK)
-        lost = broker.lost if isinstance(broker, PostgresBroker) else asyncio.Event()
+        broker.register_task(self._handler(), TASK)
         # A message has done its work when it is heard: the job's row says what becomes of the job. Brokers that keep
         # messages until a job has ended would send those of long jobs again (RabbitMQ after 30 minutes).
         receiver = Receiver(
@@ -59,11 +59,16 @@ class Reception:
             with suppress(Exception):
                 await broker.shutdown()
 
-    async def _handle(self, job_id: str) -> None:
-        try:
-            await self._runner.run(UUID(job_id))
-        except RowhouseError as error:  # the sweep comes to it
-            _log.warning("job_not_claimed", job=job_id, reason=error.stable_code)
+    def _handler(self) -> Callable[[str], Awaitable[None]]:
+        """A plain function: taskiq writes to what is registered, which a method does not take."""
+
+        async def handle(job_id: str) -> None:
+            try:
+                await self._runner.run(UUID(job_id))
+            except RowhouseError as error:  # the sweep comes to it
+                _log.warning("job_not_claimed", job=job_id, reason=error.stable_code)
+
+        return handle
 
 
 def _name(error: BaseException) -> str:

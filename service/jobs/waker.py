@@ -24,6 +24,7 @@ class Waker(Background):
     def __init__(self, brokers: Brokers) -> None:
         self._brokers = brokers
         self._waiting: asyncio.Queue[UUID] = asyncio.Queue(_MOST_WAITING)
+        self._unsent: UUID | None = None
 
     def wake(self, job_id: UUID) -> None:
         """Some worker should run this job."""
@@ -32,7 +33,7 @@ class Waker(Background):
 
     async def _run(self) -> None:
         while True:
-            broker = self._brokers.make()
+            broker = self._brokers.make(asyncio.Event())
             try:
                 await self._send_from(broker)
             except Exception as error:  # whatever it is, the next time may go well
@@ -43,11 +44,13 @@ class Waker(Background):
             await asyncio.sleep(jittered(_RETRY_SECONDS))
 
     async def _send_from(self, broker: AsyncBroker) -> None:
-        """Until the broker fails. It is connected to when there is something to send."""
-        job_id = await self._waiting.get()
-        async with asyncio.timeout(_SEND_SECONDS):
-            await broker.startup()
+        """Until it fails, if only because its connection is old. It is started when there is something to send."""
+        is_started = False
         while True:
+            self._unsent = self._unsent or await self._waiting.get()
             async with asyncio.timeout(_SEND_SECONDS):
-                await send(broker, job_id)
-            job_id = await self._waiting.get()
+                if not is_started:
+                    await broker.startup()
+                    is_started = True
+                await send(broker, self._unsent)
+            self._unsent = None

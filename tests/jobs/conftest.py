@@ -94,10 +94,11 @@ class Jobs:
         periodic: Sequence[Periodic] = (),
         timing: Timing = QUICK,
         metrics: Metrics | None = None,
-        **environment: str,
+        broker: str = "",
+        slots: int = 8,
     ) -> AsyncIterator[Worker]:
         """A worker inside this process."""
-        settings, url = self.settings(**environment), self.database.service_url
+        settings, url = self.settings(JOBS_BROKER_URL=broker, JOBS_AT_ONCE=str(slots)), self.database.service_url
         worker = Worker(
             settings, url, None, metrics or Metrics("1"), types=types or TYPES, periodic=periodic, timing=timing
         )

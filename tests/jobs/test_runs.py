@@ -110,12 +110,12 @@ def test_a_job_that_is_not_due_waits(jobs: Jobs) -> None:
 
 
 def test_messages_that_come_twice_run_a_job_once(jobs: Jobs) -> None:
-    async def run(job_id: UUID) -> None:
-        brokers = Brokers.of(jobs.settings(), jobs.database.service_url, None)
-        broker = brokers.make()
+    async def run() -> UUID:
+        broker = Brokers.of(jobs.settings(), jobs.database.service_url, None).make(asyncio.Event())
         await broker.startup()
         async with jobs.worker(timing=SLOW_SWEEP), jobs.worker(timing=SLOW_SWEEP):
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(1)
+            [job_id] = await asyncio.to_thread(jobs.add, INSERT.new({"steps": 5}))
             for _ in range(20):
                 await send(broker, job_id)
             await jobs.settled(job_id)
@@ -123,9 +123,9 @@ def test_messages_that_come_twice_run_a_job_once(jobs: Jobs) -> None:
                 await send(broker, job_id)
             await asyncio.sleep(0.5)
         await broker.shutdown()
+        return job_id
 
-    [job_id] = jobs.add(INSERT.new({"steps": 5}))
-    asyncio.run(run(job_id))
+    job_id = asyncio.run(run())
     assert jobs.row(job_id)["attempts"] == 1
     assert jobs.effects() == {job_id: 1}
 
@@ -220,7 +220,7 @@ def test_no_more_jobs_run_at_once_than_there_are_slots(jobs: Jobs) -> None:
     ids = jobs.add(*(counted.new() for _ in range(12)))
 
     async def run() -> None:
-        async with jobs.worker(counted, JOBS_AT_ONCE="3"):
+        async with jobs.worker(counted, slots=3):
             await jobs.settled(*ids)
 
     asyncio.run(run())
