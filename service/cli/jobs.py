@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from service.cli.session import command, unit_of_work
@@ -11,6 +12,8 @@ from service.core.settings import Settings
 from service.core.types import JobState
 from service.crud import jobs
 from service.models.system import Job
+
+_ID_WIDTH = 36
 
 
 @command
@@ -25,14 +28,16 @@ async def listing(
     """
     async with unit_of_work(Settings.load()) as work, work.begin() as session:
         found = await jobs.listing(session, state=state, name=name, after=None, limit=limit)
-    table = Table("Job", "State", "Created", "Tries", "About", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("Job", min_width=_ID_WIDTH, overflow="fold")
+    for header in ("State", "Created", "About"):
+        table.add_column(header, overflow="fold")
     for job in found:
         table.add_row(
-            f"{job.name}\n[dim]{job.id}[/]",
-            job.state,
+            f"{escape(job.name)}\n[dim]{job.id}[/]",
+            f"{job.state}\n[dim]{job.attempts} of {job.most_attempts}[/]",
             f"{job.created_at:%m-%d %H:%M}",
-            f"{job.attempts}/{job.most_attempts}",
-            _about(job),
+            escape(_about(job)),
         )
     Console().print(table)
 
