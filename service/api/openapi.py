@@ -72,6 +72,7 @@ _TAGS = (
     ("Login", "Access tokens for users. Services send an API key in `X-API-Key` instead."),
     ("Tables", "What is served."),
     (FEED_TAG, TAG_TEXT),
+    ("Jobs", "What runs in the background, for administrators."),
     ("Probes", "For those who run the service."),
 )
 # The caller may be anonymous, as far as the settings and the grants let it.
