@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, and_, case, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.core.types import JobState
-from service.models.system import Job
+from service.models.system import IS_UNFINISHED, Job
 
 _LOST = "The worker was lost while it ran the job."
 
@@ -80,6 +80,7 @@ class Claims:
 
     def _is_free(self) -> ColumnElement[bool]:
         return and_(
+            IS_UNFINISHED,
             Job.name.in_(self.names),
             Job.attempts < Job.most_attempts,
             or_(

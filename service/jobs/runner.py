@@ -81,7 +81,7 @@ class Runner:
             await asyncio.wait(self._running, timeout=self._timing.drain)
         for task in self._running:
             task.cancel()
-        await asyncio.gather(*self._running)
+        await asyncio.gather(*self._running, return_exceptions=True)
 
     def stop_taking(self) -> None:
         """Begin nothing more."""
@@ -184,8 +184,8 @@ class Runner:
                 await claims.fail(session, claim, _explain(error), self._timing.backoff(claim.attempt))
         except LeaseLost:
             return "lost"
-        except RowhouseError as unsaid:  # the lease ends by itself: then the job is anybody's
-            _log.warning("job_not_settled", job=str(claim.id), reason=unsaid.stable_code)
+        except Exception as unsaid:  # the lease ends by itself: then the job is anybody's
+            _log.warning("job_not_settled", job=str(claim.id), reason=type(unsaid).__name__)
             return "lost"
         return "dead" if claim.is_last else "failed"
 

@@ -63,11 +63,10 @@ def redis_server(folder: Path) -> Iterator[tuple[str, Server]]:
 @contextmanager
 def rabbitmq_server(folder: Path) -> Iterator[tuple[str, Server]]:
     """A RabbitMQ, and where it is."""
-    _binary("rabbitmq-server")
     port, distribution, names = free_port(), free_port(), free_port()
     server = Server(
         # Not the command in the path: that one becomes another user.
-        ["/usr/lib/rabbitmq/bin/rabbitmq-server"],
+        [_binary("/usr/lib/rabbitmq/bin/rabbitmq-server")],
         {
             "HOME": str(folder),
             "RABBITMQ_NODENAME": f"rowhouse{port}@localhost",

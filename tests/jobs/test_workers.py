@@ -116,3 +116,19 @@ def test_a_worker_serves_its_metrics(jobs: Jobs) -> None:
     assert 'rowhouse_job_run_seconds_count{name="insert",outcome="done"} 1.0' in text
     assert re.search(r"^rowhouse_jobs_dead 0.0$", text, re.MULTILINE)
     assert "rowhouse_jobs_oldest_due_seconds" in text
+
+
+def test_jobs_are_done_once_though_connections_to_the_database_break(jobs: Jobs) -> None:
+    ids = jobs.add(*(INSERT.new({"steps": 6}) for _ in range(40)))
+    with jobs.processes(2, JOBS_AT_ONCE="4"):
+        jobs.until(lambda: jobs.states("insert").get("done", 0) > 0)
+        for _ in range(4):
+            jobs.database.execute_as_superuser(
+                "select pg_terminate_backend(pid) from pg_stat_activity "
+                "where datname = current_database() and pid <> pg_backend_pid()"
+            )
+            time.sleep(0.4)
+        jobs.until(lambda: jobs.states("insert").get("done", 0) == 40, seconds=60)
+    assert jobs.effects() == dict.fromkeys(ids, 1)
+    tries = jobs.database.execute("select sum(attempts) from rowhouse.jobs where name = 'insert'")[0][0]
+    assert tries > 40, "no job was cut off"
