@@ -18,9 +18,10 @@ from service.worker import Worker, run_worker
 async def worker() -> None:
     """Run background jobs, until it is told to stop (SIGTERM, Ctrl-C).
 
-    Start as many as you like, on as many machines: a job is run by one. Told to stop, a worker lets its jobs finish for
-    JOBS_DRAIN_SECONDS and gives back what it had to cut off; the jobs of one that was killed go to others after half a
-    minute. It waits for a database that is down.
+    Start as many as you like, on as many machines: a job is run by one. Told to
+    stop, a worker lets its jobs finish for JOBS_DRAIN_SECONDS and gives back
+    what it had to cut off. The jobs of one that was killed go to others after
+    half a minute. A database that is down is waited for.
     """
     await work(Settings.load())
 
