@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.crud.jobs import JobQueue
 from service.jobs.broker import Brokers, send
-from service.jobs.job_type import JobType, Periodic, Run
+from service.jobs.job_type import JobType, Periodic, Run, TransactionalJobType
 from service.jobs.timing import Timing
 from service.observability.metrics import Metrics
 from tests.jobs.conftest import QUICK, Jobs
@@ -155,6 +155,24 @@ def test_a_worker_that_lost_its_lease_leaves_no_effect(jobs: Jobs) -> None:
     assert jobs.effects() == {}
     row = jobs.row(job_id)
     assert (row["state"], row["worker"]) == ("running", "other")
+
+
+def test_an_effect_is_undone_where_its_job_cannot_be_marked_as_done(jobs: Jobs) -> None:
+    async def take_over(run: Run, session: AsyncSession) -> None:
+        await INSERT.run(run, session)
+        steal = "update rowhouse.jobs set worker = 'other', leased_until = now() + interval '1 hour' where id = $1"
+        await asyncio.to_thread(jobs.database.execute, steal, run.id)
+
+    robbed = TransactionalJobType(name="robbed", run=take_over)
+    [job_id] = jobs.add(robbed.new())
+
+    async def run() -> None:
+        async with jobs.worker(robbed):
+            await jobs.reached(job_id, lambda row: row["worker"] == "other")
+
+    asyncio.run(run())
+    assert jobs.effects() == {}
+    assert jobs.row(job_id)["state"] == "running"
 
 
 def test_a_lease_is_renewed_as_long_as_the_job_runs(jobs: Jobs) -> None:
