@@ -79,6 +79,7 @@ def rabbitmq_server(folder: Path) -> Iterator[tuple[str, Server]]:
             "RABBITMQ_CONF_ENV_FILE": "/dev/null",
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "ERL_EPMD_PORT": str(names),
+            "ERL_EPMD_RELAXED_COMMAND_CHECK": "true",  # so that it can be ended though its node was killed
         },
         port,
         seconds=60,
