@@ -46,7 +46,7 @@ bench: setup  ## Measure against bare asyncpg and an ordinary FastAPI applicatio
 
 lock: .venv/bin/uv  ## Lock the dependencies anew
 	@$(LOCK) --output-file requirements.txt
-	@$(LOCK) --extra embedded --extra demo --extra dev --output-file requirements-dev.txt
+	@$(LOCK) --extra embedded --extra demo --extra rabbitmq --extra redis --extra dev --output-file requirements-dev.txt
 
 generated: setup  ## Write manifest.json, .env.example and the table of settings anew
 	@$(BIN)/python -m deploy.generated

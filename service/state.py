@@ -20,6 +20,7 @@ from service.catalog.served import read_catalog
 from service.core.errors import ConfigurationError, DatabaseUnavailable
 from service.core.security import TokenSigner, development_secret
 from service.core.settings import Settings
+from service.crud.jobs import JobQueue
 from service.crud.statements import StatementCache
 from service.db import migrations
 from service.db.connections import Connection
@@ -38,8 +39,12 @@ from service.events.notify import CHANGES_CHANNEL, Notifier
 from service.events.position import Cursors
 from service.events.tracking import apply_setting
 from service.events.upkeep import Upkeep
+from service.jobs.broker import Brokers
+from service.jobs.waker import Waker
+from service.jobs.watch import QueueWatch
 from service.models import TableBase
 from service.observability.metrics import Metrics
+from service.worker import Worker
 
 _log = structlog.get_logger()
 _RETRY_SECONDS = 1.0
@@ -64,6 +69,11 @@ class Runtime:
     guard: Guard
     notifier: Notifier
     upkeep: Upkeep
+    unit_of_work: UnitOfWork
+    waker: Waker
+    queue: JobQueue
+    queue_watch: QueueWatch
+    worker: Worker | None  # where jobs run inside
 
     @property
     def catalog(self) -> Catalog:
@@ -138,7 +148,11 @@ class ServiceState:
                 await self._connecting
         if self.runtime is not None:
             running = self.runtime
+            if running.worker is not None:
+                await running.worker.stop()
             for task in (
+                running.queue_watch,
+                running.waker,
                 running.upkeep,
                 running.listener,
                 running.guard,
@@ -177,6 +191,7 @@ class ServiceState:
         settings = self.settings.database
         url = self.service_url()
         role = await role_to_assume(url, settings.connect_timeout, is_production=self.settings.is_production)
+        brokers = Brokers.of(self.settings, url, role)
         catalog = await self._read_database(url)
         pool = TablePool(url, settings, role=role)
         await pool.warm()
@@ -195,6 +210,10 @@ class ServiceState:
         notifier = Notifier(pool)
         upkeep = Upkeep(pool, self.settings.change_log)
         self.metrics.watch_change_log(lambda: upkeep.figures)
+        waker = Waker(brokers)
+        queue_watch = QueueWatch(unit_of_work)
+        self.metrics.jobs.watch(lambda: queue_watch.figures)
+        worker = Worker(self.settings, url, role, self.metrics) if self._runs_jobs() else None
         pool.on_write = partial(_tell, hub, notifier)
         self.runtime = Runtime(
             pool=pool,
@@ -217,9 +236,21 @@ class ServiceState:
             guard=Guard(policy, authenticator, change_log),
             notifier=notifier,
             upkeep=upkeep,
+            unit_of_work=unit_of_work,
+            waker=waker,
+            queue=JobQueue(waker.wake),
+            queue_watch=queue_watch,
+            worker=worker,
         )
-        for task in (self.runtime.listener, hub, follower, self.runtime.guard, notifier, upkeep):
+        for task in (self.runtime.listener, hub, follower, self.runtime.guard, notifier, upkeep, waker, queue_watch):
             task.start()
+        if worker is not None:
+            worker.start()
+
+    def _runs_jobs(self) -> bool:
+        """Whether jobs run inside this process."""
+        wanted = self.settings.jobs.jobs_inside
+        return self.embedded is not None if wanted is None else wanted
 
     async def _connect_apart(self, url: str, role: str | None) -> Connection:
         """A connection outside the pools, for what holds one all the time."""

@@ -76,6 +76,7 @@ _TAGS = (
     ("Tables", "What is served."),
     (FEED_TAG, TAG_TEXT),
     (HISTORY_TAG, HISTORY_TEXT),
+    ("Jobs", "What runs in the background, for administrators."),
     ("Probes", "For those who run the service."),
 )
 # The caller may be anonymous, as far as the settings and the grants let it.

@@ -21,6 +21,7 @@ STATUS_OF: dict[type[errors.RowhouseError], HTTPStatus] = {
     errors.RangeNotSatisfiable: HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
     errors.TableNotFound: HTTPStatus.NOT_FOUND,
     errors.RowNotFound: HTTPStatus.NOT_FOUND,
+    errors.JobNotFound: HTTPStatus.NOT_FOUND,
     errors.RelationNotFound: HTTPStatus.BAD_REQUEST,
     errors.AmbiguousRelation: HTTPStatus.MULTIPLE_CHOICES,
     errors.MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,

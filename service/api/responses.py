@@ -66,7 +66,7 @@ _MEANINGS: tuple[tuple[str, RowhouseError], ...] = (
     ),
     ("The caller is known, and may not do this.", errors.Forbidden("Your role may not update rows of this table.")),
     (
-        "There is no such table or row, or none that the caller may see.",
+        "There is no such table, row or job, or none that the caller may see.",
         errors.RowNotFound("There is no such row."),
     ),
     (
@@ -79,7 +79,8 @@ _MEANINGS: tuple[tuple[str, RowhouseError], ...] = (
         errors.NotAcceptable("None of these media types are available: text/html"),
     ),
     (
-        "A unique or foreign key stands in the way; or, of a feed, the table's changes are not logged (`not_tracked`).",
+        "A unique or foreign key stands in the way; or, of a feed, the table's changes are not logged (`not_tracked`); "
+        "of a job, it is in another state (`job_not_dead`, `job_not_queued`, `job_unfinished`).",
         errors.Conflict(
             "A row with this key is there already.",
             details="Key (id)=(1) already exists.",

@@ -39,13 +39,15 @@ def _demo() -> None:
 
 
 def _for_a_demo(settings: Settings) -> Settings:
-    """Everyone may read, and logs at a terminal are for people, unless the settings say otherwise."""
-    security, log = settings.security, settings.log
+    """Everyone may read, jobs run inside, and logs at a terminal are for people, unless the settings say otherwise."""
+    security, log, jobs = settings.security, settings.log, settings.jobs
     if security.anonymous_role is None:
         security = security.model_copy(update={"anonymous_role": Role.VIEWER})
     if "log_format" not in log.model_fields_set and sys.stdout.isatty():
         log = log.model_copy(update={"log_format": LogFormat.TEXT})
-    return settings.model_copy(update={"security": security, "log": log})
+    if jobs.jobs_inside is None:
+        jobs = jobs.model_copy(update={"jobs_inside": True})
+    return settings.model_copy(update={"security": security, "log": log, "jobs": jobs})
 
 
 async def _prepare(settings: Settings) -> str | None:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from service import __version__
-from service.cli import demo, grants, keys, serve, tracking, users
+from service.cli import demo, grants, jobs, keys, serve, tracking, users, worker
 
 app = typer.Typer(
     help="Puts a PostgreSQL database behind a REST API that people can trust.",
@@ -17,6 +17,8 @@ app.add_typer(users.app, name="users")
 app.add_typer(keys.app, name="keys")
 app.command("demo")(demo.demo)
 app.command("serve")(serve.serve)
+app.command("worker")(worker.worker)
+app.command("jobs")(jobs.listing)
 app.command("reload")(serve.reload)
 app.command("migrate")(serve.migrate)
 app.command("tables")(grants.tables)

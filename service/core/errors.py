@@ -8,6 +8,7 @@ RowhouseError
 ├── RangeNotSatisfiable       an offset past the end
 ├── TableNotFound             no such table, or none that the caller may know of
 ├── RowNotFound               no such row, or none that the caller may see
+├── JobNotFound               no such background job
 ├── RelationNotFound          no way to embed one table in another
 ├── AmbiguousRelation         more than one way to embed
 ├── MethodNotAllowed          the resource does not take this method
@@ -103,6 +104,10 @@ class TableNotFound(RowhouseError):
 
 class RowNotFound(RowhouseError):
     code = "row_not_found"
+
+
+class JobNotFound(RowhouseError):
+    code = "job_not_found"
 
 
 class RelationNotFound(RowhouseError):

@@ -58,6 +58,20 @@ def _is_postgresql(url: SecretStr) -> SecretStr:
     return url
 
 
+def _is_broker(url: SecretStr) -> SecretStr:
+    try:
+        parts = urlsplit(url.get_secret_value())
+        is_known = parts.scheme in ("redis", "rediss", "amqp", "amqps") and bool(parts.hostname)
+        _ = parts.port
+    except ValueError:
+        is_known = False
+    if not is_known:
+        # What Python says of it would show a part of the password.
+        raise ValueError("must be a URL that begins with redis://, rediss://, amqp:// or amqps://") from None
+    return url
+
+
+BrokerUrl = Annotated[SecretStr, AfterValidator(_is_broker)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_is_postgresql)]
 
 
@@ -219,6 +233,29 @@ class FeedSettings(_Section):
     )
 
 
+class JobSettings(_Section):
+    """Background jobs, and the workers that run them."""
+
+    jobs_broker_url: BrokerUrl | None = Field(
+        None,
+        description="Redis (`redis://`) or RabbitMQ (`amqp://`) for the messages that wake workers; nobody else may "
+        "use that database or virtual host. By default PostgreSQL carries them.",
+    )
+    jobs_inside: bool | None = Field(
+        None,
+        description="Run jobs inside the serving processes. By default only with the embedded PostgreSQL and in the "
+        "demo; elsewhere `rowhouse worker` runs them.",
+    )
+    jobs_at_once: int = Field(8, ge=1, le=100, description="Most jobs that one worker runs at once.")
+    jobs_drain_seconds: float = Field(
+        20.0, ge=0, description="How long running jobs may go on after a worker was told to stop."
+    )
+    jobs_keep_days: int = Field(7, ge=2, description="Days that finished jobs are kept.")
+    worker_metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="Port on which `rowhouse worker` serves its metrics. Default: none."
+    )
+
+
 class LogSettings(_Section):
     """What is logged, and how."""
 
@@ -247,6 +284,7 @@ class Settings(BaseModel):
     api: ApiSettings
     change_log: ChangeLogSettings
     feed: FeedSettings
+    jobs: JobSettings
     log: LogSettings
     demo: DemoSettings
 
@@ -284,6 +322,7 @@ SECTIONS: tuple[type[_Section], ...] = (
     ApiSettings,
     ChangeLogSettings,
     FeedSettings,
+    JobSettings,
     LogSettings,
     DemoSettings,
 )

@@ -22,3 +22,17 @@ class Action(StrEnum):
 
 
 OF_TABLES = (Action.READ, Action.CREATE, Action.UPDATE, Action.DELETE)
+
+
+class JobState(StrEnum):
+    """Where a background job stands. It begins as `queued`; `done`, `dead` and `cancelled` are ends."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING = "waiting"  # it failed, and is tried again
+    DONE = "done"
+    DEAD = "dead"  # it failed too often
+    CANCELLED = "cancelled"
+
+
+UNFINISHED = (JobState.QUEUED, JobState.RUNNING, JobState.WAITING)

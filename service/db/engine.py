@@ -19,11 +19,11 @@ _POOL_SIZE = 2
 _OVERFLOW = 3
 
 
-def make_engine(url: str, settings: DatabaseSettings, *, role: str | None) -> AsyncEngine:
-    """An engine on asyncpg. Nothing is connected until it is used."""
+def make_engine(url: str, settings: DatabaseSettings, *, role: str | None, size: int = _POOL_SIZE) -> AsyncEngine:
+    """An engine on asyncpg, with so many connections and a few more. Nothing is connected until it is used."""
     return create_async_engine(
         make_url(url).set(drivername="postgresql+asyncpg"),
-        pool_size=_POOL_SIZE,
+        pool_size=size,
         max_overflow=_OVERFLOW,
         pool_pre_ping=True,
         pool_timeout=settings.pool_timeout,

@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 
 _FINE = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _COARSE = (0.1, 0.5, 1)
+_RUNS = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600)
 _LAG = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30)
 
 
@@ -68,6 +69,7 @@ class Metrics:
         self._in_progress = Gauge("http_requests_inprogress", "Requests being served now.", registry=self.registry)
         self._series: dict[tuple[str, str], _Series] = {}
         self.feed = FeedMetrics(self.registry)
+        self.jobs = JobMetrics(self.registry)
 
     def watch_pool(self, sizes: Callable[[], tuple[int, int]]) -> None:
         """Report connections open and idle whenever the metrics are read."""
@@ -167,6 +169,58 @@ class FeedMetrics:
 
     def count_gap(self) -> None:
         self._gaps.inc()
+
+
+class Waiting(Protocol):
+    """How the queue of jobs stands; `oldest_due` is an age in seconds."""
+
+    @property
+    def queued(self) -> int: ...
+    @property
+    def running(self) -> int: ...
+    @property
+    def dead(self) -> int: ...
+    @property
+    def oldest_due(self) -> float: ...
+
+
+class JobMetrics:
+    """The metrics of background jobs: what this process ran, and how the queue of all stands."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+        self._seconds = Histogram(
+            "rowhouse_job_run_seconds",
+            "Time that attempts at jobs took in this process, by name and outcome.",
+            ("name", "outcome"),
+            buckets=_RUNS,
+            registry=registry,
+        )
+
+    def observe(self, name: str, outcome: str, seconds: float) -> None:
+        self._seconds.labels(name, outcome).observe(seconds)
+
+    def watch(self, figures: Callable[[], Waiting | None]) -> None:
+        """Report the queue as it was last seen; nothing before that."""
+        self._registry.register(_Jobs(figures))
+
+
+class _Jobs(Collector):
+    """Figures that the database counts."""
+
+    def __init__(self, figures: Callable[[], Waiting | None]) -> None:
+        self._figures = figures
+
+    def collect(self) -> Iterator[Metric]:
+        seen = self._figures()
+        if seen is None:
+            return
+        yield GaugeMetricFamily("rowhouse_jobs_queued", "Jobs that wait, for a worker or a retry.", value=seen.queued)
+        yield GaugeMetricFamily("rowhouse_jobs_running", "Jobs that run.", value=seen.running)
+        yield GaugeMetricFamily("rowhouse_jobs_dead", "Jobs that failed too often.", value=seen.dead)
+        yield GaugeMetricFamily(
+            "rowhouse_jobs_oldest_due_seconds", "How long the oldest due job has waited.", value=seen.oldest_due
+        )
 
 
 def _size(sizes: Callable[[], tuple[int, int]], position: int) -> int:

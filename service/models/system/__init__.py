@@ -3,6 +3,18 @@
 from service.models.system.cluster import Cluster
 from service.models.system.idempotency import IdempotencyKey
 from service.models.system.identity import ApiKey, Grant, RefreshToken, User
+from service.models.system.job import IS_UNFINISHED, Job, JobMessage
 from service.models.system.ticket import Ticket
 
-__all__ = ["ApiKey", "Cluster", "Grant", "IdempotencyKey", "RefreshToken", "Ticket", "User"]
+__all__ = [
+    "IS_UNFINISHED",
+    "ApiKey",
+    "Cluster",
+    "Grant",
+    "IdempotencyKey",
+    "Job",
+    "JobMessage",
+    "RefreshToken",
+    "Ticket",
+    "User",
+]

@@ -1,0 +1,52 @@
+"""`rowhouse jobs`"""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from service.cli.session import command, unit_of_work
+from service.core.settings import Settings
+from service.core.types import JobState
+from service.crud import jobs
+from service.models.system import Job
+
+_ID_WIDTH = 36
+
+
+@command
+async def listing(
+    state: Annotated[JobState | None, typer.Option(help="Only jobs in this state.", show_default="all")] = None,
+    name: Annotated[str | None, typer.Option(help="Only jobs of this name.", show_default="all")] = None,
+    limit: Annotated[int, typer.Option(help="Most jobs to list.", min=1, max=1000)] = 20,
+) -> None:
+    """List background jobs, the newest first.
+
+    `dead` are those that failed too often: POST /api/v1/-/jobs/ID/retry tries one again.
+    """
+    async with unit_of_work(Settings.load()) as work, work.begin() as session:
+        found = await jobs.listing(session, state=state, name=name, after=None, limit=limit)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("Job", min_width=_ID_WIDTH, overflow="fold")
+    for header in ("State", "Created", "About"):
+        table.add_column(header, overflow="fold")
+    for job in found:
+        table.add_row(
+            f"{escape(job.name)}\n[dim]{job.id}[/]",
+            f"{job.state}\n[dim]{job.attempts} of {job.most_attempts}[/]",
+            f"{job.created_at:%m-%d %H:%M}",
+            escape(_about(job)),
+        )
+    Console().print(table)
+
+
+def _about(job: Job) -> str:
+    """What matters most of a job in its state."""
+    match job.state:
+        case JobState.RUNNING:
+            return f"{job.progress:.0%}"
+        case JobState.WAITING | JobState.DEAD:
+            return job.error or ""
+    return ""

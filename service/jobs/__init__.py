@@ -1,0 +1,1 @@
+"""Background jobs: what kinds there are, and the worker that runs them."""
