@@ -10,7 +10,7 @@ from service.api.v1.exchange import Answer, client_address, headers_of
 from service.api.v1.feed_end import Events
 from service.api.v1.feed_poll import Poll
 from service.api.v1.feed_stream import Socket, send_stream
-from service.api.v1.follow_request import FollowRequest, make_feed, parse_follow, read_plans
+from service.events.follow_request import FollowRequest, make_feed, parse_follow, read_plans
 from service.api.v1.paths import ChangesPath
 from service.auth.principal import Principal
 from service.core.errors import MethodNotAllowed
