@@ -40,6 +40,12 @@ from service.events.tracking import apply_setting
 from service.events.upkeep import Upkeep
 from service.models import TableBase
 from service.observability.metrics import Metrics
+from service.query.parse.parameters import Bounds
+from service.subscriptions.delivery_log import DeliveryLog
+from service.subscriptions.feeds import Feeds
+from service.subscriptions.message import Secrets
+from service.subscriptions.store import Subscriptions
+from service.subscriptions.target import Targets
 
 _log = structlog.get_logger()
 _RETRY_SECONDS = 1.0
@@ -64,6 +70,8 @@ class Runtime:
     guard: Guard
     notifier: Notifier
     upkeep: Upkeep
+    subscriptions: Subscriptions
+    delivery_log: DeliveryLog
 
     @property
     def catalog(self) -> Catalog:
@@ -78,6 +86,7 @@ class ServiceState:
     settings: Settings
     metrics: Metrics
     limiter: RequestLimiter
+    targets: Targets
     runtime: Runtime | None = None
     embedded: EmbeddedPostgres | None = None
     is_draining: bool = False
@@ -87,7 +96,7 @@ class ServiceState:
     @classmethod
     def build(cls, settings: Settings, metrics: Metrics) -> "ServiceState":
         """The state before its start: nothing is read or connected yet."""
-        return cls(settings, metrics, RequestLimiter(settings.security))
+        return cls(settings, metrics, RequestLimiter(settings.security), Targets(settings.webhooks))
 
     def connected(self) -> Runtime:
         """The runtime.
@@ -195,6 +204,8 @@ class ServiceState:
         upkeep = Upkeep(pool, self.settings.change_log)
         self.metrics.watch_change_log(lambda: upkeep.figures)
         pool.on_write = partial(_tell, hub, notifier)
+        api = self.settings.api
+        bounds = Bounds(api.api_max_rows, api.api_max_depth, allows_aggregates=False)
         self.runtime = Runtime(
             pool=pool,
             engine=engine,
@@ -216,6 +227,15 @@ class ServiceState:
             guard=Guard(policy, authenticator),
             notifier=notifier,
             upkeep=upkeep,
+            subscriptions=Subscriptions(
+                unit_of_work,
+                authenticator,
+                Feeds(policy, hub.log, bounds),
+                self.targets,
+                Secrets(self._secret()),
+                self.settings.webhooks,
+            ),
+            delivery_log=DeliveryLog(unit_of_work),
         )
         for task in (self.runtime.listener, hub, follower, self.runtime.guard, notifier, upkeep):
             task.start()
