@@ -248,7 +248,9 @@ class WebhookSettings(_Section):
     )
     webhook_max_per_principal: int = Field(20, ge=1, description="Most webhooks of one principal.")
     webhook_max_waiting: int = Field(
-        10_000, ge=1, description="Most deliveries of one webhook that wait; further changes wait in the change log."
+        10_000,
+        ge=1,
+        description="Deliveries of one webhook that wait, above which further changes wait in the change log.",
     )
     webhook_concurrency: int = Field(32, ge=1, description="Most attempts at once, per process.")
     webhook_concurrency_each: int = Field(8, ge=1, description="Most attempts at once of one webhook, per process.")

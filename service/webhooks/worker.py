@@ -21,7 +21,7 @@ from service.webhooks.sender import Sender
 from service.webhooks.upkeep import WebhookUpkeep
 
 # Beyond the time that an attempt may take, for writing its outcome down.
-_LEASE_MARGIN_SECONDS = 15.0
+_LEASE_MARGIN_SECONDS = 5.0
 _RETRY_SECONDS = 0.1
 
 

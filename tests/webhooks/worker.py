@@ -1,4 +1,4 @@
-"""A worker that delivers: as a process of its own (`python -m tests.webhooks.worker`), or in a thread."""
+"""A worker that delivers, in a thread."""
 
 import asyncio
 import threading
@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from service import __version__
-from service.core.settings import Settings
 from service.observability.metrics import Metrics
 from service.state import ServiceState
 from service.subscriptions.target import Resolve, Targets
-from service.webhooks.worker import webhook_tasks, webhook_worker
+from service.webhooks.worker import webhook_tasks
 from tests.service_under_test import settings_from
 
 
@@ -46,7 +45,3 @@ async def _run(state: ServiceState, started: threading.Event, stopped: asyncio.E
             await task.stop()
     finally:
         await state.stop()
-
-
-if __name__ == "__main__":
-    asyncio.run(webhook_worker(Settings.load(env_file=None)))
