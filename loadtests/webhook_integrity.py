@@ -4,8 +4,8 @@
 
 Writers change a table: inserts, updates of few rows again and again, keys that change, deletes, transactions that are
 rolled back. Three workers deliver to three receivers, and are killed (-9) at random. The receivers verify signatures,
-answer 500 now and then, break off without an answer, and are slow. In the end each must have been sent what the log holds, those of a
-row in order; what comes twice must have the same id.
+answer 500 now and then, break off without an answer, and are slow. In the end each must have been sent what the log
+holds, the changes of a row in order; what comes twice must have the same id.
 """
 
 import asyncio

@@ -75,8 +75,9 @@ def worker(api: Service, environment: Mapping[str, str]) -> Iterator[ServiceStat
         yield running
 
 
-@pytest.fixture(autouse=True)
-def _tidy(parcels: None, database: Database) -> Iterator[None]:
+@pytest.fixture
+def tidy(parcels: None, database: Database) -> Iterator[None]:
+    """No rows but a test's own."""
     yield
     database.execute("delete from rowhouse.webhooks")
     database.execute("delete from parcels")
@@ -119,7 +120,7 @@ class Webhook:
 
 
 @pytest.fixture
-def make(api: Service, receiver: Receiver) -> Iterator[Callable[..., Webhook]]:
+def make(tidy: None, api: Service, receiver: Receiver) -> Iterator[Callable[..., Webhook]]:
     """Makes webhooks that go to the receiver."""
     made: list[Webhook] = []
 

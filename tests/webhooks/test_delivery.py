@@ -18,6 +18,7 @@ from tests.webhooks.receiver import Receiver, drip, hang, run_receiver, status
 from tests.webhooks.worker import run_worker
 
 Make = Callable[..., Webhook]
+pytestmark = pytest.mark.usefixtures("tidy")
 
 
 def _add(database: Database, *ids: int, carrier: str = "UA") -> None:
