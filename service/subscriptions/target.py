@@ -21,6 +21,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 _MOST_CHARACTERS = 2000
+_LOOK_UP_SECONDS = 5.0
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 _PLAIN = re.compile(r"[!-~]+")  # visible ASCII (RFC 3986)
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
@@ -110,7 +111,8 @@ class Targets:
         """
         literal = _address(host)
         try:
-            found = [str(literal)] if literal else list(await self._resolve(host, port))
+            async with asyncio.timeout(_LOOK_UP_SECONDS):
+                found = [str(literal)] if literal else list(await self._resolve(host, port))
         except (OSError, UnicodeError):
             found = []
         if not found:

@@ -46,8 +46,10 @@ class Deliverer(Background):
         await super().stop()
         if self._running:
             await asyncio.wait(self._running, timeout=_STOP_SECONDS)
-        for task in self._running:
+        late = list(self._running)
+        for task in late:
             task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
         await self._sender.close()
 
     async def _run(self) -> None:

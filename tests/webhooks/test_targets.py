@@ -79,8 +79,8 @@ def test_public_hosts_are_allowed(url: str, authority: str, path: str) -> None:
         "https://127.1/",
         "https://0177.0.0.1/",
         "https://127.0.0.1.nip.123/",
-        "https://１２７.0.0.1/",
-        "https://127。0。0。1/",
+        "https://\uff11\uff12\uff17.0.0.1/",
+        "https://127\u30020\u30020\u30021/",
     ],
 )
 def test_what_is_no_plain_url_of_a_host_is_refused(url: str) -> None:
