@@ -6,6 +6,7 @@ nothing is there twice.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from time import monotonic
 from uuid import UUID
@@ -38,6 +39,8 @@ from service.subscriptions.message import Message
 _log = structlog.get_logger()
 # So often all are brought up to date, also those that nothing has happened to: retention must not overtake them.
 _ALL_SECONDS = 60.0
+# However much is committed.
+_LEAST_SECONDS = 0.05
 _ACTIVE = """
 select id, table_name, filter, owner_kind, owner_id, owner_name, owner_role from rowhouse.webhooks
 where state = 'active' order by id
@@ -100,10 +103,15 @@ class Collector(Background):
         self._most_waiting = settings.webhook_max_waiting
         self._every = settings.webhook_poll_seconds
         self._on_due = on_due
+        self._woken = asyncio.Event()
         self._seen: str | None = None
         self._all_at = 0.0
         # Those that had all that `_seen` sees, and the log's numbers of what they follow.
         self._up_to_date: dict[UUID, frozenset[int]] = {}
+
+    def wake(self) -> None:
+        """Something was committed."""
+        self._woken.set()
 
     async def once(self) -> None:
         """All that has happened.
@@ -129,13 +137,17 @@ class Collector(Background):
 
     async def _run(self) -> None:
         while True:
+            self._woken.clear()
             try:
                 await self.once()
             except RowhouseError as error:
                 _log.warning("webhooks_not_collected", reason=error.code, message=error.message)
             except Exception:  # whatever it is, the next time may go well
                 _log.exception("webhooks_not_collected")
-            await asyncio.sleep(self._every)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._every):
+                    await self._woken.wait()
+            await asyncio.sleep(_LEAST_SECONDS)
 
     async def _active(self) -> list[_Active]:
         rows = await self._pool.read_all(_ACTIVE, ())

@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 from time import monotonic
 
 import httpcore2
+import structlog
 from httpcore2 import SOCKET_OPTION, AnyIOBackend, AsyncConnectionPool, AsyncNetworkBackend, AsyncNetworkStream
 
 from service import __version__
@@ -17,6 +18,7 @@ from service.core.errors import ConfigurationError, TargetRefused
 from service.core.settings import WebhookSettings
 from service.subscriptions.target import Targets
 
+_log = structlog.get_logger()
 _MOST_BYTES = 4096
 _FIXED = {
     "content-type": "application/json",
@@ -70,6 +72,9 @@ class Sender:
             return Answer(monotonic() - begun, error="The receiver took too long.")
         except (OSError, httpcore2.NetworkError, httpcore2.ProtocolError) as error:
             return Answer(monotonic() - begun, error=_explain(error))
+        except Exception:  # an attempt that was not judged would be made again without end
+            _log.exception("webhook_attempt_failed")
+            return Answer(monotonic() - begun, error="The attempt failed on this side.")
         return Answer(monotonic() - begun, status, _text(first), retry_after)
 
     async def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, float | None, bytes]:
@@ -144,7 +149,7 @@ def _retry_after(headers: Iterable[tuple[bytes, bytes]]) -> float | None:
     value = next((value.decode("latin-1").strip() for name, value in headers if name.lower() == b"retry-after"), "")
     if value.isascii() and value.isdigit():
         return float(value)
-    with suppress(ValueError):
+    with suppress(ValueError, OverflowError):
         moment = parsedate_to_datetime(value)
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         return max(0.0, (moment - datetime.now(UTC)).total_seconds())

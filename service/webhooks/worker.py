@@ -44,6 +44,7 @@ def webhook_tasks(runtime: Runtime, settings: Settings, metrics: Metrics, target
     collector = Collector(
         runtime.pool, runtime.hub.log, subscriptions.feeds, runtime.authenticator, webhooks, deliverer.wake
     )
+    runtime.hub.watchers.append(collector.wake)
     upkeep = WebhookUpkeep(runtime.pool, timedelta(days=webhooks.webhook_retention_days))
     metrics.webhooks.watch(lambda: upkeep.figures)
     return [deliverer, collector, upkeep]

@@ -26,7 +26,8 @@ def parcels(database: Database) -> Iterator[None]:
     database.execute("create table parcels (id int primary key, carrier text not null, note text)")
     database.execute("select rowhouse.track('parcels')")
     asyncio.run(open_schemas(database.owner_url, ("public",), 5))
-    grant(database, Role.EDITOR, None)
+    for action in (Action.READ, Action.CREATE):
+        grant(database, Role.EDITOR, None, action)
     yield
     database.execute("drop table parcels")
     database.execute("delete from rowhouse.grants where table_name = 'parcels'")
@@ -133,5 +134,5 @@ def make(tidy: None, api: Service, receiver: Receiver) -> Iterator[Callable[...,
         one.client.close()
 
 
-def grant(database: Database, role: Role, where: str | None) -> None:
-    in_session(database.service_url, lambda session: accounts.grant(session, role, "parcels", [Action.READ], where))
+def grant(database: Database, role: Role, where: str | None, action: Action = Action.READ) -> None:
+    in_session(database.service_url, lambda session: accounts.grant(session, role, "parcels", [action], where))

@@ -161,8 +161,7 @@ def test_what_is_under_way_is_not_replayed(make: Make) -> None:
     assert problem_of(webhook.client.post(f"{webhook.path}/test"))["status"] == 409
 
 
-def test_a_user_who_has_no_role_any_more_is_no_owner(make: Make, database: Database) -> None:
-    """The role is the one that it was made with: another one is another's rights."""
+def test_with_another_role_an_owner_has_to_make_another(make: Make, database: Database) -> None:
     made = in_session(database.service_url, lambda session: accounts.create_key(session, "low", Role.EDITOR, None))
     webhook = make(key=made.key)
     database.execute("update rowhouse.api_keys set role = 'viewer' where prefix = $1", made.prefix)

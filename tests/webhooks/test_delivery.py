@@ -405,6 +405,17 @@ def test_the_connection_goes_to_the_address_that_was_looked_at(
     assert request.headers["host"] == f"hooks.test:{receiver.port}"
 
 
+def test_a_write_through_another_process_is_sent_at_once(
+    api: Service, environment: Mapping[str, str], make: Make, receiver: Receiver
+) -> None:
+    make()
+    with run_worker({**environment, "WEBHOOK_POLL_SECONDS": "60"}), api.client(Role.EDITOR) as client:
+        time.sleep(1.5)  # a process looks for others once a second
+        begun = time.time()
+        assert client.post("/api/v1/parcels", json={"id": 1, "carrier": "UA"}).status_code == 201
+        assert receiver.wait_for(1)[0].at - begun < 5
+
+
 def test_old_deliveries_are_deleted(
     api: Service, environment: Mapping[str, str], make: Make, receiver: Receiver, database: Database
 ) -> None:
