@@ -3,6 +3,7 @@
 import ssl
 import time
 from collections.abc import Callable, Mapping
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 import trustme
@@ -155,9 +156,15 @@ def test_a_webhook_that_fails_for_long_is_disabled(
 def test_the_changes_of_a_row_arrive_in_order_and_rows_at_the_same_time(
     worker: ServiceState, make: Make, receiver: Receiver, database: Database
 ) -> None:
-    def slow_and_shaky(handler: object) -> None:
+    under_way: list[int] = []
+    at_once: list[int] = []
+
+    def slow_and_shaky(handler: BaseHTTPRequestHandler) -> None:
+        under_way.append(1)
+        at_once.append(len(under_way))
         time.sleep(0.03)
-        status(500 if len(receiver.requests) % 7 == 0 else 204)(handler)  # type: ignore[arg-type]
+        under_way.pop()
+        status(500 if len(receiver.requests) % 7 == 0 else 204)(handler)
 
     receiver.answers.append(slow_and_shaky)
     make()
@@ -184,7 +191,7 @@ def test_the_changes_of_a_row_arrive_in_order_and_rows_at_the_same_time(
         assert by_key[key] == ["new", "0", "1", "2", "3", "4"]
     assert by_key[1] == ["new", "0", "1", "2", "3", "4", "4", "again"]
     assert by_key[100] == ["4", "last"]
-    assert receiver.requests[-1].at - receiver.requests[0].at < 0.03 * len(receiver.requests), "one at a time"
+    assert max(at_once) > 1
 
 
 def test_both_secrets_sign_after_a_rotation(
@@ -218,7 +225,7 @@ def test_a_ping_and_replays_arrive(worker: ServiceState, make: Make, receiver: R
     again = receiver.wait_for(before + 2)[before:]
     assert [one.message["type"] for one in again] == ["parcels.inserted", "parcels.updated"]
     assert {one.id for one in again} <= {one.id for one in receiver.requests[:before]}
-    webhook.wait_until(lambda one: not one.deliveries(state="dead"))
+    webhook.wait_until(lambda one: len(one.deliveries(state="delivered")) == 3)
     latest = webhook.deliveries()[0]
     webhook.post(f"deliveries/{latest['id']}/replay")
     assert receiver.wait_for(before + 3)[-1].id == latest["message"]
@@ -304,7 +311,7 @@ def test_much_that_waits_stays_in_the_log(
     with run_worker(slow):
         webhook = make()
         database.execute("insert into parcels select n, 'UA' from generate_series(1, 1700) n")
-        receiver.wait_for(500)
+        receiver.wait_for(500, seconds=60)
         time.sleep(0.3)
         # A page is 500 changes; one that is given up early makes room for the next.
         assert database.execute("select count(*) from rowhouse.deliveries")[0][0] <= 1000
