@@ -79,7 +79,7 @@ def _default(field: FieldInfo) -> str:
     if value is None or value == () or isinstance(value, SecretStr):
         return ""
     if isinstance(value, tuple):
-        return ",".join(value)
+        return ",".join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

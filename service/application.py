@@ -24,7 +24,7 @@ from service.api.frame import Frame
 from service.api.live import add_live
 from service.api.openapi import describe_api
 from service.api.problem import problem
-from service.api.v1 import auth, jobs, meta, tickets
+from service.api.v1 import auth, jobs, meta, tickets, webhooks
 from service.api.v1.paths import PREFIX
 from service.api.v1.table_plane import TablePlane
 from service.core.errors import ConfigurationError, FieldError, InvalidBody, MethodNotAllowed, RowhouseError
@@ -33,6 +33,7 @@ from service.observability.access_log import AccessLog
 from service.observability.logging import configure_logging
 from service.observability.metrics import Metrics
 from service.state import ServiceState
+from service.webhooks.worker import webhook_tasks
 
 _EXPOSED_HEADERS = (
     "Content-Range",
@@ -103,7 +104,7 @@ def create_app(settings: Settings | None = None) -> Application:
     """
     settings = settings or Settings.load()
     configure_logging(settings.log)
-    state = ServiceState.build(settings, Metrics(__version__))
+    state = ServiceState.build(settings, Metrics(__version__), webhook_tasks)
     access_log = AccessLog(settings.log)
 
     @asynccontextmanager
@@ -170,7 +171,7 @@ def _drain_on_stop(state: ServiceState) -> None:
 
 
 def _add_routes(app: FastAPI, state: ServiceState) -> None:
-    for router in (auth.router, meta.router, tickets.router, jobs.router, probes.router):
+    for router in (auth.router, meta.router, tickets.router, jobs.router, webhooks.router, probes.router):
         app.include_router(router)
     Instrumentator(registry=state.metrics.registry).expose(app, include_in_schema=False)
     add_docs(app)

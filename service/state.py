@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -17,6 +18,7 @@ from service.auth.tickets import Tickets
 from service.catalog.catalog import Catalog
 from service.catalog.declared import declared_catalog
 from service.catalog.served import read_catalog
+from service.core.background import Background
 from service.core.errors import ConfigurationError, DatabaseUnavailable
 from service.core.security import TokenSigner, development_secret
 from service.core.settings import Settings
@@ -44,6 +46,12 @@ from service.jobs.waker import Waker
 from service.jobs.watch import QueueWatch
 from service.models import TableBase
 from service.observability.metrics import Metrics
+from service.query.parse.parameters import Bounds
+from service.subscriptions.delivery_log import DeliveryLog
+from service.subscriptions.feeds import Feeds
+from service.subscriptions.message import Secrets
+from service.subscriptions.store import Subscriptions
+from service.subscriptions.target import Targets
 from service.worker import Worker
 
 _log = structlog.get_logger()
@@ -74,6 +82,8 @@ class Runtime:
     queue: JobQueue
     queue_watch: QueueWatch
     worker: Worker | None  # where jobs run inside
+    subscriptions: Subscriptions
+    delivery_log: DeliveryLog
 
     @property
     def catalog(self) -> Catalog:
@@ -81,23 +91,37 @@ class Runtime:
         return self.policy.catalog
 
 
+# What goes on all the time beside the jobs.
+Beside = Callable[[Runtime, Settings, Metrics, Targets], Sequence[Background]]
+
+
 @dataclass(slots=True)
 class ServiceState:
-    """Settings and everything made from them. `runtime` is None until the database has been reached."""
+    """Settings and everything made from them. `runtime` is None until the database has been reached.
+
+    Where jobs run in this process, so does what `beside` makes.
+    """
 
     settings: Settings
     metrics: Metrics
     limiter: RequestLimiter
+    targets: Targets
     runtime: Runtime | None = None
     embedded: EmbeddedPostgres | None = None
     is_draining: bool = False
     waiting_for: str = "The service has not reached its database yet."
+    beside: Beside = lambda *_: ()
+    make_worker: Callable[..., Worker] = Worker
+    _besides: Sequence[Background] = ()
     _connecting: "asyncio.Task[None] | None" = field(default=None)
 
     @classmethod
-    def build(cls, settings: Settings, metrics: Metrics) -> "ServiceState":
+    def build(
+        cls, settings: Settings, metrics: Metrics, beside: Beside, make_worker: Callable[..., Worker] = Worker
+    ) -> "ServiceState":
         """The state before its start: nothing is read or connected yet."""
-        return cls(settings, metrics, RequestLimiter(settings.security))
+        limiter, targets = RequestLimiter(settings.security), Targets(settings.webhooks)
+        return cls(settings, metrics, limiter, targets, beside=beside, make_worker=make_worker)
 
     def connected(self) -> Runtime:
         """The runtime.
@@ -148,6 +172,8 @@ class ServiceState:
                 await self._connecting
         if self.runtime is not None:
             running = self.runtime
+            for task in reversed(self._besides):
+                await task.stop()
             if running.worker is not None:
                 await running.worker.stop()
             for task in (
@@ -213,8 +239,10 @@ class ServiceState:
         waker = Waker(brokers)
         queue_watch = QueueWatch(unit_of_work)
         self.metrics.jobs.watch(lambda: queue_watch.figures)
-        worker = Worker(self.settings, url, role, self.metrics) if self._runs_jobs() else None
+        worker = self.make_worker(self.settings, url, role, self.metrics) if self._runs_jobs() else None
         pool.on_write = partial(_tell, hub, notifier)
+        api = self.settings.api
+        bounds = Bounds(api.api_max_rows, api.api_max_depth, allows_aggregates=False)
         self.runtime = Runtime(
             pool=pool,
             engine=engine,
@@ -241,11 +269,23 @@ class ServiceState:
             queue=JobQueue(waker.wake),
             queue_watch=queue_watch,
             worker=worker,
+            subscriptions=Subscriptions(
+                unit_of_work,
+                authenticator,
+                Feeds(policy, hub.log, bounds),
+                self.targets,
+                Secrets(self._secret()),
+                self.settings.webhooks,
+            ),
+            delivery_log=DeliveryLog(unit_of_work),
         )
         for task in (self.runtime.listener, hub, follower, self.runtime.guard, notifier, upkeep, waker, queue_watch):
             task.start()
         if worker is not None:
             worker.start()
+            self._besides = self.beside(self.runtime, self.settings, self.metrics, self.targets)
+            for beside in self._besides:
+                beside.start()
 
     def _runs_jobs(self) -> bool:
         """Whether jobs run inside this process."""

@@ -8,7 +8,7 @@ from alembic import op
 from sqlalchemy import AdaptedConnection
 
 revision = "r0008"
-down_revision = "r0006"
+down_revision = "r0007"
 branch_labels = None
 depends_on = None
 
@@ -22,7 +22,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("drop index rowhouse.changes_unlogged")
-    op.execute("drop index rowhouse.changes_request")
     op.execute("drop function rowhouse.past_is_unknown(integer[], pg_snapshot, timestamptz)")
     op.execute("drop index rowhouse.changes_request")
     op.execute("drop function rowhouse.committed_at(xid8, bigint, timestamptz)")

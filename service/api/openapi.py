@@ -226,7 +226,8 @@ def _amend(operation: JsonObject, path: str, method: str) -> None:
     operation["operationId"] = operation["operationId"].removesuffix(re.sub(r"\W", "_", path) + f"_{method}")
     answers: JsonObject = operation["responses"]
     # FastAPI's own validation errors are answered as problems, with 400.
-    answers.pop("422", None)
+    if PROBLEM_TYPE not in answers.get("422", {}).get("content", {}):
+        answers.pop("422", None)
     failed = {int(status) for status, answer in answers.items() if PROBLEM_TYPE in answer.get("content", {})}
     if path.startswith(PREFIX):
         failed.add(414)

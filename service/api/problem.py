@@ -30,6 +30,7 @@ STATUS_OF: dict[type[errors.RowhouseError], HTTPStatus] = {
     errors.LimitExceeded: HTTPStatus.BAD_REQUEST,
     errors.PreconditionFailed: HTTPStatus.PRECONDITION_FAILED,
     errors.UnfilteredWrite: HTTPStatus.BAD_REQUEST,
+    errors.TargetRefused: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.MustRefetch: HTTPStatus.GONE,
     errors.PastUnknown: HTTPStatus.GONE,
     errors.Conflict: HTTPStatus.CONFLICT,

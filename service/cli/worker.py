@@ -4,19 +4,24 @@ import asyncio
 import signal
 from collections.abc import Callable
 
+import structlog
 from prometheus_client import start_http_server
 
 from service import __version__
-from service.cli.session import command, database
+from service.cli.session import command
 from service.core.settings import Settings
 from service.observability.logging import configure_logging
 from service.observability.metrics import Metrics
-from service.worker import Worker, run_worker
+from service.state import ServiceState
+from service.webhooks.worker import webhook_tasks
+from service.worker import Worker
+
+_log = structlog.get_logger()
 
 
 @command
 async def worker() -> None:
-    """Run background jobs, until it is told to stop (SIGTERM, Ctrl-C).
+    """Run background jobs and deliver webhooks, until told to stop (SIGTERM, Ctrl-C).
 
     Start as many as you like, on as many machines: a job is run by one. Told to
     stop, a worker lets its jobs finish for JOBS_DRAIN_SECONDS and gives back
@@ -40,5 +45,13 @@ async def work(settings: Settings, make: Callable[..., Worker] = Worker) -> None
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    async with database(settings) as urls:
-        await run_worker(settings, urls.service, metrics, stopped, make)
+    inside = settings.jobs.model_copy(update={"jobs_inside": True})
+    state = ServiceState.build(settings.model_copy(update={"jobs": inside}), metrics, webhook_tasks, make)
+    try:
+        await state.start()
+        _log.info("worker_started", jobs_at_once=settings.jobs.jobs_at_once)
+        await stopped.wait()
+        _log.info("worker_draining")
+    finally:
+        await state.stop()
+    _log.info("worker_stopped")

@@ -16,6 +16,7 @@ RowhouseError
 ├── LimitExceeded             body, URL, depth or statement time over its bound
 ├── PreconditionFailed        the row is not in the version that the caller has seen
 ├── UnfilteredWrite           a write of a whole table that does not say so
+├── TargetRefused             a URL that webhooks may not go to
 ├── MustRefetch               what was missed is gone: the rows have to be read again
 ├── PastUnknown               the log does not reach back so far
 ├── Conflict                  a unique or foreign key stands in the way
@@ -156,6 +157,12 @@ class PreconditionFailed(RowhouseError):
 
 class UnfilteredWrite(RowhouseError):
     code = "unfiltered_write"
+
+
+class TargetRefused(RowhouseError):
+    """What the host's addresses are is never told."""
+
+    code = "target_refused"
 
 
 class MustRefetch(RowhouseError):

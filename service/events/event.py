@@ -29,13 +29,16 @@ class Kind(StrEnum):
 class Event:
     """One event, encoded once for all clients: `body` is its JSON.
 
-    `id` is the cursor of a client that has it; empty where a client could not go on from there.
+    `id` is the cursor of a client that has it; empty where a client could not go on from there. Of a change, `at` is
+    when it was made (ISO 8601), and `keys` are the rows that it is of, as JSON: two where the key has changed.
     """
 
     id: str
     kind: Kind
     body: bytes
     rows: int = 0
+    at: str = ""
+    keys: tuple[bytes, ...] = ()
     _frame: bytes | None = field(default=None)
     _text: str | None = field(default=None)
 
@@ -80,7 +83,8 @@ def changed(row: Row, tables: Sequence[str], batch: str, epoch: str) -> Event:
         members["old_key"] = orjson.Fragment(was_key)
     if kind is not Kind.DELETE:
         members |= {"row": orjson.Fragment(image), "_etag": f'"{epoch}.{version}"'}
-    return Event(cursor, kind, orjson.dumps(members | {"at": at}))
+    keys = tuple(dict.fromkeys(one for one in (was_key, now_key) if one is not None))
+    return Event(cursor, kind, orjson.dumps(members | {"at": at}), at=at, keys=keys)
 
 
 def _kind(was: int, now: int) -> tuple[Kind, str | None]:

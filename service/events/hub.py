@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 
 from service.core.background import Background
 from service.core.errors import TooManyRequests
@@ -16,7 +17,10 @@ _RECONNECT_SECONDS = 1
 
 
 class Hub(Background):
-    """Channels by feed, and who is on them. It is the follower's audience."""
+    """Channels by feed, and who is on them. It is the follower's audience.
+
+    `watchers` are called whenever a process of the service has committed something.
+    """
 
     def __init__(self, log: ChangeLog, settings: FeedSettings, metrics: FeedMetrics) -> None:
         self.log = log
@@ -24,6 +28,7 @@ class Hub(Background):
         self.metrics = metrics
         self.is_draining = False
         self.follower: Follower | None = None
+        self.watchers: list[Callable[[], None]] = []
         self._channels: dict[Feed, Channel] = {}
         self._connections: Counter[str] = Counter()
         self._life: str | None = None
@@ -103,9 +108,11 @@ class Hub(Background):
         self._life = life
 
     def wake(self) -> None:
-        """This process has committed something."""
+        """A process of the service has committed something."""
         if self.follower is not None and self._channels:
             self.follower.wake()
+        for watcher in self.watchers:
+            watcher()
 
     async def drain(self) -> None:
         """Send everybody away, to come back to another process."""

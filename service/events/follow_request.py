@@ -22,7 +22,7 @@ from service.query.plan import (
 )
 from service.query.walk import fresh
 
-_OF_THE_FEED = frozenset({"tables", "ticket", "cursor", "snapshot", "wait"})
+OF_THE_FEED = frozenset({"tables", "ticket", "cursor", "snapshot", "wait"})
 _OF_LISTS = frozenset({"order", "limit", "offset", "having", "columns", "on_conflict"})
 _MOST_TABLES = 50
 _MOST_WAIT_SECONDS = 60
@@ -49,7 +49,7 @@ def parse_follow(table: str | None, query_string: bytes, last_event_id: str | No
         InvalidQuery: it says something that a feed does not have.
     """
     parameters = decode_parameters(query_string)
-    given = {name: text for name, text in parameters if name in _OF_THE_FEED}
+    given = {name: text for name, text in parameters if name in OF_THE_FEED}
     if given.get("cursor") == "":
         raise InvalidQuery("The cursor is empty.", hint="Leave it out to begin with what happens from now on.")
     tables = [table] if table is not None else tables_of(given.get("tables", ""))
@@ -57,7 +57,7 @@ def parse_follow(table: str | None, query_string: bytes, last_event_id: str | No
         raise InvalidQuery("'tables' is for /api/v1/-/changes, the feed of several tables.")
     by_table: dict[str, list[tuple[str, str]]] = {name: [] for name in tables}
     for name, text in parameters:
-        if name not in _OF_THE_FEED:
+        if name not in OF_THE_FEED:
             owner, rest = (tables[0], name) if table is not None else _owned(name, tables)
             by_table[owner].append((rest, text))
     return FollowRequest(

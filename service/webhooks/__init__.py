@@ -1,0 +1,1 @@
+"""Delivers webhooks: collects changes from the log, and sends them until they have arrived."""
