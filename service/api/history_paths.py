@@ -111,7 +111,7 @@ def history_schemas() -> JsonObject:
                     "type": "array",
                     "items": {
                         "type": "object",
-                        "required": ["change", "table", "key", "did"],
+                        "required": ["table", "key", "did"],
                         "properties": {
                             "change": _NUMBER,
                             "table": _TEXT,

@@ -19,7 +19,7 @@ from service.api.table_parameters import (
     written_name,
 )
 from service.api.v1.paths import item_url, table_url
-from service.catalog.resource import Relation, Resource
+from service.catalog.resource import DELETED_AT, Relation, Resource
 from service.core.settings import ApiSettings
 from service.core.types import Action
 from service.schemas.document import change_schema, input_schema, insert_schema, replacement_schema, row_schema
@@ -152,7 +152,7 @@ class TableDescription:
         return self._operation(
             "delete",
             f"Delete rows of {self._resource.name}",
-            f"Deletes every row that meets all filters. {self._unfiltered()}",
+            f"Deletes every row that meets all filters. {self._hides()}{self._unfiltered()}",
             [*parameters("select", "PreferWrite", *self._if_match()), *self._filters],
             self._written(412),
         )
@@ -193,7 +193,7 @@ class TableDescription:
         return self._operation(
             "remove",
             f"Delete a row of {self._resource.name}",
-            f"Deletes the row of that key. {self._key_text()}",
+            f"Deletes the row of that key. {self._hides()}{self._key_text()}",
             parameters("select", "PreferWrite", *self._if_match()),
             {"200": answer(f"{self._name}.row"), "204": answer("RowDeleted")} | problems(*_OF_WRITES, 412),
         )
@@ -224,6 +224,11 @@ class TableDescription:
     def _if_match(self) -> tuple[str, ...]:
         """Rows of views have no version."""
         return ("If-Match",) if self._resource.abilities.has_version else ()
+
+    def _hides(self) -> str:
+        if not self._resource.hides_deleted:
+            return ""
+        return f"It is hidden by its `{DELETED_AT}`, and removed where a filter names that column. "
 
     def _unfiltered(self) -> str:
         if self._settings.api_unfiltered_writes == "allow":

@@ -22,6 +22,7 @@ from service.db.engine import UnitOfWork
 from service.models.system import Grant
 from service.query.parse.request import parse_filter
 from service.query.plan import Embedded, Predicate, ReadPlan
+from service.query.soft_delete import without_deleted
 from service.query.walk import fresh, guarded
 
 _MAX_DEPTH = 8
@@ -150,11 +151,14 @@ class Policy:
             raise AuthenticationFailed("This needs a credential.", hint="Send an API key or an access token.")
         raise Forbidden(f"Your role may not {action.value} rows of {resource.name!r}.")
 
-    def restrict(self, plan: ReadPlan, principal: Principal) -> ReadPlan:
-        """The plan with the rows that the caller may not see left out, embedded tables included.
+    def restrict(self, plan: ReadPlan, principal: Principal, *, hides_deleted: bool = True) -> ReadPlan:
+        """The plan with the rows that the caller may not see left out, and those that are deleted, embedded tables
+        included.
 
         Raises: as `rows`.
         """
+        if hides_deleted:
+            plan = without_deleted(plan)
         rows = self.rows(principal, plan.resource, Action.READ)
         plan = self.restrict_embeds(plan, principal)
         return plan if rows is None else replace(plan, where=guarded(plan.where, rows))

@@ -10,6 +10,9 @@ from sqlalchemy.types import TypeEngine
 
 from service.catalog.handler import Handler
 
+# When a row was deleted, in tables whose rows are hidden rather than removed.
+DELETED_AT = "deleted_at"
+
 
 @dataclass(frozen=True, slots=True)
 class Representation:
@@ -168,3 +171,11 @@ class Resource:
             unique=MappingProxyType(dict(unique or {})),
             handlers=MappingProxyType({handler.media_type: handler for handler in handlers}),
         )
+
+    @property
+    def hides_deleted(self) -> bool:
+        """Whether its rows are deleted by saying when: it is a table with a `deleted_at` that may be empty."""
+        column = self.columns.get(DELETED_AT)
+        if column is None or not (self.abilities.has_version and self.abilities.can_update):
+            return False
+        return column.is_nullable and column.is_writable and column.base_type.startswith("timestamp")

@@ -1,12 +1,13 @@
 """Writes: policy, compile, execute. One statement each; all of it or none."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import orjson
 
 from service.auth.policy import Policy
 from service.auth.principal import Principal
+from service.catalog.resource import Resource
 from service.core.errors import RowhouseError
 from service.core.types import Action
 from service.crud.explain import explain, refuse_unfit
@@ -20,11 +21,13 @@ from service.query.plan import (
     InsertPlan,
     OnConflict,
     ReadPlan,
+    Referrer,
     UpdatePlan,
     WritePlan,
     Written,
     all_of,
 )
+from service.query.soft_delete import hides, hiding, live_update
 from service.query.walk import fresh, guarded
 
 Compile = Callable[[WritePlan], Statement]
@@ -113,17 +116,27 @@ class Writer:
                     return plan
                 return replace(plan, written=self._answer(replace(plan.written, check=check), principal))
             case UpdatePlan():
+                plan = live_update(plan)
                 rows = self._policy.rows(principal, plan.resource, Action.UPDATE)
                 written = self._answer(replace(plan.written, check=fresh(rows)), principal)
                 return replace(plan, where=guarded(plan.where, rows), written=written)
             case DeletePlan():
                 rows = self._policy.rows(principal, plan.resource, Action.DELETE)
                 written = self._answer(plan.written, principal)
-                return replace(plan, where=guarded(plan.where, rows), written=written)
+                restricted = replace(plan, where=guarded(plan.where, rows), written=written)
+                return hiding(restricted, self._referrers(plan.resource)) if hides(plan) else restricted
+
+    def _referrers(self, resource: Resource) -> Iterator[Referrer]:
+        """What refers to a table by foreign keys, whether the caller may know of it or not."""
+        catalog = self._policy.catalog
+        for way in catalog.get(resource.name).relations:
+            target = catalog.find(way.target)
+            if way.is_back and way.constraint and target is not None and target.abilities.has_version:
+                yield Referrer(target, tuple((there, here) for here, there in way.pairs))
 
     def _answer(self, written: Written, principal: Principal) -> Written:
         """What was written is shown only as far as the caller may read."""
         if written.answer is None:
             return written
-        answer: ReadPlan = self._policy.restrict(written.answer, principal)
+        answer: ReadPlan = self._policy.restrict(written.answer, principal, hides_deleted=False)
         return written if answer is written.answer else replace(written, answer=answer)

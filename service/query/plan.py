@@ -378,10 +378,19 @@ class InsertPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Referrer:
+    """Rows of a table that refer to others by `pairs` (column there, column here)."""
+
+    resource: Resource
+    pairs: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class UpdatePlan:
     """Set columns of the selected rows from a JSON object. `defaults` go back to their defaults.
 
-    With `is_by_key` the body is an array, and each of its objects changes the row whose key it names.
+    With `is_by_key` the body is an array, and each of its objects changes the row whose key it names. Rows that are
+    referred to by `unreferenced_by` end the statement.
     """
 
     resource: Resource
@@ -391,6 +400,7 @@ class UpdatePlan:
     written: Written
     defaults: tuple[str, ...] = ()
     is_by_key: bool = False
+    unreferenced_by: tuple[Referrer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

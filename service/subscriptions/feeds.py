@@ -7,6 +7,7 @@ from service.core.types import Role
 from service.events.follow_request import OF_THE_FEED, make_feed, parse_follow, read_plans
 from service.events.log import ChangeLog, Feed
 from service.query.parse.parameters import Bounds, decode_parameters
+from service.query.soft_delete import without_deleted
 
 
 class Feeds:
@@ -30,7 +31,8 @@ class Feeds:
             raise InvalidQuery(f"A webhook's filter takes no {', '.join(taken)}: it has its own place in the log.")
         request = parse_follow(table, query, None)
         await self._policy.refresh()
-        plans = read_plans(request.parameters, self._policy, principal, self._bounds)
+        asked = read_plans(request.parameters, self._policy, principal, self._bounds)
+        plans = [without_deleted(plan) for plan in asked]
         tracked = [await self._log.tracked(plan.resource) for plan in plans]
         return make_feed(plans, tracked, self._policy, principal)
 

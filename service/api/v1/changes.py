@@ -23,6 +23,7 @@ from service.events.session import Session
 from service.query.compile.read import compile_rows
 from service.query.parse.parameters import Bounds
 from service.query.plan import ReadPlan
+from service.query.soft_delete import without_deleted
 from service.state import Runtime
 
 _SSE = b"text/event-stream"
@@ -52,14 +53,13 @@ class Changes:
             return
         last_id = headers.get(b"last-event-id", b"").decode("latin-1") or None
         request = parse_follow(path.table, scope["query_string"], last_id)
-        plans = read_plans(request.parameters, self._runtime.policy, principal, self._bounds)
+        plans = self._plans(request, principal)
         runtime = self._runtime
         tracked = [await runtime.hub.log.tracked(plan.resource) for plan in plans]
         cursor = None if request.cursor is None else runtime.hub.log.cursors.read(request.cursor)
 
         def rebuild() -> Feed:
-            again = read_plans(request.parameters, runtime.policy, principal, self._bounds)
-            return make_feed(again, tracked, runtime.policy, principal)
+            return make_feed(self._plans(request, principal), tracked, runtime.policy, principal)
 
         generation = runtime.policy.generation  # before it is used: what changes from now on is seen
         feed = make_feed(plans, tracked, runtime.policy, principal)
@@ -79,6 +79,10 @@ class Changes:
                 most_rows = self._settings.api.api_max_rows
                 answer = await Poll(session, request.cursor is not None, request.wait, most_rows).answer(events)
                 await answer.send(send, is_head=scope["method"] == "HEAD")
+
+    def _plans(self, request: FollowRequest, principal: Principal) -> list[ReadPlan]:
+        plans = read_plans(request.parameters, self._runtime.policy, principal, self._bounds)
+        return [without_deleted(plan) for plan in plans]
 
     @asynccontextmanager
     async def _watched(self, session: Session, client: str) -> AsyncIterator[None]:

@@ -1,30 +1,22 @@
 """`POST /api/v1/-/undo` and `POST /api/v1/{table}/{key}/-/restore`."""
 
-from dataclasses import dataclass
-
 import orjson
 
 from service.api.v1.body import parse_json
 from service.api.v1.exchange import Answer, Request
 from service.api.v1.history import HistoryHandlers
-from service.api.v1.paths import HistoryPath, UndoPath
+from service.api.v1.paths import HistoryPath, UndoPath, key_predicate, key_values
 from service.core.errors import InvalidBody, InvalidQuery, MethodNotAllowed, RowNotFound
 from service.core.settings import ApiSettings
 from service.crud.work import Work
+from service.crud.write import Writer
 from service.events.undo import Selection, Undo
 from service.query.plan import Bind, Written
+from service.query.soft_delete import showing
 from service.state import Runtime
 
 _SELECTIONS = {"change": Selection.change, "request": Selection.request, "transaction": Selection.transaction}
 _MEMBERS = frozenset({*_SELECTIONS, "dry_run"})
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What is to be taken back, and whether it is only tried."""
-
-    selection: Selection
-    is_tried: bool
 
 
 class UndoHandlers:
@@ -49,16 +41,34 @@ class UndoHandlers:
             raise MethodNotAllowed(f"This does not take {request.method}.", allow="POST, OPTIONS")
         if request.header(b"idempotency-key") is not None:
             raise InvalidQuery("An undo takes no Idempotency-Key: what is undone already is not undone again.")
-        asked = await self._asked(path, request)
+        given = await self._given(request)
+        is_tried = bool(given.pop("dry_run", False))
         runtime = self._runtime
-        written = Written(actor=Bind(request.principal.actor), request=Bind(request.request_id))
-        async with runtime.pool.transaction(keeps=not asked.is_tried) as transaction:
+        async with runtime.pool.transaction(keeps=not is_tried) as transaction:
             work = Work.on(transaction, runtime.policy, runtime.statements, self._settings)
-            undo = Undo(transaction, work.reader, work.writer, runtime.policy, self._settings.api_max_undo)
-            done = await undo.run(asked.selection, request.principal, written)
-        return Answer(200, orjson.dumps({"undone": done, "dry_run": asked.is_tried}))
+            done = await self._shown_again(path.table, path.key, request, work.writer)
+            if not done:
+                selection = await self._selection(path, given, request)
+                undo = Undo(transaction, work.reader, work.writer, runtime.policy, self._settings.api_max_undo)
+                done = await undo.run(selection, request.principal, _written(request))
+        return Answer(200, orjson.dumps({"undone": done, "dry_run": is_tried}))
 
-    async def _asked(self, path: UndoPath, request: Request) -> Asked:
+    async def _shown_again(
+        self, table: str | None, key_text: str | None, request: Request, writer: Writer
+    ) -> list[dict[str, object]]:
+        """A row that was hidden is brought back by clearing when it was deleted."""
+        if table is None or key_text is None:
+            return []
+        resource = self._runtime.policy.resource(request.principal, table)
+        if not resource.hides_deleted:
+            return []
+        values = key_values(resource, key_text)
+        plan = showing(resource, key_predicate(resource, values), _written(request))
+        outcome = await writer.run(plan, request.principal)
+        key = dict(zip(resource.key, outcome.key or (), strict=False))
+        return [{"table": resource.name, "key": key, "did": "update"}] if outcome.rows else []
+
+    async def _given(self, request: Request) -> dict[str, object]:
         body = await request.body(self._settings.api_max_body_bytes)
         given = parse_json(body) if body else {}
         if (
@@ -70,15 +80,17 @@ class UndoHandlers:
                 "The body is an object with one of change, request and transaction, and perhaps dry_run.",
                 hint='Write {"change": 17} or {"request": "…", "dry_run": true}.',
             )
-        is_tried = given.pop("dry_run", False)
+        return given
+
+    async def _selection(self, path: UndoPath, given: dict[str, object], request: Request) -> Selection:
         if path.table is not None:
             if given:
                 raise InvalidBody("A row is brought back by its key: leave out the rest.")
-            return Asked(Selection.change(await self._last_deletion(path, request)), is_tried)
+            return Selection.change(await self._last_deletion(path, request))
         if len(given) != 1:
             raise InvalidBody("Say what is to be undone: one of change, request and transaction.")
         ((name, value),) = given.items()
-        return Asked(_SELECTIONS[name](_checked(name, value)), is_tried)
+        return _SELECTIONS[name](_checked(name, value))
 
     async def _last_deletion(self, path: UndoPath, request: Request) -> str:
         """The number of the change that deleted the row.
@@ -91,6 +103,10 @@ class UndoHandlers:
         if not entries:
             raise RowNotFound("There is no such row in the trash.", hint="…/-/trash lists what was deleted.")
         return str(entries[0].number)
+
+
+def _written(request: Request) -> Written:
+    return Written(actor=Bind(request.principal.actor), request=Bind(request.request_id))
 
 
 def _checked(name: str, value: object) -> str:

@@ -17,10 +17,10 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from service.catalog.resource import Column, Resource
+from service.catalog.resource import DELETED_AT, Column, Resource
 from service.catalog.sql_type import SqlType
 from service.core.errors import InvalidBody
-from service.core.states import MAX_AFFECTED, ROW_POLICY
+from service.core.states import FOREIGN_KEY, MAX_AFFECTED, ROW_POLICY
 from service.query.compile.columns import Columns, comparable_type, function, qualified, quoted, quoted_text
 from service.query.compile.predicate import Conditions, or_refuse
 from service.query.compile.projection import Projector
@@ -33,6 +33,7 @@ from service.query.plan import (
     OnConflict,
     Predicate,
     ReadPlan,
+    Referrer,
     UpdatePlan,
     WritePlan,
     Written,
@@ -73,6 +74,9 @@ def _compile(plan: WritePlan, render: Rendering) -> Statement:
         sa.func.json_build_array(*(sa.func.min(sa.cast(written.c[name], Text)) for name in plan.resource.key)),
         sa.func.bool_or(written.c[IS_NEW_LABEL]),
     ).select_from(written)
+    if isinstance(plan, UpdatePlan) and plan.unreferenced_by:
+        is_free = sa.and_(*(sa.not_(_refers(one, written)) for one in plan.unreferenced_by))
+        query = query.where(or_refuse(is_free, FOREIGN_KEY, "Other rows refer to it."))
     if plan.written.check is not None:
         query = query.where(or_refuse(conditions.where(plan.written.check), ROW_POLICY, "row policy"))
     return finish(query.add_columns(*SAID) if plan.resource.abilities.runs_code else query)
@@ -87,6 +91,15 @@ def _written(plan: WritePlan, parameters: Parameters) -> CTE:
             return _update(plan, context, parameters)
         case DeletePlan():
             return _delete(plan, context, parameters)
+
+
+def _refers(referrer: Referrer, written: CTE) -> ColumnElement[bool]:
+    """Whether a row that is not deleted itself refers to what was written."""
+    rows, resource = referrer.resource.table.alias("referrer"), referrer.resource
+    conditions: list[ColumnElement[bool]] = [rows.c[there] == written.c[here] for there, here in referrer.pairs]
+    if resource.hides_deleted:
+        conditions.append(rows.c[DELETED_AT].is_(None))
+    return sa.exists(sa.select(sa.literal_column("1")).select_from(rows).where(*conditions).correlate(written))
 
 
 def _context(written: Written, parameters: Parameters) -> CTE:

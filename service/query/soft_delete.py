@@ -1,0 +1,65 @@
+"""Soft delete: rows whose `deleted_at` is set are hidden, unless a filter asks for that column; deleting sets it, and
+deleting what is hidden already removes it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from service.catalog.resource import DELETED_AT, Resource
+from service.query.plan import (
+    Bind,
+    BindKind,
+    ColumnRef,
+    Comparison,
+    DeletePlan,
+    IsValue,
+    Operator,
+    Predicate,
+    ReadPlan,
+    Referrer,
+    UpdatePlan,
+    Written,
+    all_of,
+)
+from service.query.walk import column_names
+
+
+def live(where: Predicate | None, resource: Resource) -> Predicate | None:
+    """The condition, of rows that are not deleted, unless it asks for those that are."""
+    if not resource.hides_deleted or DELETED_AT in column_names(where):
+        return where
+    return all_of(where, _is(IsValue.NULL))
+
+
+def without_deleted(plan: ReadPlan) -> ReadPlan:
+    """What is read of one table, without what is deleted."""
+    return replace(plan, where=live(plan.where, plan.resource)) if plan.resource.hides_deleted else plan
+
+
+def live_update(plan: UpdatePlan) -> UpdatePlan:
+    """Changes what is not deleted; whoever sets `deleted_at` means any row."""
+    if not plan.resource.hides_deleted or DELETED_AT in (*plan.columns, *plan.defaults):
+        return plan
+    return replace(plan, where=live(plan.where, plan.resource))
+
+
+def hides(plan: DeletePlan) -> bool:
+    """Whether rows are to be hidden, and not removed."""
+    return plan.resource.hides_deleted and DELETED_AT not in column_names(plan.where)
+
+
+def hiding(plan: DeletePlan, referrers: Iterable[Referrer]) -> UpdatePlan:
+    """The update that hides the rows, where none of these refer to them."""
+    body = Bind(f'[{{"{DELETED_AT}": "now"}}]', BindKind.JSON)
+    where = all_of(plan.where, _is(IsValue.NULL))
+    return UpdatePlan(plan.resource, (DELETED_AT,), body, where, plan.written, unreferenced_by=tuple(referrers))
+
+
+def showing(resource: Resource, where: Predicate, written: Written) -> UpdatePlan:
+    """The update that brings hidden rows back."""
+    body = Bind(f'[{{"{DELETED_AT}": null}}]', BindKind.JSON)
+    return UpdatePlan(resource, (DELETED_AT,), body, all_of(where, _is(IsValue.NOT_NULL)), written)
+
+
+def _is(value: IsValue) -> Predicate:
+    return Comparison(ColumnRef(DELETED_AT), Operator.IS, constant=value)
