@@ -359,7 +359,7 @@ def test_four_hundred_tables_make_a_document_that_can_be_used() -> None:
     one = documents.of(Described.of(catalog, lambda table, action: True, ["table_007"]), "")
     assert len(whole) < 9_000_000
     assert took < 10
-    assert len(one) < 90_000
+    assert len(one) < len(whole) / 60  # what is there once, and one table
     assert {"/api/v1/table_007", "/api/v1/table_007/{key}"} < json.loads(one)["paths"].keys()
     assert "/api/v1/table_008" not in json.loads(one)["paths"]
     assert len(json.loads(one)["x-tables"]) == 400
