@@ -131,7 +131,7 @@ def _odd_requests(flights: str, airlines: str) -> Iterator[Attack]:
     for target in (
         f"{flights}?id=eq.%00", f"{flights}?id=eq.%ff", f"{flights}?%00=eq.1", f"{flights}/%00", f"{flights}/%ff",
         "/api/v1/%ff", "/api/v1/%00", f"{flights}?select=%00", f"{airlines}?name=like.%00", f"{airlines}/a/b/c",
-        f"{flights}/1/-/history", "/api/v1/rpc/pg_sleep", "/api/v1/-/nothing", "/api/v1/pg_catalog.pg_class",
+        f"{flights}/1/-/future", "/api/v1/rpc/pg_sleep", "/api/v1/-/nothing", "/api/v1/pg_catalog.pg_class",
         "/api/v1/rowhouse.users", "/api/v1/users", "/api/v1/alembic_version", f"{flights}?or=" + "(and" * 50,
         f"{flights}?or=" + "(or(" * 200 + "id.eq.1" + "))" * 200, f"{flights}?select=" + "airline(" * 50 + ")" * 50,
         "/assets/..%2f..%2fcore.py", "/static/../../main.py", "/api/v1/../../etc/passwd", "/" + "a" * 20000,
