@@ -508,6 +508,8 @@ begin
         since = case when t.until is null then t.since else excluded.since end
     returning t.id into tracked_id;
     return query select * from rowhouse.arrange(tracked_id);
+    -- The triggers have waited for whoever was writing: what these wrote is from before.
+    update rowhouse.tracked t set since = clock_timestamp() where t.id = tracked_id and t.xid = pg_current_xact_id();
 end
 $$;
 

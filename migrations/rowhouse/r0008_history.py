@@ -24,6 +24,7 @@ def downgrade() -> None:
     op.execute("drop index rowhouse.changes_unlogged")
     op.execute("drop function rowhouse.past_is_unknown(integer[], pg_snapshot, timestamptz)")
     op.execute("drop index rowhouse.changes_request")
+    op.execute("drop index rowhouse.changes_at")
     op.execute("drop function rowhouse.committed_at(xid8, bigint, timestamptz)")
     op.execute("alter table rowhouse.log_state drop column floor_at")
     before = (Path(__file__).parent / "r0004_change_log.sql").read_text()

@@ -51,6 +51,7 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
                             or not pg_visible_in_snapshot(c.xid, seen))) then 'unlogged' end
 $$;
 
+create index changes_at on rowhouse.changes using brin (at);
 create index changes_request on rowhouse.changes (request) where request is not null;
 create index changes_unlogged on rowhouse.changes (tracked) where op = 't' and was is null;
 

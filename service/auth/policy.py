@@ -22,7 +22,7 @@ from service.db.engine import UnitOfWork
 from service.models.system import Grant
 from service.query.parse.request import parse_filter
 from service.query.plan import Embedded, Predicate, ReadPlan
-from service.query.soft_delete import without_deleted
+from service.query.soft_delete import live, without_deleted
 from service.query.walk import fresh, guarded
 
 _MAX_DEPTH = 8
@@ -178,7 +178,8 @@ class Policy:
         if item.relation.junction is None:
             return replace(item, plan=plan)
         junction = self.catalog.get(item.relation.junction.name)
-        return replace(item, plan=plan, through=junction, between=self.rows(principal, junction, Action.READ))
+        between = live(self.rows(principal, junction, Action.READ), junction)
+        return replace(item, plan=plan, through=junction, between=between)
 
     def require(self, principal: Principal, name: str, action: Action) -> None:
         """Refuse what is not granted.

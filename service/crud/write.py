@@ -27,7 +27,7 @@ from service.query.plan import (
     Written,
     all_of,
 )
-from service.query.soft_delete import hides, hiding, live_update
+from service.query.soft_delete import hiding, live_update, live_upsert
 from service.query.walk import fresh, guarded
 
 Compile = Callable[[WritePlan], Statement]
@@ -102,6 +102,7 @@ class Writer:
     def _restrict(self, plan: WritePlan, principal: Principal) -> WritePlan:
         match plan:
             case InsertPlan(on_conflict=OnConflict.REPLACE):
+                plan = live_upsert(plan)
                 created = self._policy.rows(principal, plan.resource, Action.CREATE)
                 replaceable = self._policy.rows(principal, plan.resource, Action.UPDATE)
                 written = replace(plan.written, check=all_of(created, fresh(replaceable)))
@@ -116,7 +117,7 @@ class Writer:
                     return plan
                 return replace(plan, written=self._answer(replace(plan.written, check=check), principal))
             case UpdatePlan():
-                plan = live_update(plan)
+                plan = live_update(plan, self.referrers(plan.resource))
                 rows = self._policy.rows(principal, plan.resource, Action.UPDATE)
                 written = self._answer(replace(plan.written, check=fresh(rows)), principal)
                 return replace(plan, where=guarded(plan.where, rows), written=written)
@@ -124,9 +125,11 @@ class Writer:
                 rows = self._policy.rows(principal, plan.resource, Action.DELETE)
                 written = self._answer(plan.written, principal)
                 restricted = replace(plan, where=guarded(plan.where, rows), written=written)
-                return hiding(restricted, self._referrers(plan.resource)) if hides(plan) else restricted
+                if plan.with_deleted or not plan.resource.hides_deleted:
+                    return restricted
+                return hiding(restricted, self.referrers(plan.resource))
 
-    def _referrers(self, resource: Resource) -> Iterator[Referrer]:
+    def referrers(self, resource: Resource) -> Iterator[Referrer]:
         """What refers to a table by foreign keys, whether the caller may know of it or not."""
         catalog = self._policy.catalog
         for way in catalog.get(resource.name).relations:

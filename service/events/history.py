@@ -28,6 +28,12 @@ class History:
         self._pool = pool
         self._statements = statements
 
+    async def visible(self, plan: HistoryPlan) -> set[int]:
+        """The numbers of those changes whose rows before and after may both be seen, as far as there were any."""
+        statement = self._statements.get(compile_history, plan)
+        rows = await self._pool.read_all(statement.sql, statement.arguments(plan, self._pool.epoch))
+        return {row[0] for row in rows if Sight.HIDDEN not in (row[3], row[4])}
+
     async def entries(self, plan: HistoryPlan) -> list[Entry]:
         """The changes that the plan asks for, the latest first.
 

@@ -5,7 +5,7 @@ left them (so that others' changes of other columns stay), an insert where the r
 no row has its key.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
@@ -14,27 +14,33 @@ import orjson
 
 from service.auth.policy import Policy
 from service.auth.principal import Principal
-from service.catalog.resource import Resource
+from service.catalog.resource import Relation, Resource
 from service.core.errors import Conflict, FieldError, LimitExceeded, RowhouseError, RowNotFound
+from service.core.types import Action
 from service.crud.read import Reader
 from service.crud.write import Writer
 from service.db.transaction import Transaction
+from service.events.follow_request import make_feed
+from service.events.history import History
+from service.events.log import ChangeLog
+from service.events.logged import Logged
 from service.query.plan import (
     AnyOne,
     Bind,
     BindKind,
     DeletePlan,
+    HistoryPlan,
     Holds,
     InsertPlan,
     Predicate,
     ReadPlan,
+    Referrer,
     UpdatePlan,
     WritePlan,
     Written,
 )
 
 _MOST_REASONS = 20
-_AT_ONCE = 500
 _OF_CHANGE = "c.seq = $1::text::bigint"
 _OF_REQUEST = "c.request = $1"
 _OF_TRANSACTION = "c.xid = $1::text::xid8 and c.seq >= (select first_seq from rowhouse.log_state)"
@@ -103,8 +109,17 @@ class Undo:
     """Takes changes back within a transaction."""
 
     def __init__(
-        self, transaction: Transaction, reader: Reader, writer: Writer, policy: Policy, most_changes: int
+        self,
+        transaction: Transaction,
+        reader: Reader,
+        writer: Writer,
+        policy: Policy,
+        log: ChangeLog,
+        history: History,
+        most_changes: int,
     ) -> None:
+        self._log = log
+        self._history = history
         self._transaction = transaction
         self._reader = reader
         self._writer = writer
@@ -120,10 +135,17 @@ class Undo:
             Forbidden: the caller may not write so.
             LimitExceeded: there are too many.
         """
+        found = self._found(await self._changes(selection), principal)
+        await self._require_visible(found, principal)
         done: list[dict[str, object]] = []
         reasons: list[FieldError] = []
-        for step in self._steps(await self._changes(selection), principal, written):
-            reason = await self._take(step, principal)
+        for step in self._steps(found, written):
+            try:
+                reason = await self._take(step, principal)
+            except RowhouseError as error:
+                # After an error of PostgreSQL nothing more can be asked in this transaction.
+                error.fields = (*reasons, FieldError(_place(step.changes[0], step.resource), error.message))
+                raise
             if reason is not None:
                 reasons.append(reason)
                 if len(reasons) == _MOST_REASONS:
@@ -145,33 +167,66 @@ class Undo:
             raise LimitExceeded(f"These are more than {self._most_changes} changes, the most that are undone at once.")
         return changes
 
-    def _steps(self, changes: list[Change], principal: Principal, written: Written) -> Iterator[Step]:
-        """One write for each change, the last first; rows that went one after the other come back together."""
+    def _found(self, changes: list[Change], principal: Principal) -> list[tuple[Change, Resource]]:
+        """The changes with their tables.
+
+        Raises:
+            RowNotFound: there are none, or some of tables that the caller may not know of.
+        """
         known = self._policy.visible(principal)
-        found = [known.find(one.table, one.schema) if one.table else None for one in changes]
-        if not any(found):
-            raise RowNotFound("There are no such changes.", hint="The history of a table has their numbers.")
-        if not all(found):
-            raise Conflict("Some of these changes are of tables that you may not change.", code="undo_conflict")
-        resources = [one for one in found if one is not None]
-        numbered = list(enumerate(zip(changes, resources, strict=True)))
-        for (resource, is_back), group in groupby(numbered, lambda item: (item[1][1], item[1][0].operation in "dt")):
-            together = [change for _, (change, _) in group]
-            size = _AT_ONCE if is_back else 1
-            for start in range(0, len(together), size):
-                step = _step(tuple(together[start : start + size]), resource, written)
-                if step is not None:
-                    yield step
+        found = [(one, known.find(one.table, one.schema)) for one in changes if one.table is not None]
+        both = [(change, resource) for change, resource in found if resource is not None]
+        if not both or len(both) < len(changes):
+            raise _no_such_changes()
+        return both
+
+    async def _require_visible(self, found: list[tuple[Change, Resource]], principal: Principal) -> None:
+        """Only who may read a change may take it back: else what stands in the way would tell of it.
+
+        Raises:
+            AuthenticationFailed, Forbidden: the caller may not read one of the tables.
+            RowNotFound: some of the changes are of rows that the caller may not see.
+            Conflict: a table is not tracked any more; or a row was logged without some of its columns, or by other
+                names of them, and cannot be brought back whole.
+        """
+        for resource in dict.fromkeys(resource for _, resource in found):
+            changes = [change for change, of in found if of is resource]
+            logged = await self._log.tracked(resource)
+            for change in changes:
+                _require_whole(change, resource, logged)
+            if self._policy.rows(principal, resource, Action.READ) is None:
+                continue
+            numbers = [str(change.number) for change in changes]
+            feed = make_feed([ReadPlan(resource, logged.shown(ReadPlan(resource)))], [logged], self._policy, principal)
+            latest, limit = Bind(str(2**63 - 1)), Bind(str(len(numbers)))
+            plan = HistoryPlan(feed.tables, latest, limit, numbers=Bind(numbers, BindKind.LIST))
+            if len(await self._history.visible(plan)) < len(numbers):
+                raise _no_such_changes()
+
+    def _steps(self, found: list[tuple[Change, Resource]], written: Written) -> Iterator[Step]:
+        """One write for each change, the last first. Rows that went one after the other come back together, those of a
+        table in one statement, and first those that others refer to: so foreign keys hold.
+        """
+        for is_back, group in groupby(found, lambda item: item[0].operation in "dt"):
+            together = list(group)
+            if not is_back:
+                for change, resource in together:
+                    step = _step(change, resource, written, self._writer.referrers(resource))
+                    if step is not None:
+                        yield step
+                continue
+            for resource in _referred_first([resource for _, resource in together]):
+                changes = tuple(change for change, of in together if of is resource)
+                yield Step(changes, resource, _insert(changes, resource, _own(written)), "insert")
 
     async def _take(self, step: Step, principal: Principal) -> FieldError | None:
         """Do it. Returns what stands in the way."""
-        try:
-            outcome = await self._writer.run(step.plan, principal)
-        except RowhouseError as error:
-            # After an error of PostgreSQL nothing more can be asked in this transaction.
-            error.fields = (FieldError(_place(step.changes[0], step.resource), error.message), *error.fields)
-            raise
-        return None if outcome.rows else await self._reason(step, principal)
+        outcome = await self._writer.run(step.plan, principal)
+        if outcome.rows == len(step.changes):
+            return None
+        if step.does == "insert":
+            return FieldError(_place(step.changes[0], step.resource), "a trigger keeps it, or one of the others, out")
+        return await self._reason(step, principal)
 
     async def _reason(self, step: Step, principal: Principal) -> FieldError:
         change = step.changes[0]
@@ -198,17 +253,20 @@ def _change(entry: list[Any]) -> Change:
     return Change(number, schema, table, operation, key, was, now, tuple(columns))
 
 
-def _step(changes: tuple[Change, ...], resource: Resource, written: Written) -> Step | None:
+def _own(written: Written) -> Written:
+    """A bind stands in one place of one plan: each has its own."""
+    return replace(written, actor=replace(written.actor), request=replace(written.request))
+
+
+def _step(change: Change, resource: Resource, written: Written, referrers: Iterable[Referrer]) -> Step | None:
     """The write; None where only columns have changed that PostgreSQL computes."""
-    # A bind stands in one place of one plan: each has its own.
-    once = replace(written, actor=replace(written.actor), request=replace(written.request))
-    change = changes[0]
-    if change.operation in "dt":
-        return Step(changes, resource, _insert(changes, resource, once), "insert")
     now = _image(change.now)
     columns = tuple(name for name in orjson.loads(now) if name in resource.columns)
     if change.operation == "i":
-        return Step(changes, resource, DeletePlan(resource, _as_it_is(resource, columns, now), once), "delete")
+        where = _as_it_is(resource, columns, now)
+        # Rows that others have made refer to it since would go with it.
+        plan = DeletePlan(resource, where, _own(written), with_deleted=True, unreferenced_by=tuple(referrers))
+        return Step((change,), resource, plan, "delete")
     changed = tuple(name for name in change.columns if name in resource.columns)
     if resource.key:  # others may have changed other columns since
         columns = tuple(dict.fromkeys((*resource.key, *changed)))
@@ -216,9 +274,39 @@ def _step(changes: tuple[Change, ...], resource: Resource, written: Written) -> 
     if not written_back:
         return None
     body = _json(f"[{_image(change.was)}]")
+    where = _as_it_is(resource, columns, now)
     return Step(
-        changes, resource, UpdatePlan(resource, written_back, body, _as_it_is(resource, columns, now), once), "update"
+        (change,), resource, UpdatePlan(resource, written_back, body, where, _own(written), with_deleted=True), "update"
     )
+
+
+def _referred_first(resources: Iterable[Resource]) -> list[Resource]:
+    """Each table once, those first that others among them refer to, as far as they do not do so in a circle."""
+    waiting = list(dict.fromkeys(resources))
+    ordered: list[Resource] = []
+    while waiting:
+        names = {one.name for one in waiting}
+        free = [one for one in waiting if not names & {way.target for way in _references(one)} - {one.name}]
+        ordered += free or waiting[:1]
+        waiting = [one for one in waiting if one not in ordered]
+    return ordered
+
+
+def _references(resource: Resource) -> Iterator[Relation]:
+    return (way for way in resource.relations if way.constraint and not way.is_back)
+
+
+def _require_whole(change: Change, resource: Resource, logged: Logged) -> None:
+    image = set(orjson.loads(change.was or change.now or "{}"))
+    if change.operation in "dt" and logged.excluded:
+        names = ", ".join(sorted(logged.excluded))
+        raise Conflict(f"Columns that never enter the log ({names}) cannot be brought back.", code="undo_conflict")
+    if image - set(resource.columns) and set(resource.columns) - image - logged.excluded:
+        raise Conflict(f"Columns of {resource.name!r} had other names then.", code="undo_conflict")
+
+
+def _no_such_changes() -> RowNotFound:
+    return RowNotFound("There are no such changes.", hint="The history of a table has their numbers.")
 
 
 def _insert(changes: tuple[Change, ...], resource: Resource, written: Written) -> InsertPlan:

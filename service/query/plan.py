@@ -390,7 +390,8 @@ class UpdatePlan:
     """Set columns of the selected rows from a JSON object. `defaults` go back to their defaults.
 
     With `is_by_key` the body is an array, and each of its objects changes the row whose key it names. Rows that are
-    referred to by `unreferenced_by` end the statement.
+    referred to by `unreferenced_by`, and are deleted softly by this, end the statement. `with_deleted`: rows too that
+    were deleted softly before.
     """
 
     resource: Resource
@@ -401,15 +402,20 @@ class UpdatePlan:
     defaults: tuple[str, ...] = ()
     is_by_key: bool = False
     unreferenced_by: tuple[Referrer, ...] = ()
+    with_deleted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class DeletePlan:
-    """Delete the selected rows."""
+    """Delete the selected rows. `with_deleted`: those too that are deleted softly, which are then removed. Rows that
+    are referred to by `unreferenced_by` end the statement.
+    """
 
     resource: Resource
     where: Predicate | None
     written: Written
+    with_deleted: bool = False
+    unreferenced_by: tuple[Referrer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -482,6 +488,7 @@ class HistoryPlan:
     since: Bind | None = None
     until: Bind | None = None
     operations: Bind | None = None
+    numbers: Bind | None = None
     is_trash: bool = False
 
 

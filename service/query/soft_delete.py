@@ -12,6 +12,7 @@ from service.query.plan import (
     ColumnRef,
     Comparison,
     DeletePlan,
+    InsertPlan,
     IsValue,
     Operator,
     Predicate,
@@ -26,7 +27,7 @@ from service.query.walk import column_names
 
 def live(where: Predicate | None, resource: Resource) -> Predicate | None:
     """The condition, of rows that are not deleted, unless it asks for those that are."""
-    if not resource.hides_deleted or DELETED_AT in column_names(where):
+    if not resource.hides_deleted or asks_for_deleted(where):
         return where
     return all_of(where, _is(IsValue.NULL))
 
@@ -36,16 +37,25 @@ def without_deleted(plan: ReadPlan) -> ReadPlan:
     return replace(plan, where=live(plan.where, plan.resource)) if plan.resource.hides_deleted else plan
 
 
-def live_update(plan: UpdatePlan) -> UpdatePlan:
-    """Changes what is not deleted; whoever sets `deleted_at` means any row."""
-    if not plan.resource.hides_deleted or DELETED_AT in (*plan.columns, *plan.defaults):
+def asks_for_deleted(where: Predicate | None) -> bool:
+    """Whether a filter, as the caller wrote it, is about what is deleted."""
+    return DELETED_AT in column_names(where)
+
+
+def live_update(plan: UpdatePlan, referrers: Iterable[Referrer]) -> UpdatePlan:
+    """Changes what is not deleted. Whoever sets `deleted_at` means any row, and may hide none that others refer to."""
+    if not plan.resource.hides_deleted:
         return plan
-    return replace(plan, where=live(plan.where, plan.resource))
+    if DELETED_AT in (*plan.columns, *plan.defaults):
+        return replace(plan, unreferenced_by=tuple(referrers))
+    return plan if plan.with_deleted else replace(plan, where=all_of(plan.where, _is(IsValue.NULL)))
 
 
-def hides(plan: DeletePlan) -> bool:
-    """Whether rows are to be hidden, and not removed."""
-    return plan.resource.hides_deleted and DELETED_AT not in column_names(plan.where)
+def live_upsert(plan: InsertPlan) -> InsertPlan:
+    """Replaces only what is not deleted, unless it says what `deleted_at` is to be."""
+    if not plan.resource.hides_deleted or DELETED_AT in plan.columns:
+        return plan
+    return replace(plan, replaceable=all_of(plan.replaceable, _is(IsValue.NULL)))
 
 
 def hiding(plan: DeletePlan, referrers: Iterable[Referrer]) -> UpdatePlan:

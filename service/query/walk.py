@@ -242,6 +242,7 @@ _PARTS: Mapping[type, Callable[[Any], tuple[object, ...]]] = {
         node.since,
         node.until,
         node.operations,
+        node.numbers,
     ),
     VerifyPlan: lambda node: (node.tracked, node.since, node.limit),
     Past: lambda node: (node.tracked, node.since, node.time),

@@ -138,3 +138,38 @@ def test_a_column_of_another_kind_is_a_column(client: httpx2.Client, database: D
     assert _ids(client, "hard_dates?order=id") == [1, 2]
     assert client.delete("/api/v1/hard_dates/2").status_code == 204
     assert database.execute("select count(*) from hard_dates")[0][0] == 1
+
+
+def test_a_row_filter_that_names_the_column_does_not_ask_for_what_is_deleted(
+    service: Service, client: httpx2.Client, database: Database
+) -> None:
+    """Only the caller's own filter does: else a DELETE would remove what it is to hide."""
+    for action, rows in (("read", "deleted_at=is.null"), ("delete", None), ("update", None)):
+        database.execute(
+            "insert into rowhouse.grants (role, table_name, action, row_filter) "
+            "values ('viewer', 'soft_orders', $1, $2)",
+            action,
+            rows,
+        )
+    try:
+        with service.client(Role.VIEWER) as viewer:
+            assert viewer.delete("/api/v1/soft_orders?id=eq.1").status_code == 204
+            assert viewer.delete("/api/v1/soft_orders/2").status_code == 204
+        hidden = database.execute("select id from soft_orders where deleted_at is not null order by 1")
+        assert [row[0] for row in hidden] == [1, 2]
+    finally:
+        database.execute("delete from rowhouse.grants where table_name = 'soft_orders'")
+
+
+def test_a_patch_hides_nothing_that_others_refer_to(client: httpx2.Client, database: Database) -> None:
+    database.execute("insert into soft_lines values (10, 1, null)")
+    answer = client.patch("/api/v1/soft_orders/1", json={"deleted_at": "now"})
+    assert (answer.status_code, problem_of(answer)["code"]) == (409, "23503")
+    assert client.patch("/api/v1/soft_orders/2", json={"deleted_at": "now"}).status_code in (200, 204)
+
+
+def test_an_upsert_does_not_touch_what_is_hidden(client: httpx2.Client, database: Database) -> None:
+    client.delete("/api/v1/soft_orders/2")
+    rows = [{"id": 2, "what": "changed"}]
+    client.post("/api/v1/soft_orders", json=rows, headers={"Prefer": "resolution=merge-duplicates"})
+    assert database.execute("select what from soft_orders where id = 2")[0][0] == "b"

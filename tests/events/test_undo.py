@@ -223,6 +223,117 @@ def test_undo_needs_the_rights_of_the_write(service: Service, client: httpx2.Cli
     assert _names(database) == {"~1": "a"}
 
 
+@pytest.fixture(scope="module")
+def tables(service: Service, database: Database) -> Iterator[None]:
+    database.execute("create table f_parent (id int primary key, owner text)")
+    database.execute("create table f_child (id int primary key, parent int references f_parent on delete cascade)")
+    database.execute("create table f_tree (id int primary key, above int references f_tree, card text)")
+    tables = ("f_parent", "f_child", "f_tree")
+    for table in tables:
+        database.execute(f"grant all on {table} to rowhouse_service")
+        database.execute(f"select rowhouse.track('{table}')")
+    database.execute("notify rowhouse_reload")
+    with service.client(Role.ADMIN) as client:
+        _wait_for(client, tables)
+    yield
+    for table in reversed(tables):
+        database.execute(f"drop table {table} cascade")
+    database.execute("notify rowhouse_reload")
+
+
+@pytest.fixture
+def family(tables: None, database: Database) -> Iterator[None]:
+    """Tables that refer to one another, and to themselves."""
+    yield
+    for table in ("f_child", "f_parent", "f_tree"):
+        database.execute(f"delete from {table}")
+    database.execute("select rowhouse.track('f_tree')")
+
+
+def test_rows_come_back_before_those_that_refer_to_them(
+    client: httpx2.Client, database: Database, family: None
+) -> None:
+    database.execute("insert into f_parent select n from generate_series(1, 5) n")
+    database.execute("insert into f_child select n, n from generate_series(1, 5) n")
+    database.execute("insert into f_tree select n, nullif(n - 1, 0) from generate_series(1, 700) n")
+    for script, table, count in (
+        ("truncate f_parent cascade", "f_child", 5),
+        ("delete from f_tree", "f_tree", 700),
+        ("delete from f_parent where id = 2", "f_child", 5),
+    ):
+        database.execute(script)
+        answer = _undo(client, transaction=_latest(client, table)["transaction"])
+        assert answer.status_code == 200, answer.text
+        assert len(_rows(database, table)) == count
+
+
+def test_what_others_have_added_since_does_not_go_with_a_row(
+    client: httpx2.Client, database: Database, family: None
+) -> None:
+    database.execute("insert into f_parent values (1)")
+    change = _latest(client, "f_parent")["change"]
+    database.execute("insert into f_child values (1, 1)")
+    answer = _undo(client, change=change)
+    assert (answer.status_code, problem_of(answer)["code"]) == (409, "23503")
+    assert len(_rows(database, "f_child")) == 1
+
+
+def test_what_cannot_be_brought_back_whole_is_not(client: httpx2.Client, database: Database, family: None) -> None:
+    database.execute("select rowhouse.track('f_tree', '{card}')")
+    database.execute("insert into f_tree values (1, null, 'secret')")
+    database.execute("delete from f_tree")
+    answer = client.post("/api/v1/f_tree/1/-/restore")
+    assert answer.status_code == 409
+    assert "card" in problem_of(answer)["detail"]
+
+
+def test_all_that_stands_in_the_way_is_told(client: httpx2.Client, database: Database) -> None:
+    rows = [{"carrier": "~1", "name": "a"}, {"carrier": "~2", "name": "b"}]
+    client.post(_AIRLINES, json=rows, headers={"X-Request-ID": "two-rows"})
+    database.execute("update airlines set name = 'changed' where carrier = '~2'")
+    database.execute("update flights set carrier = '~1' where id = (select min(id) from flights)")
+    flight = _latest(client, "flights")["change"]
+    errors = problem_of(_undo(client, request="two-rows"))["errors"]
+    assert ["~2" in errors[0]["field"], "~1" in errors[1]["field"]] == [True, True]
+    assert _undo(client, change=flight).status_code == 200
+
+
+def test_undo_tells_nothing_of_rows_that_are_hidden(
+    service: Service, client: httpx2.Client, database: Database, family: None
+) -> None:
+    """What may not be read is as if it were not there, whatever else the caller may do."""
+    for action in ("read", "create", "update", "delete"):
+        database.execute(
+            "insert into rowhouse.grants (role, table_name, action, row_filter) values ('viewer', 'f_parent', $1, $2)",
+            action,
+            "owner=eq.me",
+        )
+    try:
+        changes = []
+        for script in (
+            "insert into f_parent values (4711, 'them')",
+            "update f_parent set owner = 'those' where id = 4711",
+            "delete from f_parent where id = 4711",
+        ):
+            database.execute(script)
+            changes.append(_latest(client, "f_parent")["change"])
+        database.execute("insert into f_parent values (1, 'me')")
+        mine = _latest(client, "f_parent")["change"]
+        with service.client(Role.VIEWER) as viewer:
+            for change in changes:
+                answer = _undo(viewer, change=change)
+                assert (answer.status_code, "4711" in answer.text) == (404, False), answer.text
+            database.execute("delete from rowhouse.grants where table_name = 'f_parent' and action = 'read'")
+            assert _undo(viewer, change=mine).status_code == 403
+            database.execute(
+                "insert into rowhouse.grants (role, table_name, action, row_filter) "
+                "values ('viewer', 'f_parent', 'read', 'owner=eq.me')"
+            )
+            assert _undo(viewer, change=mine).status_code == 200
+    finally:
+        database.execute("delete from rowhouse.grants where table_name = 'f_parent'")
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [

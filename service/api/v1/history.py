@@ -26,7 +26,7 @@ _PAGE = 100
 
 
 def asks_for_history(scope: Scope) -> bool:
-    """Whether a request to `…/-/changes` is for what was, and not for the feed."""
+    """Whether a request to `/api/v1/-/changes` is for what was, and not for the feed: its filters name their tables."""
     if scope["type"] != "http" or not scope["query_string"]:
         return False
     return any(name in _OF_HISTORY for name, _ in decode_parameters(scope["query_string"]))
@@ -145,7 +145,7 @@ def _operations(text: str) -> list[str]:
 
 
 def _number(name: str, text: str) -> str:
-    if not (text.isascii() and text.isdigit() and 0 < int(text[:20]) < 2**63):
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and 0 < int(text) < 2**63):
         raise InvalidQuery(f"{name!r} is a whole number.")
     return text
 

@@ -67,12 +67,12 @@ class TablePlane:
         try:
             raw_path = self._raw_path(scope)
             feed = None if raw_path is None else parse_changes_path(raw_path)
-            if feed is not None and not asks_for_history(scope):
+            if feed is not None and not (feed.table is None and asks_for_history(scope)):
                 await self._follow(feed, scope, receive, send)
                 return
             path = None if raw_path is None or scope["type"] != "http" else parse_any_path(raw_path)
             if feed is not None and raw_path is not None:
-                path = HistoryPath(raw_path.decode("latin-1"), feed.table)
+                path = HistoryPath(raw_path.decode("latin-1"), None)
             answer = None if path is None else await self._serve(path, scope, receive)
         except RecursionError:
             deep = LimitExceeded("The request is nested more deeply, or embeds more tables, than the service allows.")

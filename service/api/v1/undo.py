@@ -10,6 +10,7 @@ from service.core.errors import InvalidBody, InvalidQuery, MethodNotAllowed, Row
 from service.core.settings import ApiSettings
 from service.crud.work import Work
 from service.crud.write import Writer
+from service.events.history import History
 from service.events.undo import Selection, Undo
 from service.query.plan import Bind, Written
 from service.query.soft_delete import showing
@@ -49,7 +50,15 @@ class UndoHandlers:
             done = await self._shown_again(path.table, path.key, request, work.writer)
             if not done:
                 selection = await self._selection(path, given, request)
-                undo = Undo(transaction, work.reader, work.writer, runtime.policy, self._settings.api_max_undo)
+                undo = Undo(
+                    transaction,
+                    work.reader,
+                    work.writer,
+                    runtime.policy,
+                    runtime.hub.log,
+                    History(runtime.pool, runtime.statements),
+                    self._settings.api_max_undo,
+                )
                 done = await undo.run(selection, request.principal, _written(request))
         return Answer(200, orjson.dumps({"undone": done, "dry_run": is_tried}))
 
@@ -119,6 +128,6 @@ def _checked(name: str, value: object) -> str:
     if name == "request":
         if isinstance(value, str) and value and "\x00" not in value:
             return value
-    elif text.isascii() and text.isdigit() and int(text[:20]) < 2**63:
+    elif text.isascii() and text.isdigit() and len(text) < 20 and int(text) < 2**63:
         return text
     raise InvalidBody(f"{name!r} is not as a history shows it.")

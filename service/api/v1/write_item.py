@@ -55,14 +55,18 @@ class ItemWriteHandlers:
         body, row = await read_row(request, resource, self._tools.settings.api_max_body_bytes)
         if not row:
             raise InvalidBody("The body names no column to change.")
-        plan = UpdatePlan(resource, tuple(row), Bind(body, BindKind.JSON), where, write.written)
+        plan = UpdatePlan(
+            resource, tuple(row), Bind(body, BindKind.JSON), where, write.written, with_deleted=write.with_deleted
+        )
         return row_answer(await self._run(plan, request, key, write), write, 200)
 
     async def delete(self, request: Request, resource: Resource, key: str) -> Answer:
         """Delete the row."""
         write = WriteRequest.read(request, resource, self._tools, default=Return.MINIMAL)
         where = self._where(request, resource, key, write)
-        outcome = await self._run(DeletePlan(resource, where, write.written), request, key, write)
+        outcome = await self._run(
+            DeletePlan(resource, where, write.written, with_deleted=write.with_deleted), request, key, write
+        )
         answer = row_answer(outcome, write, 200)
         answer.headers = [(name, value) for name, value in answer.headers if name != b"etag"]
         return answer

@@ -93,7 +93,15 @@ class TableWriteHandlers:
         if write.preferences.fills_missing:
             missing = tuple(name for name in columns if name not in payload.rows[0])
             columns = tuple(name for name in columns if name not in missing)
-        plan = UpdatePlan(resource, columns, Bind(payload.body, BindKind.JSON), where, write.written, missing)
+        plan = UpdatePlan(
+            resource,
+            columns,
+            Bind(payload.body, BindKind.JSON),
+            where,
+            write.written,
+            missing,
+            with_deleted=write.with_deleted,
+        )
         return await self._run(plan, request, write, has_range=True)
 
     def _of_all_rows(self, plan: InsertPlan, request: Request, rows: int, unit: Unit | None) -> Unit | None:
@@ -115,7 +123,9 @@ class TableWriteHandlers:
             raise InvalidBody("The body names a row twice.")
         where = all_of(selected(request, resource, write, self._tools), version_predicate(request, self._tools))
         body = Bind(payload.body, BindKind.JSON)
-        plan = UpdatePlan(resource, columns, body, where, write.written, is_by_key=True)
+        plan = UpdatePlan(
+            resource, columns, body, where, write.written, is_by_key=True, with_deleted=write.with_deleted
+        )
         if write.form.media in PLANS:
             return await explained(plan, request, write, self._tools)
         unit = replace(write.unit() or Unit(), verify=_every_row(len(payload.rows)))
@@ -128,7 +138,9 @@ class TableWriteHandlers:
         self._refuse_unfiltered(write, "DELETE")
         _require(resource.abilities.can_delete, request)
         where = all_of(selected(request, resource, write, self._tools), version_predicate(request, self._tools))
-        return await self._run(DeletePlan(resource, where, write.written), request, write)
+        return await self._run(
+            DeletePlan(resource, where, write.written, with_deleted=write.with_deleted), request, write
+        )
 
     async def upsert(self, request: Request, resource: Resource) -> Answer:
         """Insert or replace the row whose key the filters name, as PostgREST's clients do."""

@@ -22,6 +22,7 @@ from service.db.runner import Row, Runner, Unit
 from service.query.parse.cache import QueryCache
 from service.query.parse.request import Query, decode_parameters
 from service.query.plan import Bind, BindKind, HasVersion, Predicate, ReadPlan, WritePlan, Written
+from service.query.soft_delete import asks_for_deleted
 from service.query.walk import guarded
 
 _NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
@@ -91,6 +92,11 @@ class WriteRequest:
     @property
     def where(self) -> Predicate | None:
         return self.query.plan.where
+
+    @property
+    def with_deleted(self) -> bool:
+        """Whether it is about rows too that are deleted softly."""
+        return asks_for_deleted(self.where)
 
     def unit(self) -> Unit | None:
         """The transaction that the write needs, where one statement alone does not do."""

@@ -113,6 +113,8 @@ def _asked(change: FromClause, table: FollowedTable, plan: HistoryPlan, paramete
         terms.append(change.c.at < sa.cast(parameters[plan.until], SqlType("timestamptz")))
     if plan.operations is not None:
         terms.append(sa.cast(change.c.op, Text) == sa.any_(sa.cast(parameters[plan.operations], sa.ARRAY(Text))))
+    if plan.numbers is not None:
+        terms.append(change.c.seq == sa.any_(sa.cast(parameters[plan.numbers], sa.ARRAY(SqlType("bigint")))))
     return terms
 
 

@@ -79,8 +79,21 @@ def _later(past: Past, change: FromClause, parameters: Parameters) -> list[Colum
         ]
     assert past.time is not None
     time = sa.cast(parameters[past.time], SqlType("timestamptz"))
-    committed = sa.func.rowhouse.committed_at(change.c.xid, change.c.seq, change.c.at)
-    return [change.c.at > time - _LONGEST, sa.or_(change.c.at > time, committed > time)]
+    return [change.c.at > time - _LONGEST, sa.or_(change.c.at > time, change.c.xid.in_(_open_at(past, parameters)))]
+
+
+def _open_at(past: Past, parameters: Parameters) -> Select[Any]:
+    """Transactions that had written by then and committed later. When, is asked once for each."""
+    assert past.time is not None
+    time = sa.cast(parameters[past.time], SqlType("timestamptz"))
+    written = CHANGES.alias("written")
+    committed = sa.func.rowhouse.committed_at(written.c.xid, sa.func.max(written.c.seq), sa.func.max(written.c.at))
+    return (
+        sa.select(written.c.xid)
+        .where(is_of(written, parameters[past.tracked]), written.c.at > time - _LONGEST, written.c.at <= time)
+        .group_by(written.c.xid)
+        .having(committed > time)
+    )
 
 
 def identity(resource: Resource, row: FromClause) -> list[ColumnElement[Any]]:

@@ -74,8 +74,8 @@ def _compile(plan: WritePlan, render: Rendering) -> Statement:
         sa.func.json_build_array(*(sa.func.min(sa.cast(written.c[name], Text)) for name in plan.resource.key)),
         sa.func.bool_or(written.c[IS_NEW_LABEL]),
     ).select_from(written)
-    if isinstance(plan, UpdatePlan) and plan.unreferenced_by:
-        is_free = sa.and_(*(sa.not_(_refers(one, written)) for one in plan.unreferenced_by))
+    if isinstance(plan, UpdatePlan | DeletePlan) and plan.unreferenced_by:
+        is_free = sa.and_(*(sa.not_(_refers(one, written, plan)) for one in plan.unreferenced_by))
         query = query.where(or_refuse(is_free, FOREIGN_KEY, "Other rows refer to it."))
     if plan.written.check is not None:
         query = query.where(or_refuse(conditions.where(plan.written.check), ROW_POLICY, "row policy"))
@@ -93,12 +93,14 @@ def _written(plan: WritePlan, parameters: Parameters) -> CTE:
             return _delete(plan, context, parameters)
 
 
-def _refers(referrer: Referrer, written: CTE) -> ColumnElement[bool]:
-    """Whether a row that is not deleted itself refers to what was written."""
+def _refers(referrer: Referrer, written: CTE, plan: UpdatePlan | DeletePlan) -> ColumnElement[bool]:
+    """Whether a row refers to what was written; to what is hidden now, a row that is not hidden itself."""
     rows, resource = referrer.resource.table.alias("referrer"), referrer.resource
     conditions: list[ColumnElement[bool]] = [rows.c[there] == written.c[here] for there, here in referrer.pairs]
-    if resource.hides_deleted:
-        conditions.append(rows.c[DELETED_AT].is_(None))
+    if isinstance(plan, UpdatePlan):
+        conditions.append(written.c[DELETED_AT].is_not(None))
+        if resource.hides_deleted:
+            conditions.append(rows.c[DELETED_AT].is_(None))
     return sa.exists(sa.select(sa.literal_column("1")).select_from(rows).where(*conditions).correlate(written))
 
 
