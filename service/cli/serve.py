@@ -4,9 +4,7 @@ from typing import Annotated
 
 import asyncpg
 import typer
-import uvicorn
 
-from service.application import create_app
 from service.cli.session import command, database, messages, told
 from service.core.errors import ConfigurationError
 from service.core.settings import Settings
@@ -34,6 +32,11 @@ def run_server(settings: Settings, host: str | None = None, port: int | None = N
     Raises:
         ConfigurationError: the settings cannot be used.
     """
+    # Here, since the commands that serve nothing need not wait for a second while it is read.
+    import uvicorn
+
+    from service.application import create_app
+
     server = uvicorn.Server(
         uvicorn.Config(
             create_app(settings),

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import structlog
 from prometheus_client import start_http_server
@@ -12,9 +13,9 @@ from service.cli.session import command
 from service.core.settings import Settings
 from service.observability.logging import configure_logging
 from service.observability.metrics import Metrics
-from service.state import ServiceState
-from service.webhooks.worker import webhook_tasks
-from service.worker import Worker
+
+if TYPE_CHECKING:
+    from service.worker import Worker
 
 _log = structlog.get_logger()
 
@@ -31,12 +32,17 @@ async def worker() -> None:
     await work(Settings.load())
 
 
-async def work(settings: Settings, make: Callable[..., Worker] = Worker) -> None:
+async def work(settings: Settings, make: "Callable[..., Worker] | None" = None) -> None:
     """Work until a signal comes.
 
     Raises:
         ConfigurationError: the settings cannot be used.
     """
+    # Here, since other commands need not wait while it is read.
+    from service.state import ServiceState
+    from service.webhooks.worker import webhook_tasks
+    from service.worker import Worker
+
     configure_logging(settings.log)
     metrics = Metrics(__version__)
     port = settings.jobs.worker_metrics_port
@@ -46,7 +52,7 @@ async def work(settings: Settings, make: Callable[..., Worker] = Worker) -> None
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     inside = settings.jobs.model_copy(update={"jobs_inside": True})
-    state = ServiceState.build(settings.model_copy(update={"jobs": inside}), metrics, webhook_tasks, make)
+    state = ServiceState.build(settings.model_copy(update={"jobs": inside}), metrics, webhook_tasks, make or Worker)
     try:
         await state.start()
         _log.info("worker_started", jobs_at_once=settings.jobs.jobs_at_once)

@@ -186,8 +186,9 @@ def test_any_moment_of_a_day_can_be_told_and_all_of_it_undone(
             assert len(day.done) > _EDITS / 2
             _verify_all(database)
             for time, cursor, contents in day.moments:
+                followed = dice.choice(list(contents))
                 for table, rows in contents.items():
-                    for moment in (time, cursor):
+                    for moment in (time, cursor) if table == followed else (time,):
                         answer = client.get(f"/api/v1/{table}", params={"as_of": moment})
                         assert _sorted(answer.json()) == rows, (table, moment)
             for one in reversed(day.done):

@@ -153,4 +153,9 @@ def _of_trash(
             sa.or_(_is_key(later.c.key, change.c.key), _is_key(later.c.old_key, change.c.key)),
         )
     )
-    return [change.c.op.in_([sa.literal_column("'d'"), sa.literal_column("'t'")]), sa.not_(is_there), sa.not_(is_older)]
+    return [
+        change.c.was.is_not(None),
+        change.c.op.in_([sa.literal_column("'d'"), sa.literal_column("'t'")]),
+        sa.not_(is_there),
+        sa.not_(is_older),
+    ]
