@@ -307,7 +307,7 @@ def test_much_that_waits_stays_in_the_log(
     api: Service, environment: Mapping[str, str], make: Make, receiver: Receiver, database: Database
 ) -> None:
     receiver.answers.append(status(500))
-    slow = {**environment, "WEBHOOK_MAX_WAITING": "500", "WEBHOOK_RETRY_SECONDS": "3600"}
+    slow = {**environment, "WEBHOOK_MAX_WAITING": "500", "WEBHOOK_RETRY_SECONDS": "3600,3600,3600,3600"}
     with run_worker(slow):
         webhook = make()
         database.execute("insert into parcels select n, 'UA' from generate_series(1, 1200) n")
