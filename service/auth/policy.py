@@ -21,7 +21,7 @@ from service.core.types import Action, Role
 from service.db.engine import UnitOfWork
 from service.models.system import Grant
 from service.query.parse.request import parse_filter
-from service.query.plan import Embedded, Predicate, ReadPlan
+from service.query.plan import Embedded, Predicate, ReadPlan, all_of
 from service.query.soft_delete import live, without_deleted
 from service.query.walk import fresh, guarded
 
@@ -178,7 +178,7 @@ class Policy:
         if item.relation.junction is None:
             return replace(item, plan=plan)
         junction = self.catalog.get(item.relation.junction.name)
-        between = live(self.rows(principal, junction, Action.READ), junction)
+        between = all_of(self.rows(principal, junction, Action.READ), live(None, junction))
         return replace(item, plan=plan, through=junction, between=between)
 
     def require(self, principal: Principal, name: str, action: Action) -> None:

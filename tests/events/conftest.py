@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
+import httpx2
 import pytest
 
+from service.core.types import Role
 from tests.conftest import Database
+from tests.service_under_test import Service
 
 SCHEMA = "logged"
 _CHANGES = """
@@ -84,6 +87,13 @@ def log(database: Database) -> Iterator[Log]:
             "rowhouse.tracked t where 'log_' || t.id = p.proname and t.until is not null) loop "
             "execute 'drop function ' || made; end loop; end $$"
         )
+
+
+@pytest.fixture
+def client(service: Service) -> Iterator[httpx2.Client]:
+    """An administrator's."""
+    with service.client(Role.ADMIN) as client:
+        yield client
 
 
 async def _run(url: str, script: str, settings: dict[str, str]) -> None:

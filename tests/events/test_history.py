@@ -19,12 +19,6 @@ def _tidy(database: Database) -> Iterator[None]:
     database.execute("delete from airlines where carrier like '~%'")
 
 
-@pytest.fixture
-def client(service: Service) -> Iterator[httpx2.Client]:
-    with service.client(Role.ADMIN) as client:
-        yield client
-
-
 def _history(client: httpx2.Client, path: str, **query: str) -> list[dict[str, Any]]:
     answer = client.get(f"/api/v1/{path}/-/history", params=query)
     assert answer.status_code == 200, answer.text

@@ -21,12 +21,6 @@ def _tidy(database: Database) -> Iterator[None]:
     database.execute("delete from airlines where carrier like '~%'")
 
 
-@pytest.fixture
-def client(service: Service) -> Iterator[httpx2.Client]:
-    with service.client(Role.ADMIN) as client:
-        yield client
-
-
 def _now(database: Database) -> str:
     return str(database.execute("select to_json(clock_timestamp()) #>> '{}'")[0][0])
 

@@ -21,12 +21,6 @@ def _tidy(database: Database) -> Iterator[None]:
     database.execute("delete from airlines where carrier like '~%'")
 
 
-@pytest.fixture
-def client(service: Service) -> Iterator[httpx2.Client]:
-    with service.client(Role.ADMIN) as client:
-        yield client
-
-
 def _latest(client: httpx2.Client, path: str = "airlines") -> dict[str, Any]:
     return dict(client.get(f"/api/v1/{path}/-/history", params={"limit": "1"}).json()[0])
 

@@ -6,6 +6,7 @@ from starlette.types import Scope
 
 from service.api.v1.exchange import Answer, Request
 from service.api.v1.paths import HistoryPath, key_predicate, key_values
+from service.api.v1.read import kept_parameters
 from service.auth.policy import Policy
 from service.auth.principal import Principal
 from service.core.errors import Conflict, InvalidQuery, MethodNotAllowed
@@ -55,17 +56,18 @@ class HistoryHandlers:
             return Answer(204, headers=[(b"allow", ", ".join(_METHODS).encode())])
         if request.method not in _METHODS:
             raise MethodNotAllowed(f"This does not take {request.method}.", allow=", ".join(_METHODS))
-        parameters = decode_parameters(request.query_string)
-        entries = await self.entries(path, parameters, request.principal)
+        asked = parse_history(decode_parameters(request.query_string), self._max_rows)
+        entries = await self.entries(path, asked, request.principal)
         answer = Answer(200, b"[%s]" % b",".join(entry.body for entry in entries))
-        if len(entries) == parse_history(parameters, self._max_rows).limit:
-            kept = "".join(f"{part}&" for part in _kept(request.query_string))
-            answer.add(b"link", f'<{request.prefix}{path.url}?{kept}cursor={entries[-1].number}>; rel="next"')
+        if len(entries) == asked.limit:
+            query = "&".join(
+                [*kept_parameters(request.query_string), f"limit={asked.limit}", f"cursor={entries[-1].number}"]
+            )
+            answer.add(b"link", f'<{request.prefix}{path.url}?{query}>; rel="next"')
         return answer
 
-    async def entries(self, path: HistoryPath, parameters: Parameters, principal: Principal) -> list[Entry]:
+    async def entries(self, path: HistoryPath, asked: "Asked", principal: Principal) -> list[Entry]:
         """The changes. Raises: as `serve`."""
-        asked = parse_history(parameters, self._max_rows)
         tables = await self._tables(path, asked, principal)
         return await self._history.entries(self._plan(path, asked, tables)) if tables else []
 
@@ -152,7 +154,3 @@ def _number(name: str, text: str) -> str:
 
 def _bind(text: str | None) -> Bind | None:
     return None if text is None else Bind(text)
-
-
-def _kept(query_string: bytes) -> list[str]:
-    return [part.decode("latin-1") for part in query_string.split(b"&") if part and not part.startswith(b"cursor=")]

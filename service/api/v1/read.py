@@ -187,14 +187,14 @@ def _next_link(request: Request, resource: Resource, query: Query, page: Page) -
     if page.rows < query.limit or not page.rows or end == page.total:
         return None
     if page.last_key is None:  # no order to hold a place in
-        kept = "".join(f"{part}&" for part in _kept(request.query_string))
+        kept = "".join(f"{part}&" for part in kept_parameters(request.query_string))
         return f'<{table_url(request.prefix, resource)}?{kept}limit={query.limit}&offset={end}>; rel="next"'
     token = cursor.encode(query.bound_to, page.last_key, end)
-    kept = "".join(f"{part}&" for part in _kept(request.query_string))
+    kept = "".join(f"{part}&" for part in kept_parameters(request.query_string))
     return f'<{table_url(request.prefix, resource)}?{kept}limit={query.limit}&cursor={token}>; rel="next"'
 
 
-def _kept(query_string: bytes) -> list[str]:
+def kept_parameters(query_string: bytes) -> list[str]:
     """The parameters that a next page has as well, as they were written."""
     parts = [
         part

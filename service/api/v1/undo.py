@@ -4,7 +4,7 @@ import orjson
 
 from service.api.v1.body import parse_json
 from service.api.v1.exchange import Answer, Request
-from service.api.v1.history import HistoryHandlers
+from service.api.v1.history import HistoryHandlers, parse_history
 from service.api.v1.paths import HistoryPath, UndoPath, key_predicate, key_values
 from service.core.errors import InvalidBody, InvalidQuery, MethodNotAllowed, RowNotFound
 from service.core.settings import ApiSettings
@@ -108,7 +108,7 @@ class UndoHandlers:
             RowNotFound: it is in no trash that the caller may see.
         """
         trash = HistoryPath("", path.table, path.key, is_trash=True)
-        entries = await self._history.entries(trash, (("limit", "1"),), request.principal)
+        entries = await self._history.entries(trash, parse_history((), 1), request.principal)
         if not entries:
             raise RowNotFound("There is no such row in the trash.", hint="…/-/trash lists what was deleted.")
         return str(entries[0].number)
