@@ -32,6 +32,7 @@ def main(
     connections: Annotated[int, typer.Option(min=1, help="Connections that send one request after another.")] = 32,
     cases: Annotated[str, typer.Option(help="Cases to run, parted by commas.")] = ",".join(Case),
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write every round to this file.")] = None,
+    chart_file: Annotated[Path | None, typer.Option("--chart", help="Also draw the ratios to this file (SVG).")] = None,
     data_dir: Annotated[Path, typer.Option(help="Folder of the bench's own PostgreSQL; kept.")] = _DATA_DIR,
     many_tables: Annotated[
         bool, typer.Option("--many-tables", help="Compare Rowhouse with 5 tables and with 405 instead.")
@@ -67,6 +68,8 @@ def main(
         _messages.print("Interrupted; everything is stopped.")
         raise typer.Exit(_INTERRUPTED) from None
     report.show(Console(), results, options, machine)
+    if chart_file is not None:
+        report.as_chart(results, options).write(chart_file)
     if json_file is not None:
         json_file.write_text(json.dumps(report.as_json(results, options, machine), indent=2) + "\n")
 
