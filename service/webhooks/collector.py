@@ -216,7 +216,8 @@ class Collector(Background):
 
     async def _page(self, feed: Feed, position: Position) -> list[Event]:
         async for page in self._change_log.between(feed, position):
-            return page
+            if page.events:
+                return page.events
         return []
 
     async def _skip(self, transaction: Transaction, one: _Active, now: str) -> bool:
