@@ -94,10 +94,10 @@ def test_a_client_that_takes_large_rows_slowly_gets_them_all(
     service: Service, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is only let go where it takes nothing."""
-    monkeypatch.setattr(feed_stream, "_SEND_SECONDS", 0.5)
+    monkeypatch.setattr(feed_stream, "_SEND_SECONDS", 2)
     with service.client(Role.ADMIN) as client:
         cursor = client.get(_CHANGES).json()["cursor"]
-    database.execute(f"insert into airlines select '~' || n, repeat('x', {_LARGE}) from generate_series(1, 80) n")
+    database.execute(f"insert into airlines select '~' || n, repeat('x', {_LARGE}) from generate_series(1, 100) n")
     host, port = service.url.removeprefix("http://").split(":")
     with socket.socket() as stream:
         stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
