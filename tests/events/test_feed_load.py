@@ -12,7 +12,6 @@ import httpx2
 import pytest
 
 from service.api.v1 import feed_stream
-from service.core.background import Background
 from service.core.types import Role
 from service.crud import accounts
 from service.events.channel import End, FeedEnded, Subscriber
@@ -131,24 +130,3 @@ async def test_who_waits_to_join_is_not_kept_waiting_without_a_word() -> None:
     other.end(End.REVOKED)
     with pytest.raises(FeedEnded):
         await other.has_joined(0.01)
-
-
-async def test_what_goes_on_beside_requests_is_begun_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.core.background._AGAIN_SECONDS", 0.01)
-
-    class Failing(Background):
-        times = 0
-        is_again = asyncio.Event()
-
-        async def _run(self) -> None:
-            self.times += 1
-            if self.times == 1:
-                raise ZeroDivisionError
-            self.is_again.set()
-            await asyncio.sleep(60)
-
-    failing = Failing()
-    failing.start()
-    async with asyncio.timeout(5):
-        await failing.is_again.wait()
-    await failing.stop()

@@ -68,9 +68,9 @@ def test_a_column_that_enters_the_log_again_must_be_read_again(service: Service,
         with following(service, url) as feed:
             last = feed.next("up-to-date")["id"]
             database.execute("select rowhouse.track('airlines', '{name}')")
-            database.execute("insert into airlines values ('~2', 'secret')")
-            database.execute("select rowhouse.track('airlines')")
             assert feed.next()["type"] == "reconnect"
+        database.execute("insert into airlines values ('~2', 'secret')")
+        database.execute("select rowhouse.track('airlines')")
         with following(service, url, last_id=last) as feed:
             assert feed.next()["type"] == "must-refetch"
             feed.next("up-to-date")
