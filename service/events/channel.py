@@ -223,6 +223,7 @@ class Channel:
                     done = page.seq
                     if page.events:
                         self._hand_out(page)
+                    if page.is_full:
                         await self._pace()
                 return
             except DatabaseUnavailable:  # it goes on behind what was handed out

@@ -111,12 +111,13 @@ class Feed:
 @dataclass(frozen=True, slots=True)
 class Page:
     """Changes in order, which may be none of those that were looked at, up to number `seq`. `cursor` is of one who has
-    them.
+    them. `is_full` where as many more may follow at once.
     """
 
     events: list[Event]
     seq: int
     cursor: str
+    is_full: bool
 
     @property
     def size(self) -> int:
@@ -199,9 +200,10 @@ class ChangeLog:
             plan = _plan(feed.tables, position, window, most)
             statement = self._statements.get(compile_feed, plan)
             rows = await self._read(statement.sql, statement.arguments(plan, self.life))
-            position = replace(position, seq=window if len(rows) < most else rows[-1][0])
+            is_full = len(rows) == most
+            position = replace(position, seq=rows[-1][0] if is_full else window)
             events = [changed(row, feed.names, batch, self.life) for row in rows]
-            page = Page(events, position.seq, f"{batch}.{position.seq}")
+            page = Page(events, position.seq, f"{batch}.{position.seq}", is_full)
             yield page
             if events:
                 most = min(PAGE, max(1, PAGE_BYTES * len(events) // page.size))
