@@ -7,7 +7,7 @@ from contextlib import suppress
 import structlog
 
 _log = structlog.get_logger()
-_AGAIN_SECONDS = 1.0
+_PAUSE_SECONDS = 1.0
 
 
 class Background(ABC):
@@ -16,7 +16,7 @@ class Background(ABC):
     _task: "asyncio.Task[None] | None" = None
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._go_on())
+        self._task = asyncio.create_task(self._keep_running())
 
     async def stop(self) -> None:
         """End it, and wait until it has."""
@@ -25,14 +25,14 @@ class Background(ABC):
             with suppress(asyncio.CancelledError):
                 await self._task
 
-    async def _go_on(self) -> None:
+    async def _keep_running(self) -> None:
         while True:
             try:
-                await self._run()
-            except Exception:  # whatever it is, nobody else would begin it again
+                return await self._run()
+            except Exception:  # what was not foreseen: without the task the rest would go on as if all were well
                 _log.exception("background_failed", task=type(self).__name__)
-            await asyncio.sleep(_AGAIN_SECONDS)
+            await asyncio.sleep(_PAUSE_SECONDS)
 
     @abstractmethod
     async def _run(self) -> None:
-        """Go on until cancelled. If it ends for another reason, it is begun again."""
+        """Go on until cancelled. After an error it begins again."""

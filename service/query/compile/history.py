@@ -150,12 +150,18 @@ def _of_trash(
         .where(
             later.c.tracked == change.c.tracked,
             later.c.seq > change.c.seq,
-            sa.or_(_is_key(later.c.key, change.c.key), _is_key(later.c.old_key, change.c.key)),
+            _is_key(later.c.key, change.c.key),
+            _is_deletion(later),
         )
     )
     return [
-        change.c.was.is_not(None),
-        change.c.op.in_([sa.literal_column("'d'"), sa.literal_column("'t'")]),
+        _is_deletion(change),
         sa.not_(is_there),
         sa.not_(is_older),
     ]
+
+
+def _is_deletion(change: FromClause) -> ColumnElement[bool]:
+    """Whether a row went, and was logged."""
+    is_of_kind = change.c.op.in_([sa.literal_column("'d'"), sa.literal_column("'t'")])
+    return sa.and_(change.c.was.is_not(None), is_of_kind)

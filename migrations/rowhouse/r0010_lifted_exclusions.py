@@ -1,12 +1,12 @@
-"""Columns that enter the log again (r0009_lifted_exclusions.sql)."""
+"""Columns that enter the log again (r0010_lifted_exclusions.sql)."""
 
 import re
 from pathlib import Path
 
 from alembic import op
 
-revision = "r0009"
-down_revision = "r0008"
+revision = "r0010"
+down_revision = "r0009"
 branch_labels = None
 depends_on = None
 
