@@ -230,7 +230,7 @@ class ServiceState:
         self.metrics.watch_pool(pool.sizes)
         authenticator = Authenticator(unit_of_work, signer, security)
         statements = StatementCache()
-        change_log = ChangeLog(pool, statements, Cursors(self._secret()))
+        change_log = ChangeLog(pool, statements, Cursors(self._secret()), max(1, settings.pool_max_size // 4))
         hub = Hub(change_log, self.settings.feed, self.metrics.feed)
         follower = Follower(partial(self._connect_apart, url, role), hub, self.settings.feed.feed_poll_seconds)
         hub.follower = follower
@@ -262,7 +262,7 @@ class ServiceState:
             tickets=Tickets(unit_of_work, authenticator),
             hub=hub,
             follower=follower,
-            guard=Guard(policy, authenticator, change_log),
+            guard=Guard(policy, make_engine(url, settings, role=role, size=1), signer, security),
             notifier=notifier,
             upkeep=upkeep,
             unit_of_work=unit_of_work,

@@ -36,10 +36,10 @@ class Message:
         return cls(_identity(webhook, life, str(seq)), name, _body(name, at, orjson.Fragment(event)), hashes)
 
     @classmethod
-    def of_gap(cls, webhook: UUID, life: str, snapshot: str, table: str) -> "Message":
-        """Changes may be missing before this snapshot: the receiver has to read the rows again."""
+    def of_gap(cls, webhook: UUID, life: str, place: str, table: str) -> "Message":
+        """Changes may be missing before this place in the log: the receiver has to read the rows again."""
         explained = {"table": table, "message": "Changes before this may be missing: read the rows again."}
-        return cls(_identity(webhook, life, snapshot), GAP, _body(GAP, _now(), explained))
+        return cls(_identity(webhook, life, place), GAP, _body(GAP, _now(), explained))
 
     @classmethod
     def of_ping(cls, webhook: UUID) -> "Message":

@@ -30,7 +30,7 @@ from service.core.errors import (
 from service.core.settings import WebhookSettings
 from service.db.pool import TablePool
 from service.db.transaction import Transaction
-from service.events.event import Event
+from service.events.event import Event, Kind
 from service.events.log import BATCH, ChangeLog, Feed
 from service.events.position import Position
 from service.subscriptions.feeds import Feeds, owner
@@ -198,7 +198,8 @@ class Collector(Background):
                 page = await self._page(feed, position)
             except _UNREADABLE:  # what was logged does not fit the table any more; what it holds now can be read
                 return await self._skip(transaction, one, now[0])
-            messages = [self._message(one, event) for event in page if event.kind in place.events]
+            told = (*place.events, Kind.MUST_REFETCH)
+            messages = [self._message(one, event) for event in page if event.kind in told]
             if messages:
                 await self._enqueue(transaction, one.id, messages)
             if page:
@@ -216,7 +217,8 @@ class Collector(Background):
 
     async def _page(self, feed: Feed, position: Position) -> list[Event]:
         async for page in self._change_log.between(feed, position):
-            return page
+            if page.events:
+                return page.events
         return []
 
     async def _skip(self, transaction: Transaction, one: _Active, now: str) -> bool:
@@ -229,6 +231,8 @@ class Collector(Background):
 
     def _message(self, one: _Active, event: Event) -> Message:
         cursor = self._change_log.cursors.read(event.id)
+        if event.kind is Kind.MUST_REFETCH:  # rows went by a TRUNCATE that could not be logged
+            return Message.of_gap(one.id, cursor.life, str(cursor.position.seq), one.table)
         return Message.of_change(
             one.id, cursor.life, cursor.position.seq, event.kind, one.table, event.at, event.body, event.keys
         )

@@ -268,6 +268,17 @@ def test_where_the_log_is_gone_the_receiver_is_told_once(
     assert len(webhook.deliveries()) == 2
 
 
+def test_a_truncate_whose_rows_could_not_be_logged_is_told(
+    worker: ServiceState, make: Make, receiver: Receiver, database: Database
+) -> None:
+    make()
+    database.execute(
+        "insert into rowhouse.changes (xid, at, tracked, op, db_user) select pg_current_xact_id(), now(), id, 't', "
+        "session_user from rowhouse.tracked where relation = 'parcels'::regclass and until is null"
+    )
+    assert receiver.wait_for(1)[0].message["type"] == "rowhouse.gap"
+
+
 def test_the_owners_rights_decide_at_every_time(
     worker: ServiceState, make: Make, receiver: Receiver, database: Database
 ) -> None:
