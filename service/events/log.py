@@ -58,7 +58,8 @@ with recursive family as (
 select {_ENTRY},
        t.excluded || array(select attname::text from pg_attribute
                            where attrelid = to_regclass($1) and attgenerated::text = 'v'),
-       row_security_active(to_regclass($1)) or not has_table_privilege(to_regclass($1), 'select')
+       row_security_active(to_regclass($1)) or not has_table_privilege(to_regclass($1), 'select'),
+       max(case when t.known <@ rowhouse.known_now(t.relation) then t.read_since else 'infinity' end) over ()::text
 from family join rowhouse.tracked t using (id)
 """  # noqa: S608
 _NAMES = """
@@ -125,7 +126,8 @@ class ChangeLog:
                 f"{resource.name!r} has row-level security, which the change log does not know of: it has no feed.",
                 code="not_tracked",
             )
-        return Logged(tuple(Entry.of(row) for row in rows), frozenset(name for row in rows for name in row[4]))
+        excluded = frozenset(name for row in rows for name in row[4])
+        return Logged(tuple(Entry.of(row) for row in rows), excluded, read_since=rows[0][6])
 
     async def readable(self, policy: Policy, principal: Principal) -> list[str]:
         """The names of the tables that are tracked, and that the caller may read."""

@@ -45,10 +45,12 @@ class ReadHandlers:
 
     async def page(self, request: Request, resource: Resource) -> Answer:
         preferences = parse_preferences(request.header(b"prefer"), may_roll_back=self._may_roll_back)
+        if (moment := _moment(request)) is not None:
+            preferences = preferences.counting_exactly()  # what PostgreSQL estimates, it estimates of the present
         catalog = self._policy.visible(request.principal)
         query = self._queries.page(catalog, resource, request.query_string, count=preferences.count)
         query = narrowed(query, request)
-        if (moment := _moment(request)) is not None:
+        if moment is not None:
             query = replace(query, plan=await self._time_machine.at(query.plan, moment, request.principal))
         form = accepted(request.header(b"accept"), handlers=self._handlers(request, query.plan))
         if form.media in PLANS:
