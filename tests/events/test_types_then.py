@@ -1,4 +1,4 @@
-"""The past of values that JSON does not tell apart, of types that have changed, and of keys that are written otherwise."""
+"""The past of values that JSON does not tell apart, of types that have changed, of keys that are written otherwise."""
 
 import asyncio
 import json
@@ -67,7 +67,8 @@ class Tables:
         self.database.execute("notify rowhouse_reload")
         for _ in range(500):
             schema = self.client.get(f"/api/v1/{table}/-/schema")
-            if schema.status_code == 200 and kind in json.dumps(schema.json()["properties"].get(column)):
+            columns = {one["name"]: json.dumps(one) for one in schema.json().get("columns", [])}
+            if kind in columns.get(column, ""):
                 return
         raise AssertionError(schema.text)
 

@@ -68,7 +68,7 @@ def key_text(resource: Resource, key: Sequence[Bind], parameters: Parameters) ->
     relation = sa.cast(quoted_text(qualified(resource.table.schema, resource.table.name)), SqlType("regclass"))
     names = sa.cast(array([quoted_text(name) for name in resource.key]), sa.ARRAY(Text))
     made: ColumnElement[str] = sa.func.rowhouse.key_text(relation, names, array(read))
-    return made
+    return sa.select(made).scalar_subquery()  # else PostgreSQL asks it many times, to estimate
 
 
 def _text_of(column: Column, given: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -134,7 +134,7 @@ def _record(logged: ColumnElement[Any], name: str, types: Mapping[str, SqlType])
     """
     columns = [sa.column(column, kind) for column, kind in types.items()] or [sa.column(VERSION_LABEL, Text)]
     read: TableValuedAlias = sa.func.json_to_record(logged).table_valued(*columns, name=name)
-    return read.render_derived(with_types=True)
+    return read.render_derived(name, with_types=True)
 
 
 def _read_back(column: Column, value: ColumnElement[Any], logged: ColumnElement[Any]) -> ColumnElement[Any]:

@@ -29,7 +29,7 @@ from service.query.compile.logged import (
     tracked_of,
 )
 from service.query.compile.statement import VERSION_LABEL, Parameters
-from service.query.plan import Past
+from service.query.plan import Bind, Past
 
 # A transaction that was open for longer counts as committed when its statement began.
 _LONGEST: ColumnElement[Any] = sa.literal_column("interval '1 day'")
@@ -37,7 +37,7 @@ _LONGEST: ColumnElement[Any] = sa.literal_column("interval '1 day'")
 
 def past_rows(past: Past, resource: Resource, parameters: Parameters, name: str) -> FromClause:
     """The rows under this name, with all columns of the table and a version."""
-    events = _events(past, resource, parameters, name).cte(f"{name}_events")
+    events = _Changes(past, resource, parameters, name).events().cte(f"{name}_events")
     ids = [f"i{number}" for number in range(max(1, len(resource.key)) + past.is_family)]
     touched = (
         sa.select(*(events.c[one] for one in ids), sa.func.sum(events.c.net).label("net"))
@@ -49,75 +49,74 @@ def past_rows(past: Past, resource: Resource, parameters: Parameters, name: str)
     ).subquery(name)
 
 
-def _events(past: Past, resource: Resource, parameters: Parameters, name: str) -> Any:
-    """Each row before a later change, and each row after one, with its identity."""
-    return sa.union_all(
-        _images(past, resource, parameters, f"{name}_was", is_after=False),
-        _images(past, resource, parameters, f"{name}_is", is_after=True),
-    )
+class _Changes:
+    """The changes that a reader of then did not see."""
 
+    def __init__(self, past: Past, resource: Resource, parameters: Parameters, name: str) -> None:
+        self._past = past
+        self._resource = resource
+        self._parameters = parameters
+        self._name = name
+        # In a CTE of its own, it is asked once for both images.
+        self._open = None if past.time is None else self._open_at(past.time).cte(f"{name}_open")
 
-def _images(past: Past, resource: Resource, parameters: Parameters, name: str, *, is_after: bool) -> Select[Any]:
-    change = CHANGES.alias(f"{name}_c")
-    logged = change.c.now if is_after else change.c.was
-    row = image(resource, logged, name, change.c.seq)
-    return (
-        sa.select(
-            change.c.seq.label("seq"),
-            sa.literal_column("1" if is_after else "0").label("is_after"),
-            sa.literal_column("-1" if is_after else "1").label("net"),
-            *identity(resource, row, change.c.tracked if past.is_family else None),
-            *(row.c[column].label(f"c{number}") for number, column in enumerate(resource.columns)),
+    def events(self) -> Any:
+        """Each row before a later change, and each row after one, with its identity."""
+        return sa.union_all(self._images("was", is_after=False), self._images("is", is_after=True))
+
+    def _images(self, side: str, *, is_after: bool) -> Select[Any]:
+        change = CHANGES.alias(f"{self._name}_{side}_c")
+        logged = change.c.now if is_after else change.c.was
+        row = image(self._resource, logged, f"{self._name}_{side}", change.c.seq)
+        return (
+            sa.select(
+                change.c.seq.label("seq"),
+                sa.literal_column("1" if is_after else "0").label("is_after"),
+                sa.literal_column("-1" if is_after else "1").label("net"),
+                *identity(self._resource, row, change.c.tracked if self._past.is_family else None),
+                *(row.c[column].label(f"c{number}") for number, column in enumerate(self._resource.columns)),
+            )
+            .select_from(change.join(row, sa.true()))
+            .where(logged.is_not(None), *self._of_rows(change), *self._later(change))
         )
-        .select_from(change.join(row, sa.true()))
-        .where(
-            logged.is_not(None),
-            is_of(change, parameters[past.tracked]),
-            *_of_key(past, resource, change, parameters),
-            *_later(past, resource, change, parameters),
+
+    def _of_rows(self, change: FromClause) -> list[ColumnElement[bool]]:
+        terms = [is_of(change, self._parameters[self._past.tracked])]
+        if self._past.key:
+            terms.append(is_of_key(change, key_text(self._resource, self._past.key, self._parameters)))
+        return terms
+
+    def _later(self, change: FromClause) -> list[ColumnElement[bool]]:
+        if self._past.since is not None:
+            seen, until = (snapshot(self._parameters[bind]) for bind in (self._past.since.seen, self._past.since.until))
+            up_to = sa.cast(self._parameters[self._past.since.seq], SqlType("bigint"))
+            is_had = sa.and_(change.c.seq <= up_to, sa.func.pg_visible_in_snapshot(change.c.xid, until))
+            return [
+                change.c.seq >= FIRST_SEQ,
+                change.c.xid >= sa.func.pg_snapshot_xmin(seen),
+                sa.not_(sa.func.pg_visible_in_snapshot(change.c.xid, seen)),
+                sa.not_(is_had),
+            ]
+        assert self._past.time is not None
+        assert self._open is not None
+        time = self._time(self._past.time)
+        was_open = change.c.xid.in_(sa.select(self._open.c.xid))
+        return [change.c.at > time - _LONGEST, sa.or_(change.c.at > time, was_open)]
+
+    def _open_at(self, moment: Bind) -> Select[Any]:
+        """Transactions that had written by then and committed later. When, is asked once for each."""
+        time = self._time(moment)
+        written = CHANGES.alias("written")
+        committed = sa.func.rowhouse.committed_at(written.c.xid, sa.func.max(written.c.seq), sa.func.max(written.c.at))
+        return (
+            sa.select(written.c.xid)
+            .where(*self._of_rows(written), written.c.at > time - _LONGEST, written.c.at <= time)
+            .group_by(written.c.xid)
+            .having(committed > time)
         )
-    )
 
-
-def _of_key(past: Past, resource: Resource, change: FromClause, parameters: Parameters) -> list[ColumnElement[bool]]:
-    return [is_of_key(change, key_text(resource, past.key, parameters))] if past.key else []
-
-
-def _later(past: Past, resource: Resource, change: FromClause, parameters: Parameters) -> list[ColumnElement[bool]]:
-    """Whether a reader of then did not see the change."""
-    if past.since is not None:
-        seen, until = (snapshot(parameters[bind]) for bind in (past.since.seen, past.since.until))
-        up_to = sa.cast(parameters[past.since.seq], SqlType("bigint"))
-        is_had = sa.and_(change.c.seq <= up_to, sa.func.pg_visible_in_snapshot(change.c.xid, until))
-        return [
-            change.c.seq >= FIRST_SEQ,
-            change.c.xid >= sa.func.pg_snapshot_xmin(seen),
-            sa.not_(sa.func.pg_visible_in_snapshot(change.c.xid, seen)),
-            sa.not_(is_had),
-        ]
-    assert past.time is not None
-    time = sa.cast(parameters[past.time], SqlType("timestamptz"))
-    open_then = _open_at(past, resource, parameters)
-    return [change.c.at > time - _LONGEST, sa.or_(change.c.at > time, change.c.xid.in_(open_then))]
-
-
-def _open_at(past: Past, resource: Resource, parameters: Parameters) -> Select[Any]:
-    """Transactions that had written by then and committed later. When, is asked once for each."""
-    assert past.time is not None
-    time = sa.cast(parameters[past.time], SqlType("timestamptz"))
-    written = CHANGES.alias("written")
-    committed = sa.func.rowhouse.committed_at(written.c.xid, sa.func.max(written.c.seq), sa.func.max(written.c.at))
-    return (
-        sa.select(written.c.xid)
-        .where(
-            is_of(written, parameters[past.tracked]),
-            *_of_key(past, resource, written, parameters),
-            written.c.at > time - _LONGEST,
-            written.c.at <= time,
-        )
-        .group_by(written.c.xid)
-        .having(committed > time)
-    )
+    def _time(self, moment: Bind) -> ColumnElement[Any]:
+        return sa.cast(self._parameters[moment], SqlType("timestamptz"))
 
 
 def identity(resource: Resource, row: FromClause, tracked: ColumnElement[int] | None = None) -> list[sa.Label[Any]]:
