@@ -135,14 +135,16 @@ def _of_trash(change: FromClause, was: LateralFromClause, table: FollowedTable, 
     if table.is_family:
         is_same.append(tracked_of(row) == change.c.tracked)
     is_there = sa.exists(sa.select(sa.literal_column("1")).select_from(row).where(*is_same))
-    later = CHANGES.alias("later")
-    is_older = sa.exists(
-        sa.select(sa.literal_column("1"))
-        .select_from(later)
-        .where(
-            later.c.tracked == change.c.tracked,
-            later.c.seq > change.c.seq,
-            sa.or_(is_key(later.c.key, change.c.key), is_key(later.c.old_key, change.c.key)),
-        )
+    # Each by itself: PostgreSQL joins by neither index where they stand in one condition.
+    is_newest = (sa.not_(_has_later(change, name)) for name in ("key", "old_key"))
+    return [change.c.was.is_not(None), sa.not_(is_there), *is_newest]
+
+
+def _has_later(change: FromClause, name: str) -> ColumnElement[bool]:
+    later = CHANGES.alias(f"later_{name}")
+    is_later = (
+        later.c.tracked == change.c.tracked,
+        later.c.seq > change.c.seq,
+        is_key(later.c[name], change.c.key),
     )
-    return [change.c.was.is_not(None), sa.not_(is_there), sa.not_(is_older)]
+    return sa.exists(sa.select(sa.literal_column("1")).select_from(later).where(*is_later))

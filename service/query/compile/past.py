@@ -100,8 +100,10 @@ class _Changes:
         assert self._past.time is not None
         assert self._open is not None
         time = self._time(self._past.time)
+        first = sa.select(sa.func.min(self._open.c.begun)).scalar_subquery()
         was_open = change.c.xid.in_(sa.select(self._open.c.xid))
-        return [change.c.at > time - _LONGEST, sa.or_(change.c.at > time, was_open)]
+        # Said once more by `at` alone, by which the log is indexed and partitioned.
+        return [change.c.at >= sa.func.coalesce(first, time), sa.or_(change.c.at > time, was_open)]
 
     def _open_at(self, moment: Bind) -> Select[Any]:
         """Transactions that had written by then and committed later. When, is asked once for each."""
@@ -109,7 +111,7 @@ class _Changes:
         written = CHANGES.alias("written")
         committed = sa.func.rowhouse.committed_at(written.c.xid, sa.func.max(written.c.seq), sa.func.max(written.c.at))
         return (
-            sa.select(written.c.xid)
+            sa.select(written.c.xid, sa.func.min(written.c.at).label("begun"))
             .where(*self._of_rows(written), written.c.at > time - _LONGEST, written.c.at <= time)
             .group_by(written.c.xid)
             .having(committed > time)
