@@ -49,7 +49,7 @@ def compile_window(plan: HistoryPlan) -> Statement:
 
 
 def _changes(number: int, table: FollowedTable, plan: HistoryPlan, parameters: Parameters) -> Select[Any]:
-    change = CHANGES.alias(f"c{number}")
+    change = _latest(number, table, plan, parameters)
     told_by = table.read.resource.key if plan.is_trash else ()
     was = Side(table, change, f"w{number}", parameters, is_after=False, also=told_by)
     now = Side(table, change, f"n{number}", parameters, is_after=True)
@@ -70,8 +70,17 @@ def _changes(number: int, table: FollowedTable, plan: HistoryPlan, parameters: P
             _differing(shown_before, shown_after, number).label("columns"),
         )
         .select_from(source)
-        .where(*_asked(change, table, plan, parameters), *_of_trash(change, was.read, table, plan))
+        .where(*_of_trash(change, was.read, table, plan))
     )
+
+
+def _latest(number: int, table: FollowedTable, plan: HistoryPlan, parameters: Parameters) -> FromClause:
+    """The changes that are looked at. Where each of them is shown, they are cut before their rows are read."""
+    change = CHANGES.alias(f"l{number}")
+    query = sa.select(change).where(*_asked(change, table, plan, parameters))
+    if table.where is None and table.visible is None and not plan.is_trash:
+        query = query.order_by(change.c.seq.desc()).limit(sa.cast(parameters[plan.limit], SqlType("bigint")))
+    return query.subquery(f"c{number}")
 
 
 def _facts(change: FromClause) -> ColumnElement[Any]:
