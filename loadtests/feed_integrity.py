@@ -152,7 +152,7 @@ class Run:
         while self.is_writing:
             await asyncio.sleep(3)
             turn += 1
-            if turn % 4 == 0:
+            if turn % 4 == 2:
                 self.crashes["PostgreSQL stopped"] += 1
                 await asyncio.to_thread(self._restart_postgres)
             else:

@@ -32,6 +32,7 @@ from service.db.listen import RELOAD_CHANNEL, Listener
 from service.db.pool import TablePool
 from service.db.privileges import open_schemas
 from service.db.role import role_to_assume
+from service.db.runner import LOST
 from service.db.session import session_settings
 from service.events.follow import Follower
 from service.events.guard import Guard
@@ -207,7 +208,7 @@ class ServiceState:
     async def _try_to_connect(self) -> bool:
         try:
             await self._connect()
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DatabaseUnavailable) as error:
+        except (*LOST, asyncpg.PostgresError, DatabaseUnavailable) as error:
             cause = error.__cause__ or error
             _log.warning("database_not_reached", reason=type(cause).__name__, message=self.waiting_for)
             return False
@@ -316,7 +317,7 @@ class ServiceState:
         runtime = self.connected()
         try:
             catalog = await self._read_database(self.service_url())
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DatabaseUnavailable) as error:
+        except (*LOST, asyncpg.PostgresError, DatabaseUnavailable) as error:
             _log.warning("catalog_not_reloaded", reason=type(error).__name__)
             return
         runtime.policy.take(catalog)

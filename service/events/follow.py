@@ -15,6 +15,7 @@ import structlog
 
 from service.core.background import Background
 from service.db.connections import Connection
+from service.db.runner import LOST
 from service.events.log import BATCH
 
 _log = structlog.get_logger()
@@ -85,7 +86,7 @@ class Follower(Background):
                     await self._follow(connection)
                 finally:
                     connection.terminate()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except (*LOST, asyncpg.PostgresError) as error:
                 _log.warning("follower_lost_its_connection", reason=type(error).__name__)
             except Exception:  # whatever it is, feeds go on from where they are
                 _log.exception("follower_failed")

@@ -336,11 +336,20 @@ class ReadPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Reference:
+    """A foreign key, seen from one of its ends: the table at the other, and `pairs` (column there, column here)."""
+
+    resource: Resource
+    pairs: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Written:
     """What a write does besides writing.
 
-    `check` must hold for each row as written; `max_affected` ends the statement where more rows would change;
-    `answer` is what is returned of the rows, or None for nothing but their number.
+    `check` must hold for each row as written, and what it refers to by `refers_to` must not be deleted softly;
+    `max_affected` ends the statement where more rows would change; `answer` is what is returned of the rows, or None
+    for nothing but their number.
     """
 
     actor: Bind
@@ -348,6 +357,7 @@ class Written:
     check: Predicate | None = None
     max_affected: Bind | None = None
     answer: ReadPlan | None = None
+    refers_to: tuple[Reference, ...] = ()
 
 
 class OnConflict(StrEnum):
@@ -381,14 +391,6 @@ class InsertPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Referrer:
-    """Rows of a table that refer to others by `pairs` (column there, column here)."""
-
-    resource: Resource
-    pairs: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
 class UpdatePlan:
     """Set columns of the selected rows from a JSON object. `defaults` go back to their defaults.
 
@@ -404,7 +406,7 @@ class UpdatePlan:
     written: Written
     defaults: tuple[str, ...] = ()
     is_by_key: bool = False
-    unreferenced_by: tuple[Referrer, ...] = ()
+    unreferenced_by: tuple[Reference, ...] = ()
     with_deleted: bool = False
 
 
@@ -418,7 +420,7 @@ class DeletePlan:
     where: Predicate | None
     written: Written
     with_deleted: bool = False
-    unreferenced_by: tuple[Referrer, ...] = ()
+    unreferenced_by: tuple[Reference, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

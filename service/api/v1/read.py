@@ -198,11 +198,12 @@ def _next_link(request: Request, resource: Resource, query: Query, page: Page) -
 
 def kept_parameters(query_string: bytes) -> list[str]:
     """The parameters that a next page has as well, as they were written."""
-    parts = [
-        part
-        for part in query_string.split(b"&")
-        if part and unquote_to_bytes(part.partition(b"=")[0]) not in _OF_THIS_PAGE
-    ]
-    if all(map(_PLAIN.fullmatch, parts)):
+    parts = [part for part in query_string.split(b"&") if part and _name(part) not in _OF_THIS_PAGE]
+    if _PLAIN.fullmatch(b"".join(parts)):
         return [part.decode() for part in parts]
     return [quote(part, safe=_WRITTEN) for part in parts]
+
+
+def _name(parameter: bytes) -> bytes:
+    name = parameter.partition(b"=")[0]
+    return unquote_to_bytes(name) if b"%" in name else name

@@ -114,7 +114,7 @@ def _asked(change: FromClause, table: FollowedTable, plan: HistoryPlan, paramete
     if plan.down_to is not None:
         terms.append(change.c.seq >= sa.cast(parameters[plan.down_to], SqlType("bigint")))
     if plan.is_trash:
-        terms.append(change.c.op.in_([sa.literal_column("'d'"), sa.literal_column("'t'")]))
+        terms.append(_is_deletion(change))
     if plan.key:
         terms.append(is_of_key(change, key_text(table.read.resource, plan.key, parameters)))
     if plan.actor is not None:  # who wrote beside the service is known by their database user
@@ -144,16 +144,21 @@ def _of_trash(change: FromClause, was: LateralFromClause, table: FollowedTable, 
     if table.is_family:
         is_same.append(tracked_of(row) == change.c.tracked)
     is_there = sa.exists(sa.select(sa.literal_column("1")).select_from(row).where(*is_same))
-    # Each by itself: PostgreSQL joins by neither index where they stand in one condition.
-    is_newest = (sa.not_(_has_later(change, name)) for name in ("key", "old_key"))
-    return [change.c.was.is_not(None), sa.not_(is_there), *is_newest]
-
-
-def _has_later(change: FromClause, name: str) -> ColumnElement[bool]:
-    later = CHANGES.alias(f"later_{name}")
-    is_later = (
-        later.c.tracked == change.c.tracked,
-        later.c.seq > change.c.seq,
-        is_key(later.c[name], change.c.key),
+    later = CHANGES.alias("later")
+    is_older = sa.exists(
+        sa.select(sa.literal_column("1"))
+        .select_from(later)
+        .where(
+            later.c.tracked == change.c.tracked,
+            later.c.seq > change.c.seq,
+            is_key(later.c.key, change.c.key),
+            _is_deletion(later),
+        )
     )
-    return sa.exists(sa.select(sa.literal_column("1")).select_from(later).where(*is_later))
+    return [sa.not_(is_there), sa.not_(is_older)]
+
+
+def _is_deletion(change: FromClause) -> ColumnElement[bool]:
+    """Whether a row went, and was logged."""
+    is_of_kind = change.c.op.in_([sa.literal_column("'d'"), sa.literal_column("'t'")])
+    return sa.and_(change.c.was.is_not(None), is_of_kind)
