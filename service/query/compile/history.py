@@ -49,7 +49,7 @@ def compile_window(plan: HistoryPlan) -> Statement:
 
 
 def _changes(number: int, table: FollowedTable, plan: HistoryPlan, parameters: Parameters) -> Select[Any]:
-    change = CHANGES.alias(f"c{number}")
+    change = _latest(number, table, plan, parameters)
     told_by = table.read.resource.key if plan.is_trash else ()
     was = Side(table, change, f"w{number}", parameters, is_after=False, also=told_by)
     now = Side(table, change, f"n{number}", parameters, is_after=True)
@@ -70,8 +70,17 @@ def _changes(number: int, table: FollowedTable, plan: HistoryPlan, parameters: P
             _differing(shown_before, shown_after, number).label("columns"),
         )
         .select_from(source)
-        .where(*_asked(change, table, plan, parameters), *_of_trash(change, was.read, table, plan))
+        .where(*_of_trash(change, was.read, table, plan))
     )
+
+
+def _latest(number: int, table: FollowedTable, plan: HistoryPlan, parameters: Parameters) -> FromClause:
+    """The changes that are looked at. Where each of them is shown, they are cut before their rows are read."""
+    change = CHANGES.alias(f"l{number}")
+    query = sa.select(change).where(*_asked(change, table, plan, parameters))
+    if table.where is None and table.visible is None and not plan.is_trash:
+        query = query.order_by(change.c.seq.desc()).limit(sa.cast(parameters[plan.limit], SqlType("bigint")))
+    return query.subquery(f"c{number}")
 
 
 def _facts(change: FromClause) -> ColumnElement[Any]:
@@ -105,7 +114,7 @@ def _asked(change: FromClause, table: FollowedTable, plan: HistoryPlan, paramete
     if plan.down_to is not None:
         terms.append(change.c.seq >= sa.cast(parameters[plan.down_to], SqlType("bigint")))
     if plan.is_trash:
-        terms.append(_is_removal(change))
+        terms.append(_is_deletion(change))
     if plan.key:
         terms.append(is_of_key(change, key_text(table.read.resource, plan.key, parameters)))
     if plan.actor is not None:  # who wrote beside the service is known by their database user
@@ -136,15 +145,20 @@ def _of_trash(change: FromClause, was: LateralFromClause, table: FollowedTable, 
         is_same.append(tracked_of(row) == change.c.tracked)
     is_there = sa.exists(sa.select(sa.literal_column("1")).select_from(row).where(*is_same))
     later = CHANGES.alias("later")
-    is_later = (later.c.tracked == change.c.tracked, later.c.seq > change.c.seq, is_key(later.c.key, change.c.key))
-    was_again = sa.exists(sa.select(sa.literal_column("1")).select_from(later).where(*is_later, _is_deletion(later)))
-    return [change.c.was.is_not(None), sa.not_(is_there), sa.not_(was_again)]
+    is_older = sa.exists(
+        sa.select(sa.literal_column("1"))
+        .select_from(later)
+        .where(
+            later.c.tracked == change.c.tracked,
+            later.c.seq > change.c.seq,
+            is_key(later.c.key, change.c.key),
+            _is_deletion(later),
+        )
+    )
+    return [sa.not_(is_there), sa.not_(is_older)]
 
 
 def _is_deletion(change: FromClause) -> ColumnElement[bool]:
     """Whether a row went, and was logged."""
-    return sa.and_(change.c.was.is_not(None), _is_removal(change))
-
-
-def _is_removal(change: FromClause) -> ColumnElement[bool]:
-    return change.c.op.in_([sa.literal_column("'d'"), sa.literal_column("'t'")])
+    is_of_kind = change.c.op.in_([sa.literal_column("'d'"), sa.literal_column("'t'")])
+    return sa.and_(change.c.was.is_not(None), is_of_kind)
