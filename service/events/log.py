@@ -42,6 +42,9 @@ _EXTENT = f"""
 select min(seq), max(seq) from rowhouse.changes
 where {_UNSEEN} and tracked = any ($2::int[]) and pg_visible_in_snapshot(xid, $3::text::pg_snapshot)
 """  # noqa: S608
+_NOW = "select pg_current_snapshot()::text"
+# A snapshot that sees nothing that was logged.
+_NOTHING = "1:1:"
 _CAN_FOLLOW = "select rowhouse.can_follow($1::text::pg_snapshot, $2::int[])"
 _ENTRY = """
     t.id, t.xid::text, t.excluded::text,
@@ -144,7 +147,7 @@ class ChangeLog:
         Raises:
             InvalidBody: it cannot read one as its column's type.
         """
-        plan = _plan(feed.tables, Position.at("1:1:"), 0, 0)
+        plan = _plan(feed.tables, Position.at(_NOTHING), 0, 0)
         statement = self._statements.get(compile_feed, plan)
         await self._pool.read_all(statement.sql, statement.arguments(plan, self.life))
 
@@ -174,6 +177,14 @@ class ChangeLog:
             if rows:
                 yield self._events(rows, feed, batch)
             position = replace(position, seq=window if len(rows) < PAGE else rows[-1][0])
+
+    async def change(self, feed: Feed, seq: int) -> Event | None:
+        """One change as the feed has it now; None where it has not, or the log has no longer."""
+        row = await _patiently(self._pool.read(_NOW, []))
+        assert row is not None
+        async for page in self.pages(feed, Position(_NOTHING, row[0], seq - 1), seq):
+            return page[0]
+        return None
 
     def _events(self, rows: Sequence[Row], feed: Feed, batch: str) -> list[Event]:
         names = feed.names
