@@ -233,6 +233,29 @@ def test_the_command_lists_jobs_in_80_columns(jobs: Jobs) -> None:
     assert "is not one of" in rowhouse(jobs, "jobs", "--state", "lost").stderr
 
 
+def test_the_command_tries_dead_jobs_again(jobs: Jobs) -> None:
+    [first, second, waits] = jobs.add(INSERT.new(), INSERT.new(), INSERT.new())
+    die(jobs, first, second)
+    again = rowhouse(jobs, "jobs", "retry", str(first), str(second))
+    assert again.returncode == 0, again.stderr
+    assert again.stderr.splitlines() == [f"Queued insert {first}.", f"Queued insert {second}."]
+    assert [(jobs.row(one)["state"], jobs.row(one)["attempts"]) for one in (first, second)] == [("queued", 0)] * 2
+    refused = rowhouse(jobs, "jobs", "retry", str(waits))
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr == "rowhouse: The job is queued: only a dead one can be tried again.\n"
+    assert "There is no such job" in rowhouse(jobs, "jobs", "retry", str(ANY)).stderr
+    assert rowhouse(jobs, "jobs", "retry", "x").returncode == 2
+    assert rowhouse(jobs, "jobs", "retry").returncode == 2
+
+
+def test_the_command_cancels_jobs_that_wait(jobs: Jobs) -> None:
+    [waits, dead] = jobs.add(INSERT.new(), INSERT.new())
+    die(jobs, dead)
+    assert rowhouse(jobs, "jobs", "cancel", str(waits)).stderr == f"Cancelled {waits}.\n"
+    assert jobs.row(waits)["state"] == "cancelled"
+    assert "only one that waits can be cancelled" in rowhouse(jobs, "jobs", "cancel", str(dead)).stderr
+
+
 def test_the_commands_explain_themselves(jobs: Jobs) -> None:
     assert "JOBS_DRAIN_SECONDS" in rowhouse(jobs, "worker", "--help").stdout
     assert "dead" in rowhouse(jobs, "jobs", "--help").stdout

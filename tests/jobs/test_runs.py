@@ -1,9 +1,11 @@
 """What becomes of a job: claims, retries, leases."""
 
 import asyncio
+import time
 from datetime import timedelta
 from uuid import UUID
 
+import asyncpg
 import pytest
 from prometheus_client import generate_latest
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -184,6 +186,35 @@ def test_a_lease_is_renewed_as_long_as_the_job_runs(jobs: Jobs) -> None:
 
     asyncio.run(run())
     assert (jobs.row(job_id)["state"], jobs.row(job_id)["attempts"]) == ("done", 1)
+
+
+def test_a_job_is_cut_off_when_its_lease_ends_though_the_database_does_not_answer(jobs: Jobs) -> None:
+    cut_off: list[float] = []
+
+    async def note_the_end(_: Run) -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            cut_off.append(time.monotonic())
+
+    endless = JobType(name="endless", run=note_the_end)
+    [job_id] = jobs.add(endless.new())
+
+    async def run() -> float:
+        async with jobs.worker(endless):
+            await jobs.reached(job_id, lambda row: row["state"] == "running")
+            connection = await asyncpg.connect(jobs.database.owner_url)
+            try:
+                async with connection.transaction():  # no renewal comes past this
+                    await connection.execute("select from rowhouse.jobs where id = $1 for update", job_id)
+                    begun = time.monotonic()
+                    await asyncio.sleep(4)
+            finally:
+                await connection.close()
+            return begun
+
+    begun = asyncio.run(run())
+    assert cut_off[0] - begun < 2.5  # the lease is 1.5
 
 
 def test_a_job_that_ends_every_worker_is_given_up(jobs: Jobs) -> None:

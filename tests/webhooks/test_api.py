@@ -32,7 +32,9 @@ def test_a_webhook_is_made_shown_changed_and_deleted(make: Make, receiver: Recei
     assert (shown["state"], shown["events"], shown["filter"]) == ("active", ["update"], "carrier=eq.UA&select=id")
     assert webhook.secret.startswith("whsec_")
     assert webhook.client.get(WEBHOOKS).json() == [shown]
-    webhook.patch(filter="", events=["insert", "delete"], state="paused", description="", url=receiver.url("/other"))
+    webhook.patch(
+        filter="", events=["insert", "delete", "insert"], state="paused", description="", url=receiver.url("/other")
+    )
     changed = webhook.client.get(webhook.path).json()
     assert (changed["filter"], changed["events"], changed["state"]) == ("", ["insert", "delete"], "paused")
     assert changed["url"].endswith("/other")
