@@ -17,6 +17,7 @@ from tests.jobs.conftest import QUICK, Jobs
 from tests.jobs.job_types import INSERT
 from tests.jobs.servers import Server, rabbitmq_server, redis_server
 from tests.service_under_test import settings_from
+from tests.waiting import happens
 
 # Nothing but a message can wake these workers.
 DEAF = Timing(lease=30, sweep=3600)
@@ -186,10 +187,7 @@ def test_a_cut_worker_leaves_its_messages_behind_for_an_hour_only(jobs: Jobs) ->
 
     async def run() -> None:
         async with jobs.worker():
-            for _ in range(200):
-                if (await asyncio.to_thread(jobs.states, "delete_finished_jobs")).get("done"):
-                    return
-                await asyncio.sleep(0.05)
+            await happens(lambda: jobs.states("delete_finished_jobs").get("done"))
 
     asyncio.run(run())
     assert jobs.database.execute("select count(*) from rowhouse.job_messages")[0][0] == 1

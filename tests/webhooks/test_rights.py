@@ -1,6 +1,6 @@
 """What is sent is what the owner may see when it is sent, however long it has waited."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import pytest
 
@@ -9,11 +9,10 @@ from service.crud import accounts
 from service.state import ServiceState
 from tests.conftest import Database
 from tests.service_under_test import Service, in_session
-from tests.webhooks.conftest import Webhook, grant
+from tests.webhooks.conftest import Make, Webhook, grant
 from tests.webhooks.receiver import Receiver, status
 from tests.webhooks.worker import run_worker
 
-Make = Callable[..., Webhook]
 pytestmark = pytest.mark.usefixtures("tidy")
 _NOT_SEEN = "Not sent: the owner may not see this change any more, or the log no longer has it to be read again."
 

@@ -1,7 +1,7 @@
 """No webhook waits for another's receiver, filter or name server."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from uuid import UUID
 
 import pytest
@@ -10,11 +10,10 @@ from service.core.types import Role
 from service.webhooks.patience import Patience
 from tests.conftest import Database
 from tests.service_under_test import Service
-from tests.webhooks.conftest import Webhook
+from tests.webhooks.conftest import Make
 from tests.webhooks.receiver import Receiver, hang, run_receiver
 from tests.webhooks.worker import run_worker
 
-Make = Callable[..., Webhook]
 pytestmark = pytest.mark.usefixtures("tidy")
 _FIRST = "00000000-0000-4000-8000-000000000000"
 # Takes PostgreSQL many seconds for a text of six hundred letters.
