@@ -46,6 +46,9 @@ _EXTENT = f"""
 select min(seq), max(seq) from rowhouse.changes
 where {_UNSEEN} and tracked = any ($2::int[]) and pg_visible_in_snapshot(xid, $3::text::pg_snapshot)
 """  # noqa: S608
+_NOW = "select pg_current_snapshot()::text"
+# A snapshot that sees nothing that was logged.
+_NOTHING = "1:1:"
 # Nor may it end ahead of the present, as a crash may leave it behind.
 _CAN_FOLLOW = """
 select rowhouse.can_follow($1::text::pg_snapshot, $2::int[])
@@ -175,7 +178,7 @@ class ChangeLog:
         Raises:
             InvalidBody: it cannot read one as its column's type.
         """
-        plan = _plan(feed.tables, Position.at("1:1:"), 0, 0)
+        plan = _plan(feed.tables, Position.at(_NOTHING), 0, 0)
         statement = self._statements.get(compile_feed, plan)
         await self._pool.read_all(statement.sql, statement.arguments(plan, self.life))
 
@@ -209,6 +212,14 @@ class ChangeLog:
             yield page
             if events:
                 most = min(PAGE, max(1, PAGE_BYTES * len(events) // page.size))
+
+    async def change(self, feed: Feed, seq: int) -> Event | None:
+        """One change as the feed has it now; None where it has not, or the log has no longer."""
+        (row,) = await self._read(_NOW, [])
+        async for page in self.pages(feed, Position(_NOTHING, row[0], seq - 1), seq):
+            if page.events:
+                return page.events[0]
+        return None
 
     async def _read(self, sql: str, arguments: Sequence[object]) -> Sequence[Row]:
         """Reading the log takes as long as the database is busy: that it was stopped is no fault of a caller's.
