@@ -22,10 +22,12 @@ from service.core.background import Background
 from service.core.errors import ConfigurationError, DatabaseUnavailable
 from service.core.security import TokenSigner, development_secret
 from service.core.settings import Settings
+from service.crud.export import Exporter
 from service.crud.jobs import JobQueue
 from service.crud.statements import StatementCache
 from service.db import migrations
 from service.db.connections import Connection
+from service.db.copy import CopyPool
 from service.db.embedded import EmbeddedPostgres, start_embedded
 from service.db.engine import UnitOfWork, make_engine
 from service.db.listen import RELOAD_CHANNEL, Listener
@@ -70,6 +72,8 @@ class Runtime:
     authenticator: Authenticator
     logins: Logins
     statements: StatementCache
+    copies: CopyPool
+    exporter: Exporter
     listener: Listener
     tickets: Tickets
     hub: Hub
@@ -187,6 +191,7 @@ class ServiceState:
                 running.hub,
             ):
                 await task.stop()
+            await self.runtime.copies.close()
             await self.runtime.pool.close()
             await self.runtime.engine.dispose()
         if self.embedded is not None:
@@ -243,8 +248,11 @@ class ServiceState:
         pool.on_write = partial(_tell, hub, notifier)
         api = self.settings.api
         bounds = Bounds(api.api_max_rows, api.api_max_depth, allows_aggregates=False)
+        copies = CopyPool(url, settings, self.settings.exports, role=role)
         self.runtime = Runtime(
             pool=pool,
+            copies=copies,
+            exporter=Exporter(copies, policy, statements, max_cost=api.api_max_plan_cost),
             engine=engine,
             policy=policy,
             authenticator=authenticator,

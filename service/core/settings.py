@@ -196,6 +196,18 @@ class ApiSettings(_Section):
     api_max_depth: int = Field(8, ge=1, description="Deepest nesting of embedded tables and of `and`/`or`.")
 
 
+class ExportSettings(_Section):
+    """Whole tables in files: CSV, NDJSON, columns, Arrow, Parquet."""
+
+    export_connections: int = Field(4, ge=1, description="Most exports at once, per process; each has a connection.")
+    export_timeout: float = Field(
+        3600.0, gt=0, description="Seconds after which PostgreSQL stops an export, however slowly it is read."
+    )
+    export_idle_seconds: float = Field(
+        60.0, gt=0, description="Seconds that a client may take nothing of an export before it is cancelled."
+    )
+
+
 class ChangeLogSettings(_Section):
     """What enters the change log, and how long it is kept."""
 
@@ -336,6 +348,7 @@ class Settings(BaseModel):
     database: DatabaseSettings
     security: SecuritySettings
     api: ApiSettings
+    exports: ExportSettings
     change_log: ChangeLogSettings
     feed: FeedSettings
     jobs: JobSettings
@@ -375,6 +388,7 @@ SECTIONS: tuple[type[_Section], ...] = (
     DatabaseSettings,
     SecuritySettings,
     ApiSettings,
+    ExportSettings,
     ChangeLogSettings,
     FeedSettings,
     JobSettings,

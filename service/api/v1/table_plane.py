@@ -13,6 +13,7 @@ from service.api.v1.batch import Batch, Operation, operations_of, require_all
 from service.api.v1.changes import Changes
 from service.api.v1.dispatch import Dispatch
 from service.api.v1.exchange import Answer, Request, client_address, headers_of, replayed
+from service.api.v1.export import Exports
 from service.api.v1.history import HistoryHandlers, asks_for_history
 from service.api.v1.once import serve_once
 from service.api.v1.paths import (
@@ -74,6 +75,9 @@ class TablePlane:
             if feed is not None and raw_path is not None:
                 path = HistoryPath(raw_path.decode("latin-1"), None)
             answer = None if path is None else await self._serve(path, scope, receive)
+            if answer is not None:
+                await answer.send(send, is_head=scope["method"] == "HEAD")
+                return
         except RecursionError:
             deep = LimitExceeded("The request is nested more deeply, or embeds more tables, than the service allows.")
             await refuse(deep, scope, send)
@@ -82,10 +86,7 @@ class TablePlane:
             # Answered here and not raised: the middleware around us treats it like any other answer.
             await refuse(error, scope, send)
             return
-        if answer is None:
-            await self._app(scope, receive, send)
-        else:
-            await answer.send(send, is_head=scope["method"] == "HEAD")
+        await self._app(scope, receive, send)
 
     def _raw_path(self, scope: Scope) -> bytes | None:
         """The path as sent, or None where it cannot be one of ours."""
@@ -173,7 +174,11 @@ class TablePlane:
         settings = self._state.settings.api
         work = Work.on(runner, runtime.policy, runtime.statements, settings)
         time_machine = TimeMachine(runtime.hub.log, runtime.pool, runtime.policy)
-        return Dispatch(work, runtime.policy, self._queries, settings, time_machine, self._history(runtime))
+        # An export runs in a transaction of its own, and so in no other.
+        exports = None
+        if runner is runtime.pool:
+            exports = Exports(runtime.exporter, self._state.settings.exports, self._state.metrics.exports)
+        return Dispatch(work, runtime.policy, self._queries, settings, time_machine, self._history(runtime), exports)
 
     def _history(self, runtime: Runtime) -> HistoryHandlers:
         settings = self._state.settings.api
