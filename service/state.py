@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.auth.authenticate import Authenticator
 from service.auth.limits import LoginThrottle, RequestLimiter
+from service.auth.links import Links
 from service.auth.login import Logins
 from service.auth.policy import Policy
 from service.auth.tickets import Tickets
@@ -23,6 +24,7 @@ from service.core.errors import ConfigurationError, DatabaseUnavailable
 from service.core.security import TokenSigner, development_secret
 from service.core.settings import Settings
 from service.crud.export import Exporter
+from service.crud.export_files import ExportFiles
 from service.crud.jobs import JobQueue
 from service.crud.statements import StatementCache
 from service.db import migrations
@@ -74,8 +76,10 @@ class Runtime:
     statements: StatementCache
     copies: CopyPool
     exporter: Exporter
+    export_files: ExportFiles
     listener: Listener
     tickets: Tickets
+    links: Links
     hub: Hub
     follower: Follower
     guard: Guard
@@ -253,6 +257,7 @@ class ServiceState:
             pool=pool,
             copies=copies,
             exporter=Exporter(copies, policy, statements, max_cost=api.api_max_plan_cost),
+            export_files=ExportFiles(self.settings.exports),
             engine=engine,
             policy=policy,
             authenticator=authenticator,
@@ -267,6 +272,7 @@ class ServiceState:
                 {CHANGES_CHANNEL: partial(_heard, hub, notifier.identity)},
             ),
             tickets=Tickets(unit_of_work, authenticator),
+            links=Links(self._secret(), authenticator, self.settings.exports.export_link_seconds),
             hub=hub,
             follower=follower,
             guard=Guard(policy, authenticator, change_log),

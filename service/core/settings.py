@@ -206,6 +206,16 @@ class ExportSettings(_Section):
     export_idle_seconds: float = Field(
         60.0, gt=0, description="Seconds that a client may take nothing of an export before it is cancelled."
     )
+    export_dir: Path | None = Field(
+        None,
+        description="Folder of Parquet files that are read in ranges; one for all processes that share their callers. "
+        "By default one of the system's for temporary files.",
+    )
+    export_file_seconds: float = Field(
+        300.0, gt=0, description="Seconds that such a file is kept after it was last read."
+    )
+    export_disk_bytes: int = Field(10 * 2**30, ge=2**20, description="Most bytes of such files together.")
+    export_link_seconds: int = Field(300, ge=1, le=86400, description="Life of a signed link to an export.")
 
 
 class ChangeLogSettings(_Section):

@@ -1,5 +1,6 @@
 """Exports: policy, compile, COPY. PostgreSQL writes the text; columns are made of it block by block."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
@@ -17,6 +18,7 @@ from service.db.copy import CopyPool, CopyTransaction, Sink
 from service.formats.encoder import Encoder
 from service.formats.format import Format
 from service.query.compile.export import Copied, as_csv, as_json_values, as_lines, as_texts, bind_settings, compile_flat
+from service.query.compile.statement import without_token
 from service.query.plan import ReadPlan
 
 _BLOCKS: Mapping[Format, int] = MappingProxyType(
@@ -64,6 +66,16 @@ class Exporter:
                 return await _copy(transaction, statement.sql, columns, form, sink)
         except RowhouseError as error:
             raise explain(error, asked, plan) from error
+
+    def identity(self, asked: ReadPlan, principal: Principal) -> str:
+        """What tells this read of this caller, with its rights, from others; the same in each process.
+
+        Raises: as `Policy.rows`.
+        """
+        plan = self._policy.restrict(asked, principal)
+        statement = self._statements.get(compile_flat, plan)
+        read = [principal.actor, without_token(statement.sql), *bind_settings(plan, "")]
+        return hashlib.blake2b(orjson.dumps(read), digest_size=20).hexdigest()
 
     async def _refuse_dear(self, transaction: CopyTransaction, sql: str) -> None:
         if self._max_cost is None:

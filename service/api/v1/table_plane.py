@@ -4,7 +4,7 @@ A table is found in a dict, so a request costs the same with five tables as with
 path goes on to the control plane.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -15,6 +15,7 @@ from service.api.v1.dispatch import Dispatch
 from service.api.v1.exchange import Answer, Request, client_address, headers_of, replayed
 from service.api.v1.export import Exports
 from service.api.v1.history import HistoryHandlers, asks_for_history
+from service.api.v1.link import link_digest, target_of, without_link
 from service.api.v1.once import serve_once
 from service.api.v1.paths import (
     PREFIX,
@@ -100,7 +101,7 @@ class TablePlane:
     async def _serve(self, path: Path, scope: Scope, receive: Receive) -> Answer:
         scope["rowhouse.route"] = PREFIX + "{table}"
         runtime = self._state.connected()
-        request = await self._admit(runtime, scope, receive)
+        request = await self._linked(runtime, path, scope, receive) or await self._admit(runtime, scope, receive)
         await runtime.policy.refresh()
         if isinstance(path, UndoPath):
             request.scope["rowhouse.route"] = path.route
@@ -177,13 +178,34 @@ class TablePlane:
         # An export runs in a transaction of its own, and so in no other.
         exports = None
         if runner is runtime.pool:
-            exports = Exports(runtime.exporter, self._state.settings.exports, self._state.metrics.exports)
+            limits, metrics = self._state.settings.exports, self._state.metrics.exports
+            exports = Exports(runtime.exporter, runtime.export_files, limits, metrics)
         return Dispatch(work, runtime.policy, self._queries, settings, time_machine, self._history(runtime), exports)
 
     def _history(self, runtime: Runtime) -> HistoryHandlers:
         settings = self._state.settings.api
         history = History(runtime.pool, runtime.statements)
         return HistoryHandlers(history, runtime.hub.log, runtime.policy, settings.api_max_rows, settings.api_max_depth)
+
+    async def _linked(self, runtime: Runtime, path: Path, scope: Scope, receive: Receive) -> Request | None:
+        """The request of a signed link, for whom it stands; None where it is none."""
+        query_string, link = without_link(scope["query_string"])
+        if link is None:
+            return None
+        headers = headers_of(scope)
+        scope["query_string"] = query_string
+        principal = await self._counted(scope, self._redeemed(runtime, path, scope, headers, link))
+        scope["rowhouse.link"] = link_digest(link)
+        return Request(scope, receive, principal, headers)
+
+    async def _redeemed(
+        self, runtime: Runtime, path: Path, scope: Scope, headers: Mapping[bytes, bytes], link: str
+    ) -> Principal:
+        is_read = isinstance(path, TablePath) and path.key is None and scope["method"] in ("GET", "HEAD")
+        if not is_read or b"accept-profile" in headers:
+            raise AuthenticationFailed("A link is good for one read of a table.")
+        assert isinstance(path, TablePath)
+        return await runtime.links.redeem(link, target_of(path.table, scope["query_string"]))
 
     async def _admit(self, runtime: Runtime, scope: Scope, receive: Receive) -> Request:
         """Who is calling, and not too often."""

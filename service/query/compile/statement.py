@@ -21,6 +21,13 @@ _TOKEN = secrets.token_hex(4)
 WHOLE = f"r_{_TOKEN}_"
 VERSION_LABEL = f"version_{_TOKEN}"
 IS_NEW_LABEL = f"is_new_{_TOKEN}"
+
+
+def without_token(sql: str) -> str:
+    """The same in each process, to tell statements apart by."""
+    return sql.replace(_TOKEN, "")
+
+
 _TYPES: dict[BindKind, TypeEngine[Any]] = {
     BindKind.TEXT: Text(),
     BindKind.LIST: ARRAY(Text()),
