@@ -48,7 +48,7 @@ class SignedLink(BaseModel):
     "a few minutes. The caller's rights are looked at when it is used. Of Parquet, a link always reads the same file.",
     responses=responses(AuthenticationFailed, Forbidden, TableNotFound, InvalidBody),
 )
-async def issue(
+async def issue_link(
     request: Request,
     asked: Annotated[LinkRequest, Body()],
     principal: KnownCaller,
