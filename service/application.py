@@ -24,7 +24,7 @@ from service.api.frame import Frame
 from service.api.live import add_live
 from service.api.openapi import describe_api
 from service.api.problem import problem
-from service.api.v1 import auth, jobs, meta, tickets, webhooks
+from service.api.v1 import auth, jobs, links, meta, tickets, webhooks
 from service.api.v1.paths import PREFIX
 from service.api.v1.table_plane import TablePlane
 from service.core.errors import ConfigurationError, FieldError, InvalidBody, MethodNotAllowed, RowhouseError
@@ -171,7 +171,7 @@ def _drain_on_stop(state: ServiceState) -> None:
 
 
 def _add_routes(app: FastAPI, state: ServiceState) -> None:
-    for router in (auth.router, meta.router, tickets.router, jobs.router, webhooks.router, probes.router):
+    for router in (auth.router, meta.router, tickets.router, links.router, jobs.router, webhooks.router, probes.router):
         app.include_router(router)
     Instrumentator(registry=state.metrics.registry).expose(app, include_in_schema=False)
     add_docs(app)

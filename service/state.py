@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.auth.authenticate import Authenticator
 from service.auth.limits import LoginThrottle, RequestLimiter
+from service.auth.links import Links
 from service.auth.login import Logins
 from service.auth.policy import Policy
 from service.auth.tickets import Tickets
@@ -22,10 +23,13 @@ from service.core.background import Background
 from service.core.errors import ConfigurationError, DatabaseUnavailable
 from service.core.security import TokenSigner, development_secret
 from service.core.settings import Settings
+from service.crud.export import Exporter
+from service.crud.export_files import ExportFiles
 from service.crud.jobs import JobQueue
 from service.crud.statements import StatementCache
 from service.db import migrations
 from service.db.connections import Connection
+from service.db.copy import CopyPool
 from service.db.embedded import EmbeddedPostgres, start_embedded
 from service.db.engine import UnitOfWork, make_engine
 from service.db.listen import RELOAD_CHANNEL, Listener
@@ -71,8 +75,12 @@ class Runtime:
     authenticator: Authenticator
     logins: Logins
     statements: StatementCache
+    copies: CopyPool
+    exporter: Exporter
+    export_files: ExportFiles
     listener: Listener
     tickets: Tickets
+    links: Links
     hub: Hub
     follower: Follower
     guard: Guard
@@ -188,6 +196,7 @@ class ServiceState:
                 running.hub,
             ):
                 await task.stop()
+            await self.runtime.copies.close()
             await self.runtime.pool.close()
             await self.runtime.engine.dispose()
         if self.embedded is not None:
@@ -244,8 +253,12 @@ class ServiceState:
         pool.on_write = partial(_tell, hub, notifier)
         api = self.settings.api
         bounds = Bounds(api.api_max_rows, api.api_max_depth, allows_aggregates=False)
+        copies = CopyPool(url, settings, self.settings.exports, role=role)
         self.runtime = Runtime(
             pool=pool,
+            copies=copies,
+            exporter=Exporter(copies, policy, statements, max_cost=api.api_max_plan_cost),
+            export_files=ExportFiles(self.settings.exports),
             engine=engine,
             policy=policy,
             authenticator=authenticator,
@@ -260,6 +273,7 @@ class ServiceState:
                 {CHANGES_CHANNEL: partial(_heard, hub, notifier.identity)},
             ),
             tickets=Tickets(unit_of_work, authenticator),
+            links=Links(self._secret(), authenticator, self.settings.exports.export_link_seconds),
             hub=hub,
             follower=follower,
             guard=Guard(policy, make_engine(url, settings, role=role, size=1), signer, security),

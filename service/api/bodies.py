@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from service.api.responses import headers
+from service.formats.format import Format
 
 JsonObject = dict[str, Any]
 
@@ -13,13 +14,19 @@ FORM = "application/x-www-form-urlencoded"
 ONE = "application/vnd.pgrst.object+json"
 STRIPPED = "application/vnd.pgrst.array+json;nulls=stripped"
 _TEXT: JsonObject = {"type": "string"}
+_FILES: dict[str, JsonObject] = {
+    Format.NDJSON.media_type: _TEXT,
+    Format.COLUMNS.media_type: {"type": "object", "additionalProperties": {"type": "array"}},
+    Format.ARROW.media_type: {"type": "string", "format": "binary"},
+    Format.PARQUET.media_type: {"type": "string", "format": "binary"},
+}
 
 
-def rows_answer(text: str, row: JsonObject, *names: str) -> JsonObject:
-    """Rows: as an array, as the one object, as CSV, or without what is null."""
+def rows_answer(text: str, row: JsonObject, *names: str, is_exported: bool = False) -> JsonObject:
+    """Rows: as an array, as the one object, as CSV, or without what is null; or as a file."""
     rows = {"type": "array", "items": row}
     content = {JSON: rows, ONE: row, CSV: _TEXT, STRIPPED: rows}
-    return _answer(text, content, *names)
+    return _answer(text, content | (_FILES if is_exported else {}), *names)
 
 
 def row_answer(text: str, row: JsonObject, *names: str) -> JsonObject:

@@ -65,7 +65,8 @@ Lists take PostgREST's query language:
 
 `Prefer: count=exact` counts the rows. A row's `ETag`, sent in `If-Match`, keeps a write from undoing another one.
 `Accept` chooses `application/json`, `text/csv`, one object (`application/vnd.pgrst.object+json`), or rows without
-what is null (`application/vnd.pgrst.array+json;nulls=stripped`). Bodies are JSON, CSV or forms.
+what is null (`application/vnd.pgrst.array+json;nulls=stripped`). Whole tables come as CSV, NDJSON, columns, Arrow or
+Parquet by `Accept` or `format=`. Bodies are JSON, CSV or forms.
 
 Every error is a problem document (RFC 9457) with a stable `code`. What is not listed here, you may not do, or
 PostgreSQL cannot. Numbers that JSON lacks, such as `NaN`, come as texts. `/openapi.json?table={name}` is the document

@@ -154,7 +154,7 @@ def _headers(error: errors.RowhouseError) -> dict[str, str]:
         case errors.MethodNotAllowed():
             headers["allow"] = error.allow
         case errors.RangeNotSatisfiable(total=int() as total):
-            headers["content-range"] = f"*/{total}"
+            headers["content-range"] = f"{error.unit} */{total}" if error.unit else f"*/{total}"
         case errors.PreconditionFailed(version=str() as version):
             headers["etag"] = f'"{version}"'
         case errors.RaisedByFunction():

@@ -140,6 +140,7 @@ HEADERS: JsonObject = {
     "ETag": "Version of the row, for `If-Match` and `If-None-Match`.",
     "Content-Range": "`first-last/total` of the rows; `*` where there are none or they were not counted.",
     "Link": '`rel="next"`: the next page (RFC 8288).',
+    "Content-Disposition": "The name of the file, where rows come as one.",
     "Location": "Path of the new row.",
     "Preference-Applied": "Which of the preferences in `Prefer` were honoured.",
     "Content-Profile": "The schema, where several are served.",

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from service.core.settings import ApiSettings
+from service.formats.format import Format
 
 JsonObject = dict[str, Any]
 
@@ -74,6 +75,13 @@ def _words(settings: ApiSettings) -> JsonObject:
             "related rows. Counted exactly, whatever `Prefer: count` says. A column of this name is filtered by as "
             '`"as_of"=eq.…` or `and=(as_of.eq.…)`.',
             _TEXT | {"examples": ["2026-01-31T12:00:00Z"]},
+        ),
+        "format": query_parameter(
+            "format",
+            "All rows in another form, whatever `Accept` says: `csv`, `ndjson` (an object a line), `columns` "
+            "(`{column: [values]}`), `arrow` (a stream), `parquet`. They are cut off by `limit` alone, and come as "
+            "PostgreSQL finds them unless `order` is given. A file that is not whole is not ended.",
+            _TEXT | {"enum": ["json", *Format]},
         ),
         "columns": query_parameter(
             "columns",

@@ -76,7 +76,9 @@ class TableDescription:
     def responses(self) -> JsonObject:
         """By the name in `components`."""
         row = self._ref("row")
-        rows = rows_answer("Rows: a page of them, with 206 a part of those that were counted.", row, *_OF_PAGES)
+        rows = rows_answer(
+            "Rows: a page of them, with 206 a part of those that were counted.", row, *_OF_PAGES, is_exported=True
+        )
         written = rows_answer("The rows as they are now, or were before a deletion.", row, *_OF_WRITTEN)
         return {
             f"{self._name}.rows": rows,
@@ -114,12 +116,15 @@ class TableDescription:
     def _list(self) -> JsonObject:
         rows = answer(f"{self._name}.rows")
         having = ("having",) if self._settings.api_aggregates else ()
+        form = () if "format" in self._resource.columns else ("format",)  # else it is a filter in the first place
         return self._operation(
             "list",
             f"Read rows of {self._resource.name}",
             "\n\n".join(["The rows that meet all filters, page by page.", self._tries(), self._embeds()]).strip(),
             [
-                *parameters("select", "order", "limit", "offset", "cursor", *having, "as_of", "PreferRead", "Range"),
+                *parameters(
+                    "select", "order", "limit", "offset", "cursor", *having, *form, "as_of", "PreferRead", "Range"
+                ),
                 *self._filters,
             ],
             {"200": rows, "206": rows} | problems(409, 410, 416),
@@ -282,7 +287,8 @@ class TableDescription:
         return {"$ref": f"#/components/schemas/{self._name}.{kind}"}
 
 
-_OF_PAGES = ("Content-Range", "Link", "Preference-Applied")
+_OF_READS = ("PreferRead", "Range")
+_OF_PAGES = ("Content-Range", "Content-Disposition", "Link", "Preference-Applied")
 _OF_WRITTEN = ("Content-Range", "Location", "ETag", "Preference-Applied")
 
 

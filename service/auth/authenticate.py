@@ -81,6 +81,28 @@ class Authenticator:
         role = Role(user.role)
         return Principal(PrincipalKind.USER, str(user.id), user.email, role, claims.family, claims.expires_at)
 
+    async def recall(self, kind: PrincipalKind, identity: str, login: UUID | None) -> Principal:
+        """The caller who was verified before, with the role that it has now.
+
+        Raises:
+            AuthenticationFailed: the credential was revoked, or has expired.
+        """
+        now = datetime.now(UTC)
+        found: Principal | None = None
+        async with self._unit_of_work.begin() as session:
+            if kind is PrincipalKind.API_KEY:
+                holds = ApiKey.revoked_at.is_(None) & (ApiKey.expires_at.is_(None) | (ApiKey.expires_at > now))
+                if key := await session.scalar(select(ApiKey).where(ApiKey.prefix == identity, holds)):
+                    found = Principal(kind, key.prefix, key.name, Role(key.role))
+            elif kind is PrincipalKind.USER:
+                is_revoked = exists().where(RefreshToken.family == login, RefreshToken.revoked_at.is_not(None))
+                active = select(User).where(User.id == UUID(identity), User.is_active, ~is_revoked)
+                if user := await session.scalar(active):
+                    found = Principal(kind, str(user.id), user.email, Role(user.role), login)
+        if found is None:
+            raise AuthenticationFailed("The credential that the link was made with no longer holds.")
+        return found
+
     async def standing(self, principals: Collection[Principal]) -> set[Principal]:
         """Those of the principals, verified at some time, whose credentials still hold and give the same role."""
         standing = {one for one in principals if one.is_anonymous}

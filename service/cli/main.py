@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from service import __version__
-from service.cli import demo, grants, jobs, keys, serve, tracking, users, worker
+from service.cli import demo, export, grants, jobs, keys, serve, tracking, users, worker
 
 app = typer.Typer(
     help="Puts a PostgreSQL database behind a REST API that people can trust.",
@@ -22,6 +22,7 @@ app.command("worker")(worker.worker)
 app.command("reload")(serve.reload)
 app.command("migrate")(serve.migrate)
 app.command("tables")(grants.tables)
+app.command("export")(export.export)
 app.command("grant")(grants.grant)
 app.command("revoke")(grants.revoke)
 app.command("grants")(grants.listing)

@@ -90,13 +90,14 @@ class InvalidBody(RowhouseError):
 
 
 class RangeNotSatisfiable(RowhouseError):
-    """`total` is how many rows there are, where they were counted."""
+    """`total` is how many there are, where they were counted: rows, or what `unit` says."""
 
     code = "PGRST103"
 
-    def __init__(self, message: str, *, details: str, total: int | None = None) -> None:
+    def __init__(self, message: str, *, details: str, total: int | None = None, unit: str | None = None) -> None:
         super().__init__(message, details=details)
         self.total = total
+        self.unit = unit
 
 
 class TableNotFound(RowhouseError):

@@ -196,6 +196,28 @@ class ApiSettings(_Section):
     api_max_depth: int = Field(8, ge=1, description="Deepest nesting of embedded tables and of `and`/`or`.")
 
 
+class ExportSettings(_Section):
+    """Whole tables in files: CSV, NDJSON, columns, Arrow, Parquet."""
+
+    export_connections: int = Field(4, ge=1, description="Most exports at once, per process; each has a connection.")
+    export_timeout: float = Field(
+        3600.0, gt=0, description="Seconds after which PostgreSQL stops an export, however slowly it is read."
+    )
+    export_idle_seconds: float = Field(
+        60.0, gt=0, description="Seconds that a client may take nothing of an export before it is cancelled."
+    )
+    export_dir: Path | None = Field(
+        None,
+        description="Folder of Parquet files that are read in ranges; one for all processes that share their callers. "
+        "By default one of the system's for temporary files.",
+    )
+    export_file_seconds: float = Field(
+        300.0, gt=0, description="Seconds that such a file is kept after it was last read."
+    )
+    export_disk_bytes: int = Field(10 * 2**30, ge=2**20, description="Most bytes of such files together.")
+    export_link_seconds: int = Field(300, ge=1, le=86400, description="Life of a signed link to an export.")
+
+
 class ChangeLogSettings(_Section):
     """What enters the change log, and how long it is kept."""
 
@@ -336,6 +358,7 @@ class Settings(BaseModel):
     database: DatabaseSettings
     security: SecuritySettings
     api: ApiSettings
+    exports: ExportSettings
     change_log: ChangeLogSettings
     feed: FeedSettings
     jobs: JobSettings
@@ -375,6 +398,7 @@ SECTIONS: tuple[type[_Section], ...] = (
     DatabaseSettings,
     SecuritySettings,
     ApiSettings,
+    ExportSettings,
     ChangeLogSettings,
     FeedSettings,
     JobSettings,

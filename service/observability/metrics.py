@@ -4,8 +4,10 @@ Its middleware matches every route again on each request; ours is told the route
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from time import perf_counter
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
@@ -79,6 +81,7 @@ class Metrics:
         self._in_progress = Gauge("http_requests_inprogress", "Requests being served now.", registry=self.registry)
         self._series: dict[tuple[str, str], _Series] = {}
         self.feed = FeedMetrics(self.registry)
+        self.exports = ExportMetrics(self.registry)
         self.jobs = JobMetrics(self.registry)
         self.webhooks = WebhookMetrics(self.registry)
 
@@ -180,6 +183,39 @@ class FeedMetrics:
 
     def count_gap(self) -> None:
         self._gaps.inc()
+
+
+class ExportMetrics:
+    """The metrics of exports, by format."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._seconds = Histogram(
+            "rowhouse_export_seconds",
+            "Time that exports took, as fast as their clients took them, by format and outcome: sent, broken.",
+            ("format", "outcome"),
+            buckets=_RUNS,
+            registry=registry,
+        )
+        self._rows = Counter("rowhouse_export_rows_total", "Rows sent whole.", ("format",), registry=registry)
+        self._bytes = Counter("rowhouse_export_bytes_total", "Bytes sent.", ("format",), registry=registry)
+
+    @contextmanager
+    def observe(self, form: str) -> Iterator["ExportFigures"]:
+        """Count one export; one that ends with an error is broken."""
+        figures, started, outcome = ExportFigures(), perf_counter(), "broken"
+        try:
+            yield figures
+            outcome = "sent"
+        finally:
+            self._seconds.labels(form, outcome).observe(perf_counter() - started)
+            self._rows.labels(form).inc(figures.rows)
+            self._bytes.labels(form).inc(figures.bytes)
+
+
+@dataclass(slots=True)
+class ExportFigures:
+    rows: int = 0
+    bytes: int = 0
 
 
 class Waiting(Protocol):

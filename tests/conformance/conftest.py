@@ -21,7 +21,10 @@ from tests.conftest import Database
 from tests.service_under_test import Service, in_session, run_service
 
 SCHEMAS = ("awkward", "awkward_two")
-_FIXTURES = [Path(__file__).parent.parent / "fixture" / name for name in ("awkward.sql", "asked.sql", "paged.sql")]
+_FIXTURES = [
+    Path(__file__).parent.parent / "fixture" / name
+    for name in ("awkward.sql", "asked.sql", "paged.sql", "exported.sql")
+]
 _ENVIRONMENT = {
     "EXPOSED_SCHEMAS": ",".join(SCHEMAS),
     "API_AGGREGATES": "true",

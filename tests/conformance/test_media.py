@@ -67,7 +67,7 @@ def test_nulls_are_stripped_of_written_rows(ask: Ask) -> None:
 @pytest.mark.parametrize(
     ("path", "text"),
     [
-        ("projects?select=id,name&id=lt.3&order=id", 'id,name\n1,"Windows 7"\n2,"Windows 10"'),
+        ("projects?select=id,name&id=lt.3&order=id", "id,name\n1,Windows 7\n2,Windows 10"),
         ("projects?select=id,client_id&id=eq.5", "id,client_id\n5,"),
         ("rpc/all_projects?select=id&id=lt.3&order=id", "id\n1\n2"),
         ("clients?id=eq.99", "id,name\n"),

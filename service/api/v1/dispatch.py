@@ -7,6 +7,7 @@ from typing import TypeVar
 import orjson
 
 from service.api.v1.exchange import Answer, Request
+from service.api.v1.export import Exports
 from service.api.v1.history import HistoryHandlers
 from service.api.v1.paths import DispatchedPath, FunctionPath, HistoryPath, SchemaPath, TablePath
 from service.api.v1.read import ReadHandlers
@@ -46,9 +47,12 @@ class Handlers:
         settings: ApiSettings,
         calls: CallHandlers,
         time_machine: TimeMachine,
+        exports: Exports | None,
     ) -> "Handlers":
         tools = WriteTools(work.runner, policy, work.reader, work.writer, queries, settings)
-        reads = ReadHandlers(policy, work.reader, queries, time_machine, may_roll_back=settings.api_tx_override)
+        reads = ReadHandlers(
+            policy, work.reader, queries, time_machine, exports, may_roll_back=settings.api_tx_override
+        )
         items = ItemWriteHandlers(tools)
         tables = TableWriteHandlers(tools, items)
         return cls(
@@ -85,11 +89,13 @@ class Dispatch:
         settings: ApiSettings,
         time_machine: TimeMachine,
         history: HistoryHandlers,
+        exports: Exports | None,
     ) -> None:
+        """Without `exports`, rows come in pages alone."""
         self._policy = policy
         self._history = history
         self._calls = CallHandlers(policy, work.caller, queries.bounds, settings)
-        self._handlers = Handlers.build(work, policy, queries, settings, self._calls, time_machine)
+        self._handlers = Handlers.build(work, policy, queries, settings, self._calls, time_machine, exports)
 
     async def serve(self, path: DispatchedPath, request: Request) -> Answer:
         """The answer to a request.

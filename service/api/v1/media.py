@@ -8,6 +8,7 @@ from types import MappingProxyType
 from service.catalog import handler
 from service.catalog.handler import Handler
 from service.core.errors import NotAcceptable
+from service.formats.format import Format
 from service.query.compile import call, read, write
 from service.query.compile.statement import Statement
 from service.query.plan import CallPlan, ReadPlan, WritePlan
@@ -19,6 +20,10 @@ class Media(StrEnum):
     ARRAY = "application/vnd.pgrst.array+json"
     OBJECT = "application/vnd.pgrst.object+json"
     CSV = "text/csv"
+    NDJSON = "application/x-ndjson"
+    COLUMNS = "application/vnd.rowhouse.columns+json"
+    ARROW = "application/vnd.apache.arrow.stream"
+    PARQUET = "application/vnd.apache.parquet"
     GEOJSON = "application/geo+json"
     PLAN = "application/vnd.pgrst.plan+text"
     JSON_PLAN = "application/vnd.pgrst.plan+json"
@@ -31,6 +36,8 @@ _ALIASES = {
     "*/*": Media.JSON,
     "application/*": Media.JSON,
     "text/*": Media.CSV,
+    "application/ndjson": Media.NDJSON,
+    "application/jsonl": Media.NDJSON,
     "application/vnd.pgrst.object": Media.OBJECT,
     "application/vnd.pgrst.array": Media.ARRAY,
     "application/vnd.pgrst.plan": Media.PLAN,
@@ -39,6 +46,9 @@ _NONE: Mapping[str, Handler] = MappingProxyType({})
 _VENDORED = "application/vnd.pgrst."
 _WITH_CHARSET = (Media.JSON, Media.CSV, Media.GEOJSON, Media.TEXT, "text/xml")
 _OF_SCALARS = (Media.TEXT, Media.BYTES)
+# Media types of whole tables, and of nothing else but CSV.
+EXPORTS: Mapping[Media, Format] = MappingProxyType({Media(form.media_type): form for form in Format})
+_OF_EXPORTS = EXPORTS.keys() - {Media.CSV}
 PLANS = (Media.PLAN, Media.JSON_PLAN)
 # What EXPLAIN can tell besides (PostgreSQL manual, EXPLAIN).
 _OPTIONS = ("analyze", "verbose", "settings", "buffers", "wal")
@@ -98,13 +108,21 @@ class Accepted:
 
 
 _OF_WRITES = {Media.CSV: write.compile_write_csv, Media.GEOJSON: write.compile_write_features}
-_OF_PAGES = {Media.CSV: read.compile_csv, Media.GEOJSON: read.compile_features}
+_OF_PAGES = {Media.GEOJSON: read.compile_features}
 _OF_CALLS = {Media.CSV: call.compile_call_csv, Media.GEOJSON: call.compile_call_features}
 ANY = Accepted()
 
 
-def accepted(header: str | None, *, is_scalar: bool = False, handlers: Mapping[str, Handler] = _NONE) -> Accepted:
+def accepted(
+    header: str | None,
+    *,
+    is_scalar: bool = False,
+    handlers: Mapping[str, Handler] = _NONE,
+    is_exported: bool = False,
+) -> Accepted:
     """The first of the accepted media types that is served, the dearest first. The database's own handlers lead.
+
+    `is_exported`: the formats of whole tables are served, too.
 
     Raises:
         NotAcceptable: none is.
@@ -116,7 +134,8 @@ def accepted(header: str | None, *, is_scalar: bool = False, handlers: Mapping[s
         if own := _own(name, handlers):
             return Accepted(Media.OWN, handler=own, is_value=is_scalar)
         media = _ALIASES.get(name)
-        if media is not None and (is_scalar or media not in _OF_SCALARS):
+        is_served = (is_scalar or media not in _OF_SCALARS) and (is_exported or media not in _OF_EXPORTS)
+        if media is not None and is_served:
             is_stripped = parameters.get("nulls") == "stripped" and media in (Media.ARRAY, Media.OBJECT)
             plain = Media.JSON if media is Media.ARRAY and not is_stripped else media
             return Accepted(plain, is_stripped, _options(parameters) if media in PLANS else ())

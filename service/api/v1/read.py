@@ -7,7 +7,8 @@ from urllib.parse import quote, unquote_to_bytes
 
 from service.api.v1.conditional import entity_tag, is_version, matches
 from service.api.v1.exchange import Answer, Request, refuse_paging
-from service.api.v1.media import PLANS, Accepted, Media, accepted, csv_header
+from service.api.v1.export import Exports, without_format
+from service.api.v1.media import EXPORTS, PLANS, Accepted, Media, accepted, csv_header
 from service.api.v1.paths import key_predicate, key_values, table_url
 from service.api.v1.preferences import Preferences, parse_preferences
 from service.api.v1.request_settings import of_request, say
@@ -15,14 +16,15 @@ from service.api.v1.window import content_range, narrowed, status_of
 from service.auth.policy import Policy
 from service.catalog.handler import Handler
 from service.catalog.resource import Resource
-from service.core.errors import NotAcceptable, PreconditionFailed
+from service.core.errors import InvalidQuery, NotAcceptable, PreconditionFailed
 from service.core.types import Role
 from service.crud.read import Page, Reader
 from service.db.runner import Unit
 from service.events.past import TimeMachine
+from service.formats.format import Format
 from service.query import cursor
 from service.query.parse.cache import QueryCache
-from service.query.parse.request import Query, decode_parameters
+from service.query.parse.request import Query, decode_parameters, parse_export, plan_of_export
 from service.query.plan import AllColumns, ReadPlan, all_of
 
 _OF_THIS_PAGE = (b"cursor", b"offset", b"limit")
@@ -35,12 +37,20 @@ class ReadHandlers:
     """Reads for HTTP: pages with their range and next link, rows with their entity tag."""
 
     def __init__(
-        self, policy: Policy, reader: Reader, queries: QueryCache, time_machine: TimeMachine, *, may_roll_back: bool
+        self,
+        policy: Policy,
+        reader: Reader,
+        queries: QueryCache,
+        time_machine: TimeMachine,
+        exports: Exports | None,
+        *,
+        may_roll_back: bool,
     ) -> None:
         self._policy = policy
         self._reader = reader
         self._queries = queries
         self._time_machine = time_machine
+        self._exports = exports
         self._may_roll_back = may_roll_back
 
     async def page(self, request: Request, resource: Resource) -> Answer:
@@ -48,11 +58,17 @@ class ReadHandlers:
         if (moment := _moment(request)) is not None:
             preferences = preferences.counting_exactly()  # what PostgreSQL estimates, it estimates of the present
         catalog = self._policy.visible(request.principal)
-        query = self._queries.page(catalog, resource, request.query_string, count=preferences.count)
+        query_string, accept = request.query_string, request.header(b"accept")
+        if b"format=" in query_string:
+            query_string, named = without_format(query_string)
+            accept = named or accept
+        query = self._queries.page(catalog, resource, query_string, count=preferences.count)
         query = narrowed(query, request)
         if moment is not None:
             query = replace(query, plan=await self._time_machine.at(query.plan, moment, request.principal))
-        form = accepted(request.header(b"accept"), handlers=self._handlers(request, query.plan))
+        form = accepted(accept, handlers=self._handlers(request, query.plan), is_exported=True)
+        if form.media in EXPORTS:
+            return await self._exported(request, resource, query_string, EXPORTS[form.media])
         if form.media in PLANS:
             return await self._explained(query, request, form)
         unit = unit_of(preferences) if form.handler is None else _unit_of_handler(request, resource, preferences)
@@ -71,6 +87,17 @@ class ReadHandlers:
         if not plan.resource.handlers:
             return plan.resource.handlers
         return handlers_of(plan, self._policy.handlers(request.principal, plan.resource))
+
+    async def _exported(self, request: Request, resource: Resource, query_string: bytes, form: Format) -> Answer:
+        """All rows, as a file."""
+        if self._exports is None:
+            raise InvalidQuery("Rows of a batch come as JSON.", hint="Leave out `format`.")
+        catalog = self._policy.visible(request.principal)
+        query = narrowed(parse_export(catalog, resource, query_string, self._queries.bounds), request)
+        plan = plan_of_export(query)
+        if (moment := _moment(request)) is not None:
+            plan = await self._time_machine.at(plan, moment, request.principal)
+        return self._exports.answer(request, resource, plan, form)
 
     async def _explained(self, query: Query, request: Request, form: Accepted) -> Answer:
         """How PostgreSQL would run it."""

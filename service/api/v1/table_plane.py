@@ -4,7 +4,7 @@ A table is found in a dict, so a request costs the same with five tables as with
 path goes on to the control plane.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -13,7 +13,9 @@ from service.api.v1.batch import Batch, Operation, operations_of, require_all
 from service.api.v1.changes import Changes
 from service.api.v1.dispatch import Dispatch
 from service.api.v1.exchange import Answer, Request, client_address, headers_of, replayed
+from service.api.v1.export import Exports
 from service.api.v1.history import HistoryHandlers, asks_for_history
+from service.api.v1.link import link_digest, target_of, without_link
 from service.api.v1.once import serve_once
 from service.api.v1.paths import (
     PREFIX,
@@ -74,6 +76,9 @@ class TablePlane:
             if feed is not None and raw_path is not None:
                 path = HistoryPath(raw_path.decode("latin-1"), None)
             answer = None if path is None else await self._serve(path, scope, receive)
+            if answer is not None:
+                await answer.send(send, is_head=scope["method"] == "HEAD")
+                return
         except RecursionError:
             deep = LimitExceeded("The request is nested more deeply, or embeds more tables, than the service allows.")
             await refuse(deep, scope, send)
@@ -82,10 +87,7 @@ class TablePlane:
             # Answered here and not raised: the middleware around us treats it like any other answer.
             await refuse(error, scope, send)
             return
-        if answer is None:
-            await self._app(scope, receive, send)
-        else:
-            await answer.send(send, is_head=scope["method"] == "HEAD")
+        await self._app(scope, receive, send)
 
     def _raw_path(self, scope: Scope) -> bytes | None:
         """The path as sent, or None where it cannot be one of ours."""
@@ -99,7 +101,7 @@ class TablePlane:
     async def _serve(self, path: Path, scope: Scope, receive: Receive) -> Answer:
         scope["rowhouse.route"] = PREFIX + "{table}"
         runtime = self._state.connected()
-        request = await self._admit(runtime, scope, receive)
+        request = await self._linked(runtime, path, scope, receive) or await self._admit(runtime, scope, receive)
         await runtime.policy.refresh()
         if isinstance(path, UndoPath):
             request.scope["rowhouse.route"] = path.route
@@ -173,12 +175,37 @@ class TablePlane:
         settings = self._state.settings.api
         work = Work.on(runner, runtime.policy, runtime.statements, settings)
         time_machine = TimeMachine(runtime.hub.log, runtime.pool, runtime.policy)
-        return Dispatch(work, runtime.policy, self._queries, settings, time_machine, self._history(runtime))
+        # An export runs in a transaction of its own, and so in no other.
+        exports = None
+        if runner is runtime.pool:
+            limits, metrics = self._state.settings.exports, self._state.metrics.exports
+            exports = Exports(runtime.exporter, runtime.export_files, limits, metrics)
+        return Dispatch(work, runtime.policy, self._queries, settings, time_machine, self._history(runtime), exports)
 
     def _history(self, runtime: Runtime) -> HistoryHandlers:
         settings = self._state.settings.api
         history = History(runtime.pool, runtime.statements)
         return HistoryHandlers(history, runtime.hub.log, runtime.policy, settings.api_max_rows, settings.api_max_depth)
+
+    async def _linked(self, runtime: Runtime, path: Path, scope: Scope, receive: Receive) -> Request | None:
+        """The request of a signed link, for whom it stands; None where it is none."""
+        query_string, link = without_link(scope["query_string"])
+        if link is None:
+            return None
+        headers = headers_of(scope)
+        scope["query_string"] = query_string
+        principal = await self._counted(scope, self._redeemed(runtime, path, scope, headers, link))
+        scope["rowhouse.link"] = link_digest(link)
+        return Request(scope, receive, principal, headers)
+
+    async def _redeemed(
+        self, runtime: Runtime, path: Path, scope: Scope, headers: Mapping[bytes, bytes], link: str
+    ) -> Principal:
+        is_read = isinstance(path, TablePath) and path.key is None and scope["method"] in ("GET", "HEAD")
+        if not is_read or b"accept-profile" in headers:
+            raise AuthenticationFailed("A link is good for one read of a table.")
+        assert isinstance(path, TablePath)
+        return await runtime.links.redeem(link, target_of(path.table, scope["query_string"]))
 
     async def _admit(self, runtime: Runtime, scope: Scope, receive: Receive) -> Request:
         """Who is calling, and not too often."""

@@ -125,6 +125,13 @@ class Projector:
         query = sa.select(shown.label("r"), *more).select_from(rows.source.join(record, true()))
         return self.cut(plan, rows, query)
 
+    def flat(self, plan: ReadPlan, rows: Rows) -> Select[Any]:
+        """The rows or groups, filtered, ordered and cut, with a column for each member."""
+        if rows.is_grouped:
+            return self.cut(plan, rows, self._grouped(plan, rows))
+        members = (item.value.label(item.name) for item in rows.shown)
+        return self.cut(plan, rows, sa.select(*members).select_from(rows.source))
+
     def record(self, rows: Rows) -> LateralFromClause:
         """One ungrouped row as a record."""
         members = (item.value.label(item.name) for item in rows.shown)

@@ -73,10 +73,6 @@ def compile_stripped(plan: ReadPlan) -> Statement:
     return _compile(plan, as_stripped_array)
 
 
-def compile_csv(plan: ReadPlan) -> Statement:
-    return _compile(plan, as_csv)
-
-
 def compile_features(plan: ReadPlan) -> Statement:
     return _compile(plan, as_features)
 

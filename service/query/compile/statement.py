@@ -4,11 +4,10 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ARRAY, JSON, Dialect, Text, bindparam
+from sqlalchemy import ARRAY, JSON, ColumnElement, Dialect, Text, bindparam
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.elements import BindParameter
 from sqlalchemy.types import TypeEngine
 
 from service.query.plan import Bind, BindKind, Plan
@@ -22,6 +21,13 @@ _TOKEN = secrets.token_hex(4)
 WHOLE = f"r_{_TOKEN}_"
 VERSION_LABEL = f"version_{_TOKEN}"
 IS_NEW_LABEL = f"is_new_{_TOKEN}"
+
+
+def without_token(sql: str) -> str:
+    """The same in each process, to tell statements apart by."""
+    return sql.replace(_TOKEN, "")
+
+
 _TYPES: dict[BindKind, TypeEngine[Any]] = {
     BindKind.TEXT: Text(),
     BindKind.LIST: ARRAY(Text()),
@@ -34,16 +40,20 @@ class Parameters:
 
     def __init__(self, plan: Plan) -> None:
         found = binds(plan)
-        self._names = {id(bind): f"b{number}" for number, bind in enumerate(found)}
-        if len(self._names) != len(found):
+        self._numbers = {id(bind): number for number, bind in enumerate(found)}
+        if len(self._numbers) != len(found):
             # Statements are shared by shape, and two places that share a value here may not do so elsewhere.
             raise ValueError("a bind stands in two places of a plan")
 
-    def __getitem__(self, bind: Bind) -> "BindParameter[object]":
-        return bindparam(self._names[id(bind)], type_=_TYPES[bind.kind])
+    def __getitem__(self, bind: Bind) -> ColumnElement[Any]:
+        return bindparam(f"b{self.number(bind)}", type_=_TYPES[bind.kind])
+
+    def number(self, bind: Bind) -> int:
+        """Its place among the binds of the plan."""
+        return self._numbers[id(bind)]
 
     @staticmethod
-    def epoch() -> "BindParameter[str]":
+    def epoch() -> ColumnElement[str]:
         return bindparam(_EPOCH, type_=Text())
 
 

@@ -29,6 +29,7 @@ __all__ = [
 # Parameters that do not decide which rows come in which order; but for `select`, where that groups rows, or names what
 # they are ordered by.
 _OF_THE_PAGE = frozenset({"select", "limit", "offset", "cursor", "columns", "on_conflict"})
+_ALL = 2**63 - 1
 _NO_FILTERS = OF_THE_REQUEST | {"order", "limit", "offset", "having"}
 
 
@@ -38,6 +39,7 @@ class Query:
 
     `filters` are those of the table itself, each with the number of its parameter. `position` is how many rows lie
     before the page. `columns` are those that a write takes of its body, `on_conflict` those whose uniqueness decides.
+    `own_limit` is the limit that was asked for, whatever may be had.
     """
 
     plan: ReadPlan
@@ -47,6 +49,7 @@ class Query:
     position: int
     columns: tuple[str, ...] | None = None
     on_conflict: tuple[str, ...] | None = None
+    own_limit: int | None = None
 
     @property
     def bound_to(self) -> str:
@@ -91,6 +94,7 @@ def parse_parameters(catalog: Catalog, resource: Resource, parameters: Parameter
         position=position + (root.offset or 0),
         columns=_names("columns", given.get("columns"), lambda name: _require_in_body(resource, name)),
         on_conflict=_names("on_conflict", given.get("on_conflict"), lambda name: _require_column(resource, name)),
+        own_limit=root.limit,
     )
 
 
@@ -100,6 +104,24 @@ def parse_item_query(catalog: Catalog, resource: Resource, query_string: bytes, 
     if query.plan.is_grouped:
         raise InvalidQuery("A row has no aggregates.", hint="Ask the table: ?select=count().")
     return replace(query.plan, order=(), limit=None, offset=None, after=None)
+
+
+def parse_export(catalog: Catalog, resource: Resource, query_string: bytes, bounds: Bounds) -> Query:
+    """The query of all rows that a query string selects: none is cut off but by its own `limit`.
+
+    Raises: as `parse_query`.
+    """
+    query = parse_query(catalog, resource, query_string, bounds)
+    limit = query.own_limit
+    plan = replace(query.plan, limit=None if limit is None else Bind(str(limit)))
+    return replace(query, plan=plan, limit=_ALL if limit is None else limit)
+
+
+def plan_of_export(query: Query) -> ReadPlan:
+    """Rows that nobody wants in an order, and that are not cut, come as PostgreSQL finds them."""
+    plan = query.plan
+    is_ordered = plan.limit or plan.offset or plan.after or any(name == "order" for name, _ in query.parameters)
+    return plan if is_ordered else replace(plan, order=())
 
 
 def parse_filter(resource: Resource, text: str, max_depth: int) -> Predicate | None:

@@ -1,0 +1,1 @@
+"""What rows leave the service as, besides pages of JSON."""
