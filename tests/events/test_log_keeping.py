@@ -216,3 +216,27 @@ def test_a_restored_dump_is_another_life_and_goes_on_logging(copied: Database, k
     assert len(copied.execute(newer)) == 4
     assert not copied.execute("select from rowhouse.changes where now::text like '%hush%'")
     assert copied.execute("select count(*) from rowhouse.tracked where until is null")[0][0] > 2
+
+
+def test_a_column_that_has_changed_is_noticed_before_the_log_is_arranged(log: Log) -> None:
+    log.run("create type mood as enum ('well', 'ill')")
+    log.run("create table items (id integer primary key, name varchar(9), feels mood)")
+    log.track("items")
+    for change, reason in (
+        ("alter table items rename name to title", "untracked"),
+        ("alter table items alter name type integer using 0", "untracked"),
+        ("alter type mood rename value 'ill' to 'unwell'", "untracked"),
+        ("alter type mood add value 'tired'", None),
+        ("alter table items alter name type text", None),
+        ("alter table items add more text", None),
+    ):
+        unknown = (
+            "rowhouse.past_is_unknown(array[(select id from rowhouse.tracked where relation = 'items'::regclass)], "
+            "null, clock_timestamp())"
+        )
+        expected = "null" if reason is None else f"'{reason}'"
+        log.run(
+            f"do $do$ begin {change}; "
+            f"if {unknown} is distinct from {expected} then raise 'not noticed'; end if; "
+            "raise exception using errcode = 'PT000'; exception when sqlstate 'PT000' then null; end $do$"
+        )
