@@ -27,6 +27,8 @@ from service.query.compile.columns import qualified
 from service.query.plan import Bind, BindKind, HistoryPlan, Holds, ReadPlan, Written
 
 _MOST_REASONS = 20
+# What an image has besides its columns: which of its nulls are those of JSON.
+_NULLS_OF_JSON = ""
 _OF_CHANGE = "c.seq = $1::text::bigint"
 _OF_REQUEST = "c.request = $1"
 _OF_TRANSACTION = "c.xid = $1::text::xid8 and c.seq >= (select first_seq from rowhouse.log_state)"
@@ -239,7 +241,7 @@ class Undo:
 
 
 def _require_whole(change: Change, resource: Resource, logged: Logged) -> None:
-    image = set(orjson.loads(change.was or change.now or "{}"))
+    image = set(orjson.loads(change.was or change.now or "{}")) - {_NULLS_OF_JSON}
     if change.operation in "dt" and logged.excluded:
         names = ", ".join(sorted(logged.excluded))
         raise Conflict(f"Columns that never enter the log ({names}) cannot be brought back.", code="undo_conflict")
