@@ -42,6 +42,7 @@ from service.events.notify import CHANGES_CHANNEL, Notifier
 from service.events.position import Cursors
 from service.events.tracking import apply_setting
 from service.events.upkeep import Upkeep
+from service.imports.slots import Slots
 from service.jobs.broker import Brokers
 from service.jobs.waker import Waker
 from service.jobs.watch import QueueWatch
@@ -71,6 +72,7 @@ class Runtime:
     authenticator: Authenticator
     logins: Logins
     statements: StatementCache
+    import_slots: Slots
     listener: Listener
     tickets: Tickets
     hub: Hub
@@ -251,6 +253,7 @@ class ServiceState:
             authenticator=authenticator,
             logins=Logins(unit_of_work, signer, LoginThrottle(security), security),
             statements=statements,
+            import_slots=Slots(self.settings.imports.import_at_once, settings.pool_timeout),
             listener=Listener(
                 self._listen_url(url),
                 settings,

@@ -196,6 +196,24 @@ class ApiSettings(_Section):
     api_max_depth: int = Field(8, ge=1, description="Deepest nesting of embedded tables and of `and`/`or`.")
 
 
+class ImportSettings(_Section):
+    """Imports: many rows in one body."""
+
+    import_max_bytes: int = Field(4 * 2**30, ge=1024, description="Largest body of an import, in bytes.")
+    import_timeout: float = Field(
+        900.0, gt=0, description="Seconds that an import may take, with the time in which its body arrives."
+    )
+    import_at_once: int = Field(
+        2, ge=1, description="Most imports at once, per process: each holds a connection of the table plane."
+    )
+    import_max_rejected: int = Field(
+        1000, ge=1, description="Most rows that `Prefer: max-rejected` lets an import leave out."
+    )
+    import_max_waiting: int = Field(
+        4, ge=1, description="Most imports of one principal that wait for a worker, or run there (`respond-async`)."
+    )
+
+
 class ChangeLogSettings(_Section):
     """What enters the change log, and how long it is kept."""
 
@@ -336,6 +354,7 @@ class Settings(BaseModel):
     database: DatabaseSettings
     security: SecuritySettings
     api: ApiSettings
+    imports: ImportSettings
     change_log: ChangeLogSettings
     feed: FeedSettings
     jobs: JobSettings
@@ -375,6 +394,7 @@ SECTIONS: tuple[type[_Section], ...] = (
     DatabaseSettings,
     SecuritySettings,
     ApiSettings,
+    ImportSettings,
     ChangeLogSettings,
     FeedSettings,
     JobSettings,

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.api.problem import refuse
 from service.api.v1.batch import Batch, Operation, operations_of, require_all
 from service.api.v1.changes import Changes
-from service.api.v1.dispatch import Dispatch
+from service.api.v1.dispatch import Dispatch, ImportTools
 from service.api.v1.exchange import Answer, Request, client_address, headers_of, replayed
 from service.api.v1.history import HistoryHandlers, asks_for_history
 from service.api.v1.once import serve_once
@@ -173,7 +173,9 @@ class TablePlane:
         settings = self._state.settings.api
         work = Work.on(runner, runtime.policy, runtime.statements, settings)
         time_machine = TimeMachine(runtime.hub.log, runtime.pool, runtime.policy)
-        return Dispatch(work, runtime.policy, self._queries, settings, time_machine, self._history(runtime))
+        imports = ImportTools(self._state.settings.imports, runtime.statements, runtime.import_slots)
+        history = self._history(runtime)
+        return Dispatch(work, runtime.policy, self._queries, settings, time_machine, history, imports)
 
     def _history(self, runtime: Runtime) -> HistoryHandlers:
         settings = self._state.settings.api
