@@ -79,7 +79,12 @@ class Transaction:
     @property
     def knows_end_mark(self) -> bool:
         r"""Whether this PostgreSQL takes a line `\.` for the end of what is copied, and drops the rest."""
-        return self._connection.get_server_version().major < _END_OF_DATA_UNTIL
+        return self.server_version < _END_OF_DATA_UNTIL
+
+    @property
+    def server_version(self) -> int:
+        """The major version of PostgreSQL."""
+        return self._connection.get_server_version().major
 
     @asynccontextmanager
     async def together(self, *, keeps: bool = True) -> AsyncIterator["Transaction"]:

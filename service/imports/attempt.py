@@ -8,6 +8,7 @@ import asyncpg
 from service.core.errors import (
     Conflict,
     DatabaseRejected,
+    DatabaseUnavailable,
     Forbidden,
     InvalidBody,
     RowhouseError,
@@ -25,6 +26,8 @@ from service.query.plan import Bind, InsertPlan, OnConflict, Staged, WritePlan
 # A row is there twice in what is to be upserted; a view's condition does not hold.
 TWICE = "21000"
 _OF_ROWS = (TWICE, "44000")
+_SAVEPOINT, _RELEASE = "savepoint part", "release savepoint part"
+_GO_BACK = "rollback to savepoint part"
 _NOT_YOURS = "row_not_writable"
 Compile = Callable[[WritePlan], Statement]
 
@@ -50,6 +53,7 @@ class Attempt:
         self._transaction = transaction
         self._statements = statements
         self._stage = stage
+        self._has_savepoint = False
         self.plan = plan
 
     async def write(self, first: int, last: int) -> Counts:
@@ -57,26 +61,38 @@ class Attempt:
 
         Raises: what PostgreSQL refuses; RowNotFound where a row that is there is not to be touched.
         """
-        async with self._transaction.savepoint():
-            row = await self._run(compile_write_counted, first, last)
-            counts = Counts(row[0], row[1])
-            await self._verify(counts.written, first, last)
-            await self._transaction.execute(CHECK)
-        return counts
+        row = await self._try(compile_write_counted, first, last, written=0)
+        return Counts(row[0], row[1])
 
     async def write_rendered(self, render: Compile) -> Row:
         """Write all rows, and return them with the rest of what `render` tells. Raises: as `write`."""
-        async with self._transaction.savepoint():
-            row = await self._run(render, self._stage.first, self._stage.last)
-            await self._verify(row[1], self._stage.first, self._stage.last)
-            await self._transaction.execute(CHECK)
-        return row
+        return await self._try(render, self._stage.first, self._stage.last, written=1)
+
+    async def end(self) -> None:
+        """Nothing more is tried."""
+        await self._transaction.execute(_RELEASE)
 
     def of(self, first: int, last: int, columns: tuple[str, ...] | None = None) -> InsertPlan:
         """The plan of a part of the rows, or of some of the columns."""
         assert isinstance(self.plan.body, Staged)
         staged = replace(self.plan.body, first=Bind(str(first)), last=Bind(str(last)))
         return replace(self.plan, body=staged, columns=self.plan.columns if columns is None else columns)
+
+    async def _try(self, render: Compile, first: int, last: int, *, written: int) -> Row:
+        """Behind a savepoint, which stays for the next part: two round trips, whatever comes of it."""
+        if not self._has_savepoint:
+            await self._transaction.execute(_SAVEPOINT)
+            self._has_savepoint = True
+        try:
+            row = await self._run(render, first, last)
+            await self._verify(row[written], first, last)
+            await self._transaction.execute(f"{CHECK}; {_RELEASE}; {_SAVEPOINT}")
+        except DatabaseUnavailable:
+            raise
+        except RowhouseError:
+            await self._transaction.execute(_GO_BACK)
+            raise
+        return row
 
     async def _run(self, render: Compile, first: int, last: int) -> Row:
         plan = self.of(first, last)

@@ -22,6 +22,7 @@ from service.imports.locate import Locator, repeated_key
 from service.imports.order import Imported, Order
 from service.imports.rows import Rejections, Rows
 from service.imports.stage import Stage
+from service.imports.sweep import Sweep
 from service.query.compile.write import compile_write_counted
 from service.query.plan import Bind, DeletePlan, InsertPlan, OnConflict, Staged, StagedForm, Written
 
@@ -142,6 +143,7 @@ class _Import:
             body, counts = await self._write_rendered(self.caller.render)
         else:
             counts = await self._write_all()
+        await self.attempt.end()
         rejected = self.rejections.in_order()
         return Imported(
             inserted=counts.new,
@@ -185,9 +187,17 @@ class _Import:
 
     async def _write_what_can_be(self) -> Counts:
         """Write all rows but those that cannot be, which are found by halves."""
-        locator = self._locator
+        locator, sweep = self._locator, Sweep(self.stage, self.attempt.plan)
         later: list[tuple[int, RowhouseError]] = []
-        counts = await self._write_part(self.stage.first, self.stage.last, locator, later)
+        try:
+            counts = await self.attempt.write(self.stage.first, self.stage.last)
+        except RowhouseError as error:
+            if not is_of_a_row(error):
+                raise
+            await self.stage.index()
+            for one in await sweep.unreadable((self.rejections.most or 0) + 1):
+                self.rejections.add(one)
+            counts = await self._write_part(self.stage.first, self.stage.last, locator, later)
         while later:
             # They refer to rows of the same body, which may be there by now.
             waiting, later = later, []
@@ -208,7 +218,6 @@ class _Import:
             if not is_of_a_row(error):
                 raise
             refused = error
-        await self.stage.index()
         if refused.stable_code == TWICE and await self._drop_repeated(locator):
             return await self._write_part(first, last, locator, later)
         if first < last:

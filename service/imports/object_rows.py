@@ -83,18 +83,23 @@ class _Reader:
         return b"".join(taken)
 
     def _is_taken(self, line: bytes) -> bool:
-        reason = self._problem(line)
-        if reason is None:
-            return True
-        shown = line[:_SHOWN].decode("utf-8", "replace")
-        self._rejections.add(Rejected(self._number, None, reason, "PGRST102", shown))
-        return False
-
-    def _problem(self, line: bytes) -> str | None:
         try:
             value = orjson.loads(line)
         except orjson.JSONDecodeError as error:
-            return f"The line is no JSON: {error}."
+            value, reason = None, f"The line is no JSON: {error}."
+        else:
+            reason = self._problem(value)
+        column = None
+        if reason is None and b"\\u0000" in line:
+            column = next((name for name, member in value.items() if _has_nul(member)), None)
+            reason = None if column is None else "has a NUL character, which PostgreSQL cannot store"
+        if reason is None:
+            return True
+        shown = line[:_SHOWN].decode("utf-8", "replace")
+        self._rejections.add(Rejected(self._number, column, reason, "22P05" if column else "PGRST102", shown))
+        return False
+
+    def _problem(self, value: object) -> str | None:
         if not isinstance(value, dict):
             return "The line is no JSON object whose names are columns."
         if self._is_free:
@@ -102,3 +107,14 @@ class _Reader:
         if self.names is None:
             self.names, self._keys = tuple(value), frozenset(value)
         return None if value.keys() == self._keys else "All object keys must match"
+
+
+def _has_nul(value: object) -> bool:
+    match value:
+        case str():
+            return "\0" in value
+        case list():
+            return any(map(_has_nul, value))
+        case dict():
+            return any(_has_nul(inner) or "\0" in name for name, inner in value.items())
+    return False

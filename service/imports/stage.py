@@ -1,5 +1,9 @@
 """The table of a transaction's own that the rows of an import are copied into. It ends with the transaction."""
 
+from typing import Any
+
+import orjson
+
 from service.core.errors import FieldError, InvalidBody
 from service.db.transaction import Transaction
 from service.imports.lines import without_end_mark
@@ -64,6 +68,17 @@ class Stage:
             assert extent is not None
             self.first, self.last, self.count = extent[0], extent[1], extent[2]
 
+    @property
+    def version(self) -> int:
+        """Of PostgreSQL."""
+        return self._transaction.server_version
+
+    async def listed(self, sql: str, arguments: list[object]) -> list[list[Any]]:
+        """What a statement finds, whose answer is an array of JSON arrays as texts."""
+        row = await self._transaction.read(sql, arguments)
+        assert row is not None
+        return [orjson.loads(text) for text in row[0]]
+
     async def index(self) -> None:
         """Make ready to be asked for parts of the rows."""
         if not self._is_indexed:
@@ -88,14 +103,15 @@ class Stage:
 
     async def value(self, number: int, column: str) -> str | None:
         """What the body says of a column of a row, as a text."""
-        if self._rows.form is StagedForm.OBJECTS:
-            value, arguments = "line::json ->> $2::text", [number, column]
-        elif column in self._rows.names:
-            value, arguments = field_name(self._rows.names.index(column)), [number]
-        else:
+        is_object = self._rows.form is StagedForm.OBJECTS
+        if not is_object and column not in self._rows.names:
             return None
-        row = await self._transaction.read(_VALUE.format(value=value), arguments)
-        return None if row is None else row[0]
+        field = OBJECT if is_object else field_name(self._rows.names.index(column))
+        row = await self._transaction.read(_VALUE.format(value=field), [number])
+        if row is None or not is_object:
+            return None if row is None else row[0]
+        member = orjson.loads(row[0]).get(column)
+        return member if member is None or isinstance(member, str) else orjson.dumps(member).decode()
 
     async def duplicates(self, columns: tuple[str, ...], most: int) -> list[int]:
         """The numbers of rows whose fields of these columns are those of an earlier row."""
@@ -106,7 +122,12 @@ class Stage:
             keys, arguments = [field_name(names.index(name)) for name in columns], []
         else:
             return []
-        found = await self._transaction.read(_REPEATED.format(keys=", ".join(keys)), [most, *arguments])
+        try:
+            async with self._transaction.savepoint():
+                sql = _REPEATED.format(keys=", ".join(keys))
+                found = await self._transaction.read(sql, [most, *arguments])
+        except InvalidBody:  # a member that is no text of PostgreSQL's: the row will be found by itself
+            return []
         assert found is not None
         return list(found[0])
 

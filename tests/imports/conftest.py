@@ -61,9 +61,7 @@ TRIGGERS = [
     """,
     "create trigger divert instead of insert on diverted for each row execute function divert()",
 ]
-NAMES = (
-    "readings measured regional hiding numbered parted guarded shown summed diverted single".split()
-)
+NAMES = "readings measured regional hiding numbered parted guarded shown summed diverted single".split()
 CSV = {"Content-Type": "text/csv"}
 NDJSON = {"Content-Type": "application/x-ndjson"}
 Post = Callable[..., httpx2.Response]

@@ -43,7 +43,7 @@ def test_rows_that_cannot_be_read_or_kept_are_listed(post: Post, database: Datab
         (7, None, "PGRST102", "5,2020-01-01"),
         (8, None, "PGRST102", "6,2020-01-01,1,e,f"),
         (9, "value", "22003", "123456789"),
-        (10, "id", "23502", None),
+        (10, "id", "23502", ""),
         (11, "id", "23505", "1"),
         (15, None, "PGRST102", '9,,,"two\nlines",'),
     ]
@@ -104,7 +104,7 @@ def test_without_it_a_row_out_of_reach_ends_the_import(post: Post, database: Dat
 def test_a_key_that_comes_twice_is_taken_once(post: Post, database: Database) -> None:
     body = "id,note\n1,a\n2,b\n1,c\n2,d\n3,e\n"
     answer = post("readings", body, prefer="max-rejected=5, resolution=merge-duplicates")
-    assert told(answer) == [(4, "id", "21000", "1"), (5, "id", "21000", "2")] or [row[0] for row in told(answer)] == [4, 5]
+    assert [row[:3] for row in told(answer)] == [(4, None, "21000"), (5, None, "21000")]
     assert rows_of(database, "select id, note from readings order by id") == [(1, "a"), (2, "b"), (3, "e")]
 
 
