@@ -68,6 +68,11 @@ class Attempt:
         """Write all rows, and return them with the rest of what `render` tells. Raises: as `write`."""
         return await self._try(render, self._stage.first, self._stage.last, written=1)
 
+    async def keep(self) -> None:
+        """What was done besides the last attempt stays, whatever comes of the next one."""
+        if self._has_savepoint:
+            await self._transaction.execute(f"{_RELEASE}; {_SAVEPOINT}")
+
     async def end(self) -> None:
         """Nothing more is tried."""
         await self._transaction.execute(_RELEASE)

@@ -191,11 +191,13 @@ class _Import:
         later: list[tuple[int, RowhouseError]] = []
         try:
             counts = await self.attempt.write(self.stage.first, self.stage.last)
-        except RowhouseError as error:
-            if not is_of_a_row(error):
+        except RowhouseError as refused:
+            if not is_of_a_row(refused):
                 raise
             await self.stage.index()
-            for one in await sweep.unreadable((self.rejections.most or 0) + 1):
+            unreadable = await sweep.unreadable((self.rejections.most or 0) + 1)
+            await self.attempt.keep()
+            for one in unreadable:
                 self.rejections.add(one)
             counts = await self._write_part(self.stage.first, self.stage.last, locator, later)
         while later:
@@ -237,4 +239,5 @@ class _Import:
         for number in found:
             self.rejections.add(await locator.rejected(number, repeated_key()))
         await self.stage.drop(found)
+        await self.attempt.keep()
         return bool(found)

@@ -33,6 +33,7 @@ class Locator:
         if self.leads_back(error):
             return error  # a row may refer to a later one, so that no part is a measure
         await self._stage.index()
+        await self._attempt.keep()
         if error.stable_code == TWICE:
             found = await self._stage.duplicates(self.conflict, 1)
             return error if not found else await self.told(found[0], repeated_key())
@@ -112,6 +113,7 @@ class Locator:
         columns = self._resource.columns.values()
         typed = ", ".join(f"{field_name(place)} {column.sql_type}" for place, column in enumerate(columns))
         await self._transaction.execute(f"create temp table {PROBE} ({typed}) on commit drop")
+        await self._attempt.keep()
 
 
 def _twice(error: RowhouseError) -> RowhouseError:

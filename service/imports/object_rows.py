@@ -86,9 +86,10 @@ class _Reader:
         try:
             value = orjson.loads(line)
         except orjson.JSONDecodeError as error:
-            value, reason = None, f"The line is no JSON: {error}."
+            value, unread = None, f"The line is no JSON: {error}."
         else:
-            reason = self._problem(value)
+            unread = ""
+        reason = unread or self._problem(value)
         column = None
         if reason is None and b"\\u0000" in line:
             column = next((name for name, member in value.items() if _has_nul(member)), None)

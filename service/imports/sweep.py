@@ -1,4 +1,4 @@
-"""All fields at once that cannot be read, where PostgreSQL can tell (16 and newer): else each costs several attempts."""
+"""All fields that cannot be read, at once, where PostgreSQL can tell (16 and newer): else each costs attempts."""
 
 from dataclasses import dataclass
 

@@ -24,6 +24,7 @@ from service.crud.work import Work
 from service.events.past import TimeMachine
 from service.imports.importer import Importer
 from service.imports.slots import Slots
+from service.jobs.imports import Bodies
 from service.query.parse.cache import QueryCache
 from service.schemas.table_schema import table_schema
 
@@ -40,6 +41,7 @@ class ImportTools:
     settings: ImportSettings
     statements: StatementCache
     slots: Slots
+    bodies: Bodies
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,9 @@ class Handlers:
         reads = ReadHandlers(policy, work.reader, queries, time_machine, may_roll_back=settings.api_tx_override)
         items = ItemWriteHandlers(tools)
         importer = Importer(policy, work.writer, imports.statements, imports.settings)
-        tables = TableWriteHandlers(tools, items, ImportHandlers(tools, importer, imports.slots, imports.settings))
+        tables = TableWriteHandlers(
+            tools, items, ImportHandlers(tools, importer, imports.slots, imports.bodies, imports.settings)
+        )
         return cls(
             {
                 "GET": reads.page,

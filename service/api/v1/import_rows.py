@@ -12,6 +12,7 @@ from starlette.types import Receive
 
 from service.api.v1.exchange import Answer, Request
 from service.api.v1.media import PLANS
+from service.api.v1.paths import PREFIX
 from service.api.v1.preferences import Return
 from service.api.v1.read import require_one
 from service.api.v1.window import content_range
@@ -26,6 +27,7 @@ from service.imports.open import open_rows
 from service.imports.order import Format, Imported, Order
 from service.imports.rows import Rejections
 from service.imports.slots import Slots
+from service.jobs.imports import Bodies
 from service.query.plan import OnConflict
 
 FORMATS = {
@@ -54,10 +56,13 @@ T = TypeVar("T")
 class ImportHandlers:
     """Imports of any number of rows, all or none, or without those that cannot be written."""
 
-    def __init__(self, tools: WriteTools, importer: Importer, slots: Slots, settings: ImportSettings) -> None:
+    def __init__(
+        self, tools: WriteTools, importer: Importer, slots: Slots, bodies: Bodies, settings: ImportSettings
+    ) -> None:
         self._tools = tools
         self._importer = importer
         self._slots = slots
+        self._bodies = bodies
         self._settings = settings
 
     async def insert(self, request: Request, resource: Resource, form: Format) -> Answer:
@@ -65,10 +70,30 @@ class ImportHandlers:
         write = WriteRequest.read(request, resource, self._tools, default=Return.MINIMAL, is_import=True)
         order = self._order(request, resource, write, form)
         self._require(request, resource, order)
-        body = _Watched(request.receive, request.chunks(self._settings.import_max_bytes))
+        chunks = request.chunks(self._settings.import_max_bytes)
+        if write.preferences.is_async:
+            return await self._enqueue(request, resource, write, order, chunks)
+        body = _Watched(request.receive, chunks)
         async with self._slots.take():
             imported = await body.unless_gone(self._import(request, resource, write, order, body))
         return _answer(imported, write, self._says_summary(write))
+
+    async def _enqueue(
+        self, request: Request, resource: Resource, write: WriteRequest, order: Order, body: AsyncIterator[bytes]
+    ) -> Answer:
+        """Keep the body, and leave its import to a worker (RFC 7240, section 4.1).
+
+        Raises:
+            InvalidQuery: its answer cannot be kept for a repeat, since it is not known yet.
+        """
+        if request.header(b"idempotency-key") is not None:
+            raise InvalidQuery("A job is not done once by its Idempotency-Key: leave it out, or respond-async.")
+        async with self._slots.take():
+            job_id = await self._bodies.enqueue(request.principal, request.request_id, resource.name, order, body)
+        answer = Answer(202, orjson.dumps({"id": job_id}))
+        answer.add(b"location", f"{request.prefix}{PREFIX}-/jobs/{job_id}")
+        answer.add(b"preference-applied", write.preferences.applied(*_APPLIED, "respond-async"))
+        return answer
 
     async def _import(
         self, request: Request, resource: Resource, write: WriteRequest, order: Order, body: "_Watched"

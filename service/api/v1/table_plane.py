@@ -173,7 +173,9 @@ class TablePlane:
         settings = self._state.settings.api
         work = Work.on(runner, runtime.policy, runtime.statements, settings)
         time_machine = TimeMachine(runtime.hub.log, runtime.pool, runtime.policy)
-        imports = ImportTools(self._state.settings.imports, runtime.statements, runtime.import_slots)
+        imports = ImportTools(
+            self._state.settings.imports, runtime.statements, runtime.import_slots, runtime.import_bodies
+        )
         history = self._history(runtime)
         return Dispatch(work, runtime.policy, self._queries, settings, time_machine, history, imports)
 
