@@ -102,6 +102,8 @@ def test_a_stream_without_rows_imports_none(post: Post) -> None:
     assert post("readings", as_arrow(readings().slice(0, 0)), content_type=ARROW).json()["inserted"] == 0
 
 
+_DOCUMENT = pa.struct([("a", pa.list_(pa.int8())), ("b", pa.decimal128(5, 2))])
+_HOME = pa.struct([("street", pa.string()), ("number", pa.int32())])
 TYPES = {
     "small": pa.array([1, None], pa.int8()),
     "large": pa.array([2**63 - 1, None], pa.int64()),
@@ -124,9 +126,9 @@ TYPES = {
     "grid": pa.array([[[1, 2], [3, 4]], None], pa.list_(pa.list_(pa.int16()))),
     "sums": pa.array([[Decimal("1.10")], None], pa.list_(pa.decimal128(5, 2))),
     "floats": pa.array([[float("inf"), 1.5], None], pa.list_(pa.float64())),
-    "document": pa.array([{"a": [1], "b": Decimal("1.10")}, None], pa.struct([("a", pa.list_(pa.int8())), ("b", pa.decimal128(5, 2))])),
+    "document": pa.array([{"a": [1], "b": Decimal("1.10")}, None], _DOCUMENT),
     "pairs": pa.array([[("k", 1)], None], pa.map_(pa.string(), pa.int64())),
-    "home": pa.array([{"street": "S", "number": 2}, None], pa.struct([("street", pa.string()), ("number", pa.int32())])),
+    "home": pa.array([{"street": "S", "number": 2}, None], _HOME),
     "nothing": pa.nulls(2),
 }  # fmt: skip
 COLUMNS = (

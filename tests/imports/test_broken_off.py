@@ -1,10 +1,12 @@
 """Bodies that break off, callers that leave, and imports that hold others up: nothing is left of them."""
 
+import asyncio
 import socket
 import time
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
+import asyncpg
 import httpx2
 import pytest
 
@@ -73,29 +75,24 @@ def test_a_caller_who_leaves_while_rows_are_written_ends_the_statement(
     service: Service, database: Database, connection: socket.socket
 ) -> None:
     """Another transaction holds the key, so that the insert waits."""
-    import asyncio
+    body = b"id\n1\n2\n"
+    head = HEAD.format(key=service.keys[Role.EDITOR], length=f"Content-Length: {len(body)}")
 
-    import asyncpg
+    def writing() -> int:
+        return int(database.execute_as_superuser(_WRITING)[0][0])
 
-    async def run() -> None:
-        other = await asyncpg.connect(database.superuser_url)
+    async def hold() -> None:
+        other = await asyncpg.connect(database.owner_url)
         try:
             await other.execute("begin; insert into readings (id) values (2)")
-            body = b"id\n1\n2\n"
-            head = HEAD.format(key=service.keys[Role.EDITOR], length=f"Content-Length: {len(body)}")
             connection.sendall(head.encode() + body)
-            deadline = time.monotonic() + 20
-            while await other.fetchval(_WRITING) == 0:
-                assert time.monotonic() < deadline, "nothing waits"
-                await asyncio.sleep(0.02)
+            await asyncio.to_thread(until, lambda: writing() == 1, "nothing waits")
             connection.close()
-            while await other.fetchval(_WRITING) or busy(service):
-                assert time.monotonic() < deadline, "the insert goes on"
-                await asyncio.sleep(0.02)
+            await asyncio.to_thread(until, lambda: writing() == 0 and busy(service) == 0, "the insert goes on")
         finally:
             await other.close()
 
-    asyncio.run(run())
+    asyncio.run(hold())
     assert rows_of(database, "select count(*) from readings") == [(0,)]
 
 

@@ -90,7 +90,7 @@ class ImportHandlers:
             raise InvalidQuery("A job is not done once by its Idempotency-Key: leave it out, or respond-async.")
         async with self._slots.take():
             job_id = await self._bodies.enqueue(request.principal, request.request_id, resource.name, order, body)
-        answer = Answer(202, orjson.dumps({"id": job_id}))
+        answer = Answer(202, orjson.dumps({"id": str(job_id)}))
         answer.add(b"location", f"{request.prefix}{PREFIX}-/jobs/{job_id}")
         answer.add(b"preference-applied", write.preferences.applied(*_APPLIED, "respond-async"))
         return answer
