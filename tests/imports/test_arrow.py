@@ -60,7 +60,7 @@ def test_rows_are_imported(post: Post, database: Database, media: str, write: An
 def test_the_row_at_fault_is_named_and_nothing_is_left(post: Post, database: Database, media: str, write: Any) -> None:
     notes = ["a\nb"] * 20_000
     bad = pa.table({"id": range(20_000), "value": ["1"] * 15_000 + ["x"] + ["1"] * 4_999, "note": notes})
-    nul = pa.table({"id": range(20_000), "note": notes[:12_345] + ["a\0b"] + notes[12_346:]})
+    nul = pa.table({"id": range(20_000), "note": [*notes[:12_345], "a\0b", *notes[12_346:]]})
     refused = problem_of(post("readings", write(bad), content_type=media))
     unfit = problem_of(post("readings", write(nul), content_type=media))
     assert [(one["field"], one["row"]) for one in refused["errors"] + unfit["errors"]] == [
