@@ -21,6 +21,7 @@ from service.core.errors import (
 )
 from service.db.connections import Connection
 from service.db.runner import LOST, Row, Unit, clean_up, set_locally, text_of
+from service.db.session import answer_seconds
 from service.db.sqlstate import to_domain
 
 _END_OF_DATA_UNTIL = 18
@@ -44,6 +45,7 @@ class Transaction:
         self._transaction = connection.transaction()
         self._is_open = False
         self._must_clean = False
+        self._seconds: float | None = None
 
     async def begin(self) -> None:
         try:
@@ -99,31 +101,36 @@ class Transaction:
 
     async def execute(self, sql: str) -> None:
         """Run a statement without values, whose answer does not matter."""
-        try:
-            await self._connection.execute(sql)
-        except asyncpg.PostgresError as error:
-            raise to_domain(error) from error
-        except LOST as error:
-            self._connection.terminate()
-            raise DatabaseUnavailable("The connection to the database was lost; nothing was written.") from error
+        async with self._told():
+            await self._connection.execute(sql, timeout=self._seconds)
 
     async def set_locally(self, settings: Mapping[str, str], *, cleans: bool = False) -> None:
         """Set for the rest of the transaction. `cleans`: what functions set besides is undone when it has ended."""
         self._must_clean = self._must_clean or cleans
-        await set_locally(self._connection, settings)
+        async with self._told():
+            await set_locally(self._connection, settings)
+
+    async def last(self, seconds: float) -> None:
+        """Let statements take longer than those of requests may, for the rest of the transaction."""
+        self._seconds = answer_seconds(seconds)
+        milliseconds = str(int(seconds * 1000))
+        await self.set_locally({"statement_timeout": milliseconds, "idle_in_transaction_session_timeout": milliseconds})
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
         """What the block does is undone where it raises an error, and the transaction goes on."""
         nested = self._connection.transaction()
-        await nested.start()
+        async with self._told():
+            await nested.start()
         try:
             yield
         except BaseException:
             if not self._connection.is_closed():
-                await nested.rollback()
+                async with self._told():
+                    await nested.rollback()
             raise
-        await nested.commit()
+        async with self._told():
+            await nested.commit()
 
     async def copy_in(
         self,
@@ -191,11 +198,17 @@ class Transaction:
             await clean_up(self._connection, Unit(cleans=True))
 
     async def _run(self, sql: str, arguments: Sequence[object], *, is_in_lines: bool = False) -> Row | None:
-        try:
+        async with self._told():
             if is_in_lines:
-                return (text_of(await self._connection.fetch(sql, *arguments)),)
-            row: Row | None = await self._connection.fetchrow(sql, *arguments)
+                return (text_of(await self._connection.fetch(sql, *arguments, timeout=self._seconds)),)
+            row: Row | None = await self._connection.fetchrow(sql, *arguments, timeout=self._seconds)
             return row
+
+    @asynccontextmanager
+    async def _told(self) -> AsyncIterator[None]:
+        """What PostgreSQL refuses, in our words."""
+        try:
+            yield
         except asyncpg.PostgresError as error:
             raise to_domain(error) from error
         except LOST as error:

@@ -76,9 +76,9 @@ class Importer:
             by its number; TooManyRejected; LimitExceeded; UnfilteredWrite over `max_affected`.
         """
         columns = self.columns(resource, order, rows)
-        milliseconds = str(int(self._settings.import_timeout * 1000))
-        own = {"statement_timeout": milliseconds, "idle_in_transaction_session_timeout": milliseconds}
-        await transaction.set_locally({**own, **order.settings}, cleans=resource.abilities.runs_code)
+        await transaction.last(self._settings.import_timeout)
+        if order.settings or resource.abilities.runs_code:
+            await transaction.set_locally({"timezone": "UTC", **order.settings}, cleans=resource.abilities.runs_code)
         staged = Staged(
             rows.form,
             Bind(""),

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -13,7 +14,7 @@ import pytest
 from service.core.types import Role
 from tests.conftest import Database
 from tests.imports.conftest import CSV, rows_of
-from tests.service_under_test import Service, problem_of
+from tests.service_under_test import Service, problem_of, run_service
 
 HEAD = "POST /api/v1/readings HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\nContent-Type: text/csv\r\n{length}\r\n\r\n"
 _STAGING = (
@@ -120,3 +121,59 @@ def test_a_body_over_the_limit_is_refused(service: Service, editor: httpx2.Clien
     head = HEAD.format(key=service.keys[Role.EDITOR], length=f"Content-Length: {length}")
     connection.sendall(head.encode())
     assert connection.recv(4096)[:12] == b"HTTP/1.1 413"
+
+
+def test_a_connection_that_breaks_is_told_and_leaves_nothing(
+    service: Service, database: Database, connection: socket.socket
+) -> None:
+    head = HEAD.format(key=service.keys[Role.EDITOR], length="Content-Length: 1000")
+    connection.sendall(head.encode() + b"id\n1\n")
+    until(lambda: copying(database) == 1, "nothing is copied")
+    database.execute_as_superuser(_STAGING.replace("count(*)", "pg_terminate_backend(pid)"))
+    connection.sendall(b"2\n" * 500)
+    assert connection.recv(4096)[:12] == b"HTTP/1.1 503"
+    until(lambda: busy(service) == 0, "a connection is held")
+    assert rows_of(database, "select count(*) from readings") == [(0,)]
+
+
+def test_an_import_may_take_longer_than_a_statement_of_a_request(
+    service: Service, editor: httpx2.Client, database: Database, shared_folder: Path
+) -> None:
+    environment = {
+        "DATABASE_URL": database.service_url,
+        "DATA_DIR": str(shared_folder / "data"),
+        "STATEMENT_TIMEOUT": "0.5",
+    }
+    database.execute(
+        "create function linger() returns trigger language plpgsql as 'begin perform pg_sleep(6); return new; end'"
+    )
+    database.execute("create trigger linger before insert on readings for each row execute function linger()")
+    try:
+        with run_service(environment, service.keys) as hasty, hasty.client(Role.EDITOR) as client:
+            answer = client.post("/api/v1/readings", content="id\n1\n", headers=CSV)
+    finally:
+        database.execute("drop trigger linger on readings")
+        database.execute("drop function linger()")
+    assert (answer.status_code, answer.json()["inserted"]) == (201, 1)
+
+
+def test_an_import_that_takes_too_long_is_stopped(
+    service: Service, editor: httpx2.Client, database: Database, shared_folder: Path
+) -> None:
+    environment = {
+        "DATABASE_URL": database.service_url,
+        "DATA_DIR": str(shared_folder / "data"),
+        "IMPORT_TIMEOUT": "1",
+        "IMPORT_MAX_BYTES": "2000",
+    }
+    address = None
+    with run_service(environment, service.keys) as hasty:
+        address = urlsplit(hasty.url)
+        head = HEAD.format(key=service.keys[Role.EDITOR], length="Content-Length: 1000")
+        with socket.create_connection((address.hostname, address.port), timeout=20) as raw:
+            raw.sendall(head.encode() + b"id\n1\n")
+            assert raw.recv(4096)[:12] == b"HTTP/1.1 422"
+        with hasty.client(Role.EDITOR) as client:
+            large = client.post("/api/v1/readings", content=iter([b"id\n"] + [b"1\n" * 500] * 4), headers=CSV)
+            assert (large.status_code, problem_of(large)["code"]) == (413, "body_too_large")
+    assert rows_of(database, "select count(*) from readings") == [(0,)]
