@@ -46,7 +46,9 @@ from service.events.notify import CHANGES_CHANNEL, Notifier
 from service.events.position import Cursors
 from service.events.tracking import apply_setting
 from service.events.upkeep import Upkeep
+from service.imports.slots import Slots
 from service.jobs.broker import Brokers
+from service.jobs.imports import Bodies, ImportJobs
 from service.jobs.waker import Waker
 from service.jobs.watch import QueueWatch
 from service.models import TableBase
@@ -78,6 +80,8 @@ class Runtime:
     copies: CopyPool
     exporter: Exporter
     export_files: ExportFiles
+    import_bodies: Bodies
+    import_slots: Slots
     listener: Listener
     tickets: Tickets
     links: Links
@@ -249,7 +253,13 @@ class ServiceState:
         waker = Waker(brokers)
         queue_watch = QueueWatch(unit_of_work)
         self.metrics.jobs.watch(lambda: queue_watch.figures)
-        worker = self.make_worker(self.settings, url, role, self.metrics) if self._runs_jobs() else None
+
+        def import_jobs(work: UnitOfWork) -> ImportJobs:
+            return ImportJobs(work, policy, authenticator, statements, self.settings.imports)
+
+        worker = None
+        if self._runs_jobs():
+            worker = self.make_worker(self.settings, url, role, self.metrics, imports=import_jobs)
         pool.on_write = partial(_tell, hub, notifier)
         api = self.settings.api
         bounds = Bounds(api.api_max_rows, api.api_max_depth, allows_aggregates=False)
@@ -264,6 +274,8 @@ class ServiceState:
             authenticator=authenticator,
             logins=Logins(unit_of_work, signer, LoginThrottle(security), security),
             statements=statements,
+            import_bodies=Bodies(unit_of_work, JobQueue(waker.wake), self.settings.imports),
+            import_slots=Slots(self.settings.imports.import_at_once, settings.pool_timeout),
             listener=Listener(
                 self._listen_url(url),
                 settings,

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from secrets import token_hex
 
@@ -14,6 +14,7 @@ from service.crud.jobs import JobQueue
 from service.db.engine import UnitOfWork, make_engine
 from service.jobs.broker import Brokers
 from service.jobs.housekeeping import Housekeeping
+from service.jobs.imports import ImportJobs
 from service.jobs.job_type import AnyJobType, Periodic
 from service.jobs.receive import Reception
 from service.jobs.runner import Runner
@@ -29,7 +30,8 @@ _SPARE_CONNECTIONS = 2
 
 
 class Worker:
-    """Everything that works beside the requests. `types` and `periodic` are jobs beside Rowhouse's own.
+    """Everything that works beside the requests. `types` and `periodic` are jobs beside Rowhouse's own, and
+    `imports` makes those that import.
 
     What goes on all the time belongs into `backgrounds`: they start in that order, and stop in the reverse order.
     """
@@ -44,16 +46,18 @@ class Worker:
         types: Sequence[AnyJobType] = (),
         periodic: Sequence[Periodic] = (),
         timing: Timing | None = None,
+        imports: Callable[[UnitOfWork], ImportJobs] | None = None,
     ) -> None:
         slots = settings.jobs.jobs_at_once
         timing = timing or Timing(drain=settings.jobs.jobs_drain_seconds)
         brokers = Brokers.of(settings, url, role)
         self._engine = make_engine(url, settings.database, role=role, size=slots + _SPARE_CONNECTIONS)
         self.unit_of_work = UnitOfWork(self._engine)
-        calendar = (*_housekeeping(settings, self.unit_of_work).periodic(), *periodic)
+        own = None if imports is None else imports(self.unit_of_work)
+        calendar = (*_housekeeping(settings, self.unit_of_work).periodic(), *periodic, *(own.periodic() if own else ()))
         runner = Runner(
             self.unit_of_work,
-            (*types, *(item.type for item in calendar)),
+            (*types, *(own.types() if own else ()), *(item.type for item in calendar)),
             worker=f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}",
             slots=slots,
             timing=timing,

@@ -25,6 +25,7 @@ from service.api.history_paths import TAG_TEXT as HISTORY_TEXT
 from service.api.history_paths import history_parameters, history_paths, history_responses, history_schemas
 from service.api.problem import PROBLEM_TYPE
 from service.api.responses import (
+    ImportSummary,
     Problem,
     done_components,
     header_components,
@@ -245,7 +246,9 @@ def _amend(operation: JsonObject, path: str, method: str) -> None:
 
 
 def _problem_schemas() -> JsonObject:
-    _, schemas = models_json_schema([(Problem, "validation")], ref_template="#/components/schemas/{model}")
+    _, schemas = models_json_schema(
+        [(Problem, "validation"), (ImportSummary, "validation")], ref_template="#/components/schemas/{model}"
+    )
     found: JsonObject = schemas["$defs"]
     return found
 

@@ -43,6 +43,7 @@ STATUS_OF: dict[type[errors.RowhouseError], HTTPStatus] = {
 # Codes whose status is not that of their class.
 _STATUS_OF_CODE = {
     "body_too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    "body_stalled": HTTPStatus.REQUEST_TIMEOUT,
     "url_too_long": HTTPStatus.REQUEST_URI_TOO_LONG,
     "57014": HTTPStatus.UNPROCESSABLE_ENTITY,
     "23514": HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -120,6 +121,8 @@ def problem(
         ]
     if isinstance(error, errors.PreconditionFailed):
         document["current"] = None if error.current is None else orjson.Fragment(error.current)
+    if isinstance(error, errors.TooManyRejected):
+        document["rejected"] = error.rejected
     return status, _headers(error), orjson.dumps(document)
 
 

@@ -36,7 +36,29 @@ class Problem(BaseModel):
     hint: str | None = Field(description="What to do about it.", examples=["Perhaps you meant 'eq'."])
     request_id: str = Field(description="Finds the request in the log.", examples=["6d5c6a0f4c1f4b0f9d6a"])
     errors: list[ProblemField] | None = Field(None, description="The fields at fault.")
+    rejected: list["RejectedRow"] | None = Field(None, description="With `too_many_rejected`: the rows up to it.")
     current: dict[str, Any] | None = Field(None, description="With 412: the row as it now stands.")
+
+
+class RejectedRow(BaseModel):
+    """A row of an import that was left out."""
+
+    row: int = Field(description="Its number, from 1; of CSV the line of the file on which it ends.", examples=[7])
+    column: str | None = Field(description="The column at fault, where it is known.", examples=["year"])
+    reason: str = Field(description="Why it was left out.", examples=['invalid input syntax for type integer: "x"'])
+    code: str = Field(description="As `code` of an error.", examples=["22P02"])
+    value: str | None = Field(description="What stands there, or the beginning of it.", examples=["x"])
+
+
+class ImportSummary(BaseModel):
+    """What an import has done."""
+
+    inserted: int = Field(description="Rows that are new.", examples=[336774])
+    updated: int = Field(description="Rows that were there already, and changed.", examples=[0])
+    skipped: int = Field(description="Rows that were there already, and stayed as they were.", examples=[0])
+    deleted: int = Field(description="Rows that made room, with `resolution=replace`.", examples=[0])
+    rejected: list[RejectedRow] = Field(description="Rows that were left out, with `max-rejected`.")
+    kept: bool = Field(description="False with `tx=rollback`: nothing was kept.", examples=[True])
 
 
 # What each error status means here, and one error that has it.
@@ -96,6 +118,10 @@ _MEANINGS: tuple[tuple[str, RowhouseError], ...] = (
         ),
     ),
     (
+        "Nothing more of the body came for a minute.",
+        errors.LimitExceeded("Nothing more of the body came.", code="body_stalled"),
+    ),
+    (
         "The row is not in the version that `If-Match` names. `current` is the row as it now stands.",
         errors.PreconditionFailed(
             "The row is no longer what it was when its ETag was read.", current=b'{"id":1}', version="bce36e78.758"
@@ -107,7 +133,7 @@ _MEANINGS: tuple[tuple[str, RowhouseError], ...] = (
         errors.LimitExceeded("Path and query string are too long.", code="url_too_long"),
     ),
     (
-        "The body is said to be neither JSON nor CSV nor a form.",
+        "The body is said to be what is not read here, or to be packed.",
         errors.UnsupportedMediaType("The body must be JSON.", hint="Send Content-Type: application/json."),
     ),
     (
@@ -176,6 +202,19 @@ def done_components() -> JsonObject:
             "headers": headers("ETag", "Preference-Applied"),
         },
         "RowDeleted": {"description": "Deleted.", "headers": headers("Preference-Applied")},
+        "ImportAccepted": {
+            "description": "A worker will import the body (`Prefer: respond-async`). `Location` is the job's.",
+            "headers": headers("Location", "Preference-Applied"),
+            "content": {
+                "application/json": {
+                    "schema": {
+                        "type": "object",
+                        "properties": {"id": {"type": "string", "format": "uuid", "description": "The job's id."}},
+                        "required": ["id"],
+                    }
+                }
+            },
+        },
         "NotModified": {"description": "The row is as `If-None-Match` says.", "headers": headers("ETag")},
         "Called": {"description": "Called. The function returns nothing.", "headers": headers("Preference-Applied")},
     }

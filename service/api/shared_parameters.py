@@ -118,7 +118,10 @@ def _preferences(settings: ApiSettings) -> JsonObject:
             "Prefer",
             f"{answer} `resolution=merge-duplicates` changes rows that are there already, "
             "`resolution=ignore-duplicates` leaves them. `missing=default` takes the default of what a row does not "
-            f"name of `columns`, `missing=null` takes null. {undone}{_ZONE} {_STRICT}",
+            f"name of `columns`, `missing=null` takes null. {undone}{_ZONE} {_STRICT} Imports (CSV, NDJSON, Arrow, "
+            "Parquet) also know `resolution=replace`, which deletes all rows first that the caller may delete; "
+            "`max-rejected=100`, which leaves out and lists so many rows that cannot be written; a dry run that keeps "
+            "nothing (`tx`, set to `rollback`); and `respond-async`, which leaves them to a worker.",
             _TEXT | {"examples": ["return=representation"]},
         ),
         "PreferWrite": _header(

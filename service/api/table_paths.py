@@ -6,7 +6,7 @@ What comes in several operations is a component of the table, so that the docume
 from typing import Any
 from urllib.parse import unquote
 
-from service.api.bodies import row_answer, row_body, rows_answer, rows_body
+from service.api.bodies import inserted_answer, row_answer, row_body, rows_answer, rows_body
 from service.api.responses import answer, problems
 from service.api.rights import Rights
 from service.api.shared_parameters import parameters
@@ -83,6 +83,7 @@ class TableDescription:
         return {
             f"{self._name}.rows": rows,
             f"{self._name}.written": written,
+            f"{self._name}.inserted": inserted_answer(row, *_OF_WRITTEN),
             f"{self._name}.row": row_answer("The row.", row, "ETag", "Location", "Preference-Applied"),
         }
 
@@ -137,9 +138,14 @@ class TableDescription:
             f"Insert rows into {self._resource.name}",
             "One row, or an array of rows that all name the same columns: all of them are inserted, or none. "
             "A single one is told by its `Location` and `ETag`. The answer shows the rows to those who may read them; "
-            "it is 200 where all of them were there already, and `Prefer: resolution` had them changed.",
+            "it is 200 where all of them were there already, and `Prefer: resolution` had them changed.\n\n"
+            "CSV, NDJSON, Arrow streams and Parquet files are imported as they come, however long. Without `Prefer: "
+            "return` the answer to an import says how many rows were written, and which were left out. CSV begins with "
+            "a line of names; an unquoted `NULL` in it is null, and so is an empty field but in columns of texts, "
+            'unless the media type says what is: `text/csv; null=""` for empty fields, `text/csv; null=NA` for R.',
             parameters("select", "columns", "on_conflict", "PreferInsert"),
-            {"200": written, "201": written} | problems(*_OF_WRITES, *_OF_BODIES),
+            {"200": written, "201": answer(f"{self._name}.inserted"), "202": answer("ImportAccepted")}
+            | problems(*_OF_WRITES, *_OF_BODIES, 408),
             rows_body(self._ref("insert"), insert_example(self._resource)),
         )
 

@@ -11,7 +11,14 @@ from sqlalchemy import Table
 from service.catalog.embedding import pick
 from service.catalog.function import Function
 from service.catalog.resource import Relation, Resource
-from service.core.errors import AmbiguousRelation, RelationNotFound, TableNotFound, UnknownColumn
+from service.core.errors import (
+    AmbiguousRelation,
+    FieldError,
+    InvalidBody,
+    RelationNotFound,
+    TableNotFound,
+    UnknownColumn,
+)
 
 
 class Catalog:
@@ -164,6 +171,23 @@ def unknown_column(resource: Resource, name: str) -> UnknownColumn:
     """The error for a column that the table does not have, with the nearest one that it has."""
     known = [*resource.columns, *resource.computed, *(way.name for way in resource.relations)]
     return UnknownColumn(f"Table {resource.name!r} has no column {name!r}.", hint=suggest(name, known))
+
+
+def unwritable(resource: Resource, names: Iterable[str], row: int | None = None) -> InvalidBody | None:
+    """The error for names in a body that are no columns of the table, or columns that PostgreSQL computes; None where
+    all can be written.
+    """
+    known = list(names)
+    columns = resource.columns
+    if unknown := [FieldError(name, "is no column of this table", row) for name in known if name not in columns]:
+        return InvalidBody(
+            f"Could not find the '{unknown[0].field}' column of '{resource.table.name}' in the schema cache",
+            hint=suggest(unknown[0].field, columns),
+            fields=unknown[:20],
+            code="PGRST204",
+        )
+    fixed = [FieldError(name, "is computed", row) for name in known if not columns[name].is_writable]
+    return InvalidBody("Computed columns cannot be written.", fields=fixed, code="428C9") if fixed else None
 
 
 def suggest(wrong: str, known: Iterable[str]) -> str | None:

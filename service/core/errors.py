@@ -5,6 +5,7 @@ RowhouseError
 ├── InvalidQuery              the query string says something that the language does not have
 │   └── UnknownColumn         a column that the table does not have
 ├── InvalidBody               the body cannot be read, or a field of it cannot be stored
+│   └── TooManyRejected       more rows of an import were refused than it allows
 ├── RangeNotSatisfiable       an offset past the end
 ├── TableNotFound             no such table, or none that the caller may know of
 ├── RowNotFound               no such row, or none that the caller may see
@@ -43,6 +44,17 @@ class FieldError:
     field: str
     message: str
     row: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A row of an import that was left out: its number, the column where it is known, why, and what stands there."""
+
+    row: int
+    column: str | None
+    reason: str
+    code: str
+    value: str | None
 
 
 class RowhouseError(Exception):
@@ -87,6 +99,16 @@ class UnknownColumn(InvalidQuery):
 
 class InvalidBody(RowhouseError):
     code = "PGRST102"
+
+
+class TooManyRejected(InvalidBody):
+    """`rejected` are the rows up to the first one too many."""
+
+    code = "too_many_rejected"
+
+    def __init__(self, message: str, rejected: Sequence[Rejected]) -> None:
+        super().__init__(message, hint="Mend the rows, or allow for more of them: Prefer: max-rejected.")
+        self.rejected = tuple(rejected)
 
 
 class RangeNotSatisfiable(RowhouseError):

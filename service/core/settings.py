@@ -218,6 +218,24 @@ class ExportSettings(_Section):
     export_link_seconds: int = Field(300, ge=1, le=86400, description="Life of a signed link to an export.")
 
 
+class ImportSettings(_Section):
+    """Imports: many rows in one body."""
+
+    import_max_bytes: int = Field(4 * 2**30, ge=1024, description="Largest body of an import, in bytes.")
+    import_timeout: float = Field(
+        900.0, gt=0, description="Seconds that an import may take, with the time in which its body arrives."
+    )
+    import_at_once: int = Field(
+        2, ge=1, description="Most imports at once, per process: each holds a connection of the table plane."
+    )
+    import_max_rejected: int = Field(
+        1000, ge=1, description="Most rows that `Prefer: max-rejected` lets an import leave out."
+    )
+    import_max_waiting: int = Field(
+        4, ge=1, description="Most imports of one principal that wait for a worker, or run there (`respond-async`)."
+    )
+
+
 class ChangeLogSettings(_Section):
     """What enters the change log, and how long it is kept."""
 
@@ -359,6 +377,7 @@ class Settings(BaseModel):
     security: SecuritySettings
     api: ApiSettings
     exports: ExportSettings
+    imports: ImportSettings
     change_log: ChangeLogSettings
     feed: FeedSettings
     jobs: JobSettings
@@ -399,6 +418,7 @@ SECTIONS: tuple[type[_Section], ...] = (
     SecuritySettings,
     ApiSettings,
     ExportSettings,
+    ImportSettings,
     ChangeLogSettings,
     FeedSettings,
     JobSettings,

@@ -38,17 +38,23 @@ def explain(
     if isinstance(plan, CallPlan):
         return error
     if error.constraint is not None and isinstance(error, (Conflict, InvalidBody)):
-        error.fields = tuple(_constrained(plan.resource, error.constraint))
-        if error.stable_code == FOREIGN_KEY and not any(
-            way.constraint == error.constraint for way in plan.resource.relations
-        ):
-            error.details = None  # it names a table that the caller may not know of
+        name_constrained(error, plan.resource)
     elif type(error) is InvalidBody and not error.fields:
         explained = _explain_values(error, plan)
         if not explained.fields and ran is not plan:
             explained.message, explained.details = "A value cannot be read as its column's type.", None
         return explained
     return error
+
+
+def name_constrained(error: RowhouseError, resource: Resource) -> None:
+    """Say of an error which columns the constraint is about that was violated, and nothing of hidden tables."""
+    if error.constraint is None:
+        return
+    error.fields = tuple(_constrained(resource, error.constraint))
+    is_known = any(way.constraint == error.constraint for way in resource.relations)
+    if error.stable_code == FOREIGN_KEY and not is_known:
+        error.details = None  # it names a table that the caller may not know of
 
 
 def refuse_unfit(plan: UpdatePlan) -> None:
@@ -64,8 +70,9 @@ def refuse_unfit(plan: UpdatePlan) -> None:
 
 
 def _explain_values(error: InvalidBody, plan: ReadPlan | WritePlan) -> RowhouseError:
-    if isinstance(plan, (InsertPlan, UpdatePlan)) and isinstance(plan.body.value, bytes):
-        error.fields = tuple(explain_rows(plan.resource, orjson.loads(plan.body.value)))
+    body = plan.body if isinstance(plan, (InsertPlan, UpdatePlan)) else None
+    if isinstance(plan, (InsertPlan, UpdatePlan)) and isinstance(body, Bind) and isinstance(body.value, bytes):
+        error.fields = tuple(explain_rows(plan.resource, orjson.loads(body.value)))
         if error.fields:
             return error
     filters = [item for resource, pairs in _compared(plan) for item in explain_values(resource, pairs)]

@@ -123,13 +123,18 @@ class JobQueue:
         event.listen(session.sync_session, "after_commit", lambda _: self._wake(job_id))
 
 
+async def find(session: AsyncSession, job_id: UUID) -> Job | None:
+    """The job, if there is one."""
+    return await session.get(Job, job_id)
+
+
 async def get(session: AsyncSession, job_id: UUID) -> Job:
     """The job as it is now.
 
     Raises:
         JobNotFound: there is no such job.
     """
-    job = await session.get(Job, job_id)
+    job = await find(session, job_id)
     if job is None:
         raise JobNotFound("There is no such job, or it was finished so long ago that it is no longer kept.")
     return job

@@ -65,7 +65,7 @@ class Writer:
         Raises: as `Policy.rows`; Conflict, InvalidBody and others for what PostgreSQL refuses; Forbidden where a row
             would end up out of the caller's reach; UnfilteredWrite over `max_affected`; DatabaseUnavailable.
         """
-        asked, plan = plan, self._restrict(plan, principal)
+        asked, plan = plan, self.restricted(plan, principal)
         row = await self._do(asked, plan, unit, render, "")
         if not row[1] and isinstance(plan, UpdatePlan):
             refuse_unfit(plan)
@@ -82,7 +82,7 @@ class Writer:
         """How PostgreSQL would do it, or has, as its EXPLAIN tells with these options. Raises: as `run`."""
         unit = replace(unit or Unit(), verify=None, is_in_lines=True)
         prefix = f"explain ({', '.join(options)}) "
-        return as_bytes((await self._do(plan, self._restrict(plan, principal), unit, compile_write, prefix))[0])
+        return as_bytes((await self._do(plan, self.restricted(plan, principal), unit, compile_write, prefix))[0])
 
     async def _do(self, asked: WritePlan, plan: WritePlan, unit: Unit | None, render: Compile, prefix: str) -> Row:
         statement = self._statements.get(render, plan)
@@ -99,7 +99,8 @@ class Writer:
         assert row is not None
         return row
 
-    def _restrict(self, plan: WritePlan, principal: Principal) -> WritePlan:
+    def restricted(self, plan: WritePlan, principal: Principal) -> WritePlan:
+        """The plan as far as the caller may. Raises: as `Policy.rows`."""
         plan = self._refer_to_live(plan)
         match plan:
             case InsertPlan(on_conflict=OnConflict.REPLACE):

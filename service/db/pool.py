@@ -6,7 +6,7 @@ with the statement's own transaction. So the pool needs no reset round trip.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from random import SystemRandom
 from typing import Any
 
@@ -111,6 +111,10 @@ class TablePool:
             raise
         finally:
             self._connections.give(connection)
+
+    def together(self, *, keeps: bool = True) -> AbstractAsyncContextManager[Transaction]:
+        """A transaction, for what needs several statements. Raises: as `transaction`."""
+        return self.transaction(keeps=keeps)
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Snapshot]:

@@ -1,12 +1,16 @@
 """What runs a statement: the pool, or a transaction that several statements share."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import asyncpg
 
 from service.db.connections import Connection
+
+if TYPE_CHECKING:
+    from service.db.transaction import Transaction
 
 CHECK = "set constraints all immediate"
 # What asyncpg raises where a connection breaks: its internal error too, where the server goes amid a message.
@@ -65,6 +69,8 @@ class Runner(Protocol):
     async def write(self, sql: str, arguments: Sequence[object]) -> Row | None: ...
 
     async def run(self, sql: str, arguments: Sequence[object], unit: Unit) -> Row | None: ...
+
+    def together(self, *, keeps: bool = True) -> "AbstractAsyncContextManager[Transaction]": ...
 
 
 async def in_unit(connection: Connection, sql: str, arguments: Sequence[object], unit: Unit) -> Row | None:

@@ -28,4 +28,9 @@ def search_path(schemas: Sequence[str], extra: Sequence[str]) -> str:
 
 def answer_timeout(settings: DatabaseSettings) -> float:
     """Seconds after which a server that has not answered counts as lost."""
-    return settings.statement_timeout + _GRACE_SECONDS
+    return answer_seconds(settings.statement_timeout)
+
+
+def answer_seconds(statement_timeout: float) -> float:
+    """The same, of a statement that may take so many seconds."""
+    return statement_timeout + _GRACE_SECONDS

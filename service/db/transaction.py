@@ -1,16 +1,39 @@
 """Several statements on one connection: all of them, or none.
 
-There are no savepoints in it: a row written behind one bears the number of a subtransaction, which is no version.
+A row that is written behind a savepoint bears the number of a subtransaction, which is not the version that an answer
+would tell: only imports have savepoints, and tell no versions.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import asyncpg
 
-from service.core.errors import DatabaseUnavailable, InvalidQuery
+from service.core.errors import (
+    DatabaseUnavailable,
+    FieldError,
+    InvalidBody,
+    InvalidQuery,
+    LimitExceeded,
+    RowhouseError,
+)
 from service.db.connections import Connection
 from service.db.runner import LOST, Row, Unit, clean_up, set_locally, text_of
+from service.db.session import answer_seconds
 from service.db.sqlstate import to_domain
+
+_END_OF_DATA_UNTIL = 18
+
+
+@dataclass(frozen=True, slots=True)
+class CopyFormat:
+    """How rows are written in the CSV format of COPY (PostgreSQL manual, COPY). The quote also escapes itself."""
+
+    null: str
+    delimiter: str = ","
+    quote: str = '"'
 
 
 class Transaction:
@@ -22,6 +45,7 @@ class Transaction:
         self._transaction = connection.transaction()
         self._is_open = False
         self._must_clean = False
+        self._seconds: float | None = None
 
     async def begin(self) -> None:
         try:
@@ -54,6 +78,97 @@ class Transaction:
             await set_locally(self._connection, {"timezone": "UTC"})
         return row
 
+    @property
+    def knows_end_mark(self) -> bool:
+        r"""Whether this PostgreSQL takes a line `\.` for the end of what is copied, and drops the rest."""
+        return self.server_version < _END_OF_DATA_UNTIL
+
+    @property
+    def server_version(self) -> int:
+        """The major version of PostgreSQL."""
+        return self._connection.get_server_version().major
+
+    @asynccontextmanager
+    async def together(self, *, keeps: bool = True) -> AsyncIterator["Transaction"]:
+        """This transaction itself, for what needs several statements.
+
+        Raises:
+            InvalidQuery: it wants to be undone by itself.
+        """
+        if not keeps:
+            raise InvalidQuery("`tx=rollback` undoes a request, and this is a part of one.")
+        yield self
+
+    async def execute(self, sql: str) -> None:
+        """Run a statement without values, whose answer does not matter."""
+        async with self._told():
+            await self._connection.execute(sql, timeout=self._seconds)
+
+    async def set_locally(self, settings: Mapping[str, str], *, cleans: bool = False) -> None:
+        """Set for the rest of the transaction. `cleans`: what functions set besides is undone when it has ended."""
+        self._must_clean = self._must_clean or cleans
+        async with self._told():
+            await set_locally(self._connection, settings)
+
+    async def last(self, seconds: float) -> None:
+        """Let statements take longer than those of requests may, for the rest of the transaction."""
+        self._seconds = answer_seconds(seconds)
+        milliseconds = str(int(seconds * 1000))
+        await self.set_locally({"statement_timeout": milliseconds, "idle_in_transaction_session_timeout": milliseconds})
+
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        """What the block does is undone where it raises an error, and the transaction goes on."""
+        nested = self._connection.transaction()
+        async with self._told():
+            await nested.start()
+        try:
+            yield
+        except BaseException:
+            if not self._connection.is_closed():
+                async with self._told():
+                    await nested.rollback()
+            raise
+        async with self._told():
+            await nested.commit()
+
+    async def copy_in(
+        self,
+        table: tuple[str, str],
+        columns: Sequence[str],
+        source: AsyncIterator[bytes],
+        form: CopyFormat,
+        seconds: float,
+    ) -> int:
+        """Copy rows into a table (schema, name), as long as it takes within so many seconds. Returns how many.
+
+        Raises:
+            InvalidBody: a line cannot be taken apart, or is no UTF-8; `fields` has its number.
+            DatabaseUnavailable: the connection broke.
+            what the source raises.
+        """
+        try:
+            status = await self._connection.copy_to_table(
+                table[1],
+                schema_name=table[0],
+                columns=list(columns),
+                source=source,
+                format="csv",
+                null=form.null,
+                delimiter=form.delimiter,
+                quote=form.quote,
+                timeout=seconds,
+            )
+        except asyncpg.PostgresError as error:
+            raise _at_line(to_domain(error), error, table[1]) from error
+        except TimeoutError as error:
+            self._connection.terminate()
+            raise LimitExceeded("The body took longer to arrive than the service allows.", code="57014") from error
+        except LOST as error:
+            self._connection.terminate()
+            raise DatabaseUnavailable("The connection to the database was lost; nothing was written.") from error
+        return int(status.rpartition(" ")[2])
+
     async def commit(self) -> None:
         try:
             await self._transaction.commit()
@@ -83,13 +198,38 @@ class Transaction:
             await clean_up(self._connection, Unit(cleans=True))
 
     async def _run(self, sql: str, arguments: Sequence[object], *, is_in_lines: bool = False) -> Row | None:
-        try:
+        async with self._told():
             if is_in_lines:
-                return (text_of(await self._connection.fetch(sql, *arguments)),)
-            row: Row | None = await self._connection.fetchrow(sql, *arguments)
+                return (text_of(await self._connection.fetch(sql, *arguments, timeout=self._seconds)),)
+            row: Row | None = await self._connection.fetchrow(sql, *arguments, timeout=self._seconds)
             return row
+
+    @asynccontextmanager
+    async def _told(self) -> AsyncIterator[None]:
+        """What PostgreSQL refuses, in our words."""
+        try:
+            yield
         except asyncpg.PostgresError as error:
             raise to_domain(error) from error
         except LOST as error:
             self._connection.terminate()
             raise DatabaseUnavailable("The connection to the database was lost; nothing was written.") from error
+
+
+_BROKEN_LINE = "22P04"
+
+
+def _at_line(refused: RowhouseError, error: asyncpg.PostgresError, table: str) -> RowhouseError:
+    """The error with the line that it is about: PostgreSQL names it behind the table, in whichever language."""
+    place = re.search(rf"\b{table}\b\D*(\d+)", error.context or "")
+    if place is None or not isinstance(refused, InvalidBody):
+        return refused
+    line = int(place[1])
+    is_broken = refused.stable_code == _BROKEN_LINE
+    message = "All lines must have same number of fields" if is_broken else refused.message
+    return InvalidBody(
+        message,
+        details=f"Line {line}: {refused.message}",
+        fields=[FieldError("", refused.message, line)],
+        code="PGRST102" if is_broken else refused.stable_code,
+    )

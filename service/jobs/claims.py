@@ -93,14 +93,20 @@ class Claims:
         return func.clock_timestamp() + timedelta(seconds=self.lease)
 
 
-async def report(session: AsyncSession, claim: Claim, progress: float) -> None:
+async def report(session: AsyncSession, claim: Claim, progress: float, details: Any = None) -> None:
     """Raises LeaseLost."""
-    await _write(session, claim, progress=progress)
+    values = {"progress": progress} if details is None else {"progress": progress, "details": details}
+    await _write(session, claim, **values)
 
 
 async def finish(session: AsyncSession, claim: Claim, result: Any) -> None:
     """Mark the job as done. Raises LeaseLost."""
     await _write(session, claim, **_ENDED, state=JobState.DONE, result=result, error=None, progress=1)
+
+
+async def refuse(session: AsyncSession, claim: Claim, error: str, result: Any) -> None:
+    """Mark the job as dead: another attempt would fail as well. Raises LeaseLost."""
+    await _write(session, claim, **_ENDED, state=JobState.DEAD, error=error, result=result)
 
 
 async def fail(session: AsyncSession, claim: Claim, error: str, backoff: float) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,14 +14,29 @@ from service.crud.jobs import NewJob
 Result = Any
 
 
+class Report(Protocol):
+    """Tells how far a job has come, from 0 to 1, and what its owner may want to know of it besides."""
+
+    async def __call__(self, progress: float, details: Mapping[str, Any] | None = None) -> None: ...
+
+
+class JobRefused(Exception):
+    """What the job was given makes it fail however often it is tried. `result` is kept with the error."""
+
+    def __init__(self, message: str, result: Result) -> None:
+        super().__init__(message)
+        self.message = message
+        self.result = result
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One attempt at a job, the first being 1. `report` tells how far it has come, from 0 to 1."""
+    """One attempt at a job, the first being 1."""
 
     id: UUID
     arguments: Mapping[str, Any]
     attempt: int
-    report: Callable[[float], Awaitable[None]]
+    report: Report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

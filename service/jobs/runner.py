@@ -2,9 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from time import monotonic
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -14,12 +15,13 @@ from service.core.errors import RowhouseError
 from service.db.engine import UnitOfWork
 from service.jobs import claims
 from service.jobs.claims import Claim, Claims, LeaseLost
-from service.jobs.job_type import AnyJobType, JobType, Result, Run
+from service.jobs.job_type import AnyJobType, JobRefused, JobType, Result, Run
 from service.jobs.timing import Timing
 from service.observability.metrics import JobMetrics
 
 _log = structlog.get_logger()
-_MOST_RESULT_BYTES = 16 * 2**10
+# An import lists the rows that it has left out.
+_MOST_RESULT_BYTES = 2**20
 # A lease is renewed so often before it ends: some renewals may fail.
 _RENEWALS = 4
 
@@ -140,9 +142,9 @@ class Runner:
                 result = _checked(await job_type.run(run, session))
                 await claims.finish(session, claim, result)
 
-    async def _report(self, claim: Claim, progress: float) -> None:
+    async def _report(self, claim: Claim, progress: float, details: Mapping[str, Any] | None = None) -> None:
         async with self._unit_of_work.begin() as session:
-            await claims.report(session, claim, min(max(progress, 0.0), 1.0))
+            await claims.report(session, claim, min(max(progress, 0.0), 1.0), details)
 
     async def _keep_lease(self, claim: Claim) -> None:
         """Renew the lease, until it is lost."""
@@ -175,6 +177,11 @@ class Runner:
                     async with self._unit_of_work.begin() as session:
                         await claims.release(session, claim)
                     return "released"
+                case JobRefused():
+                    _log.info("job_refused", job=str(claim.id), name=claim.name)
+                    async with self._unit_of_work.begin() as session:
+                        await claims.refuse(session, claim, error.message, _checked(error.result))
+                    return "dead"
             _log.warning(
                 "job_failed",
                 job=str(claim.id),

@@ -360,6 +360,29 @@ class Written:
     refers_to: tuple[Reference, ...] = ()
 
 
+class StagedForm(StrEnum):
+    """How rows lie in the table that an import copies them into: a text a field, or one JSON object a row."""
+
+    FIELDS = "fields"
+    OBJECTS = "objects"
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """Rows that the running transaction has copied into a table of its own: those numbered from `first` to `last`.
+
+    Of FIELDS, `names` are the columns in the order of the fields, and the fields of `nested` are JSON. Where
+    `empty_is_null`, an empty field is no value, but for columns of texts.
+    """
+
+    form: StagedForm
+    first: Bind
+    last: Bind
+    names: tuple[str, ...] = ()
+    nested: frozenset[str] = frozenset()
+    empty_is_null: bool = False
+
+
 class OnConflict(StrEnum):
     """What an insert does where the key is taken."""
 
@@ -370,7 +393,7 @@ class OnConflict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class InsertPlan:
-    """Rows from a JSON array. Columns that are not named take their defaults.
+    """Rows from a JSON array, or staged ones. Columns that are not named take their defaults.
 
     `conflict` are the columns whose uniqueness decides, by default the key. `replaceable` is what the row that is there
     must meet for REPLACE to touch it; with `resets_others` it takes the defaults of what is not named. With
@@ -380,7 +403,7 @@ class InsertPlan:
 
     resource: Resource
     columns: tuple[str, ...]
-    body: Bind
+    body: Bind | Staged
     written: Written
     on_conflict: OnConflict = OnConflict.FAIL
     replaceable: Predicate | None = None

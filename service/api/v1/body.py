@@ -9,9 +9,9 @@ from urllib.parse import parse_qsl
 import orjson
 
 from service.api.v1.exchange import Request
-from service.catalog.catalog import suggest
+from service.catalog.catalog import unwritable
 from service.catalog.resource import Resource
-from service.core.errors import FieldError, InvalidBody, UnsupportedMediaType
+from service.core.errors import InvalidBody, UnsupportedMediaType
 
 _FORM = b"application/x-www-form-urlencoded"
 _CSV = b"text/csv"
@@ -40,9 +40,8 @@ async def read_payload(request: Request, resource: Resource, columns: tuple[str,
     """
     payload = _rows(await request.body(limit), request.media_type)
     if columns is not None:
-        fixed = (name for name in columns if not resource.columns[name].is_writable and name not in resource.key)
-        if computed := [FieldError(name, "is computed") for name in fixed]:
-            raise _are_computed(computed)
+        if error := unwritable(resource, (name for name in columns if name not in resource.key)):
+            raise error
         return payload
     _check_names(resource, payload.rows)
     for number, row in enumerate(payload.rows, start=1):
@@ -111,21 +110,6 @@ def add_members(body: bytes, members: Mapping[str, str]) -> bytes:
 
 def _check_names(resource: Resource, rows: Sequence[Row]) -> None:
     """Raise for names that are no columns, or columns that PostgreSQL computes."""
-    columns = resource.columns
     for number, row in enumerate(rows, start=1):
-        at = number if len(rows) > 1 else None
-        unknown = [FieldError(name, "is no column of this table", at) for name in row if name not in columns]
-        if unknown:
-            raise InvalidBody(
-                f"Could not find the '{unknown[0].field}' column of '{resource.table.name}' in the schema cache",
-                hint=suggest(unknown[0].field, columns),
-                fields=unknown[:20],
-                code="PGRST204",
-            )
-        computed = [FieldError(name, "is computed", at) for name in row if not columns[name].is_writable]
-        if computed:
-            raise _are_computed(computed)
-
-
-def _are_computed(fields: list[FieldError]) -> InvalidBody:
-    return InvalidBody("Computed columns cannot be written.", fields=fields, code="428C9")
+        if error := unwritable(resource, row, number if len(rows) > 1 else None):
+            raise error

@@ -9,6 +9,7 @@ import orjson
 from service.api.v1.exchange import Answer, Request
 from service.api.v1.export import Exports
 from service.api.v1.history import HistoryHandlers
+from service.api.v1.import_rows import ImportHandlers
 from service.api.v1.paths import DispatchedPath, FunctionPath, HistoryPath, SchemaPath, TablePath
 from service.api.v1.read import ReadHandlers
 from service.api.v1.rpc import CallHandlers
@@ -18,9 +19,13 @@ from service.api.v1.writing import WriteTools
 from service.auth.policy import Policy
 from service.catalog.resource import Resource
 from service.core.errors import MethodNotAllowed, NotAcceptable
-from service.core.settings import ApiSettings
+from service.core.settings import ApiSettings, ImportSettings
+from service.crud.statements import StatementCache
 from service.crud.work import Work
 from service.events.past import TimeMachine
+from service.imports.importer import Importer
+from service.imports.slots import Slots
+from service.jobs.imports import Bodies
 from service.query.parse.cache import QueryCache
 from service.schemas.table_schema import table_schema
 
@@ -28,6 +33,16 @@ TableHandler = Callable[[Request, Resource], Awaitable[Answer]]
 ItemHandler = Callable[[Request, Resource, str], Awaitable[Answer]]
 Handler = TypeVar("Handler")
 FunctionHandler = Callable[[Request, str, str | None], Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True)
+class ImportTools:
+    """What imports work with besides."""
+
+    settings: ImportSettings
+    statements: StatementCache
+    slots: Slots
+    bodies: Bodies
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +63,17 @@ class Handlers:
         calls: CallHandlers,
         time_machine: TimeMachine,
         exports: Exports | None,
+        imports: ImportTools,
     ) -> "Handlers":
         tools = WriteTools(work.runner, policy, work.reader, work.writer, queries, settings)
         reads = ReadHandlers(
             policy, work.reader, queries, time_machine, exports, may_roll_back=settings.api_tx_override
         )
         items = ItemWriteHandlers(tools)
-        tables = TableWriteHandlers(tools, items)
+        importer = Importer(policy, work.writer, imports.statements, imports.settings)
+        tables = TableWriteHandlers(
+            tools, items, ImportHandlers(tools, importer, imports.slots, imports.bodies, imports.settings)
+        )
         return cls(
             {
                 "GET": reads.page,
@@ -90,12 +109,13 @@ class Dispatch:
         time_machine: TimeMachine,
         history: HistoryHandlers,
         exports: Exports | None,
+        imports: ImportTools,
     ) -> None:
         """Without `exports`, rows come in pages alone."""
         self._policy = policy
         self._history = history
         self._calls = CallHandlers(policy, work.caller, queries.bounds, settings)
-        self._handlers = Handlers.build(work, policy, queries, settings, self._calls, time_machine, exports)
+        self._handlers = Handlers.build(work, policy, queries, settings, self._calls, time_machine, exports, imports)
 
     async def serve(self, path: DispatchedPath, request: Request) -> Answer:
         """The answer to a request.

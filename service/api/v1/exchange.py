@@ -1,6 +1,7 @@
 """A request to the table plane and the answer to it: thin types over ASGI."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 
 from starlette.types import Message, Receive, Scope, Send
@@ -11,6 +12,8 @@ from service.query.parse.request import decode_parameters
 
 JSON = b"application/json; charset=utf-8"
 _WITHOUT_BODY = (204, 304)
+_LARGEST_CHUNK = 1 << 18
+_STALLED_SECONDS = 60
 _OF_PAGES = frozenset({"order", "limit", "offset", "cursor"})
 
 
@@ -76,6 +79,8 @@ class Request:
         if length.isdigit() and int(length[:20]) > limit:
             raise _too_large(limit)
         message = await self.receive()
+        if message["type"] == "http.disconnect":
+            raise _broken_off()
         if not message.get("more_body"):
             body: bytes = message.get("body", b"")
             if len(body) > limit:
@@ -85,12 +90,39 @@ class Request:
         while message.get("more_body"):
             message = await self.receive()
             if message["type"] == "http.disconnect":
-                raise InvalidBody("The body broke off.")
+                raise _broken_off()
             parts.append(message.get("body", b""))
             size += len(parts[-1])
             if size > limit:
                 raise _too_large(limit)
         return b"".join(parts)
+
+    async def chunks(self, limit: int) -> AsyncIterator[bytes]:
+        """The body as it comes, in parts of no more than a few hundred kilobytes.
+
+        Raises:
+            LimitExceeded: it is longer than `limit` bytes, or nothing comes for a while.
+            InvalidBody: it broke off.
+        """
+        length = self.headers.get(b"content-length", b"")
+        if length.isdigit() and int(length[:20]) > limit:
+            raise _too_large(limit)
+        size, has_more = 0, True
+        while has_more:
+            try:
+                async with asyncio.timeout(_STALLED_SECONDS):
+                    message = await self.receive()
+            except TimeoutError:
+                raise LimitExceeded("Nothing more of the body came.", code="body_stalled") from None
+            if message["type"] == "http.disconnect":
+                raise _broken_off()
+            body = message.get("body", b"")
+            size += len(body)
+            if size > limit:
+                raise _too_large(limit)
+            for start in range(0, len(body), _LARGEST_CHUNK):
+                yield body[start : start + _LARGEST_CHUNK]
+            has_more = message.get("more_body", False)
 
 
 def replayed(body: bytes) -> Receive:
@@ -100,6 +132,10 @@ def replayed(body: bytes) -> Receive:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return receive
+
+
+def _broken_off() -> InvalidBody:
+    return InvalidBody("The body broke off.")
 
 
 def _too_large(limit: int) -> LimitExceeded:

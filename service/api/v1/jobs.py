@@ -8,10 +8,10 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from service.api.dependencies import Administrator, Connected
+from service.api.dependencies import Administrator, Connected, KnownCaller
 from service.api.responses import responses
 from service.core.errors import AuthenticationFailed, Conflict, Forbidden, InvalidQuery, JobNotFound
-from service.core.types import JobState
+from service.core.types import JobState, Role
 from service.crud import jobs
 from service.crud.jobs import Place
 from service.models.system import Job
@@ -51,6 +51,10 @@ class JobInfo(BaseModel):
     attempts: int = Field(description="How often it was begun.", examples=[1])
     most_attempts: int = Field(description="How often it may be begun before it is dead.", examples=[5])
     progress: float = Field(description="How far it has come, from 0 to 1.", examples=[1.0])
+    details: Any = Field(
+        description="What it says of itself while it runs; an import its phase, bytes and rows.",
+        examples=[{"phase": "writing", "bytes": 31053850, "rows": 336776}],
+    )
     result: Any = Field(description="What it had to say when it was done.", examples=[{"jobs": 12}])
     error: str | None = Field(description="Why the last attempt failed.", examples=[None])
     actor: str | None = Field(description="Who asked for it; null where Rowhouse did by itself.", examples=[None])
@@ -99,12 +103,17 @@ async def list_jobs(
 @router.get(
     "/{job_id}",
     summary="One job",
-    description="Shows where a background job stands.",
+    description="Shows where a background job stands: to administrators, and to whoever asked for it.",
     responses=responses(AuthenticationFailed, Forbidden, JobNotFound),
 )
-async def show_job(_: Administrator, runtime: Connected, job_id: JobId) -> JobInfo:
+async def show_job(caller: KnownCaller, runtime: Connected, job_id: JobId) -> JobInfo:
     async with runtime.unit_of_work.begin() as session:
-        return JobInfo.model_validate(await jobs.get(session, job_id))
+        if caller.role is Role.ADMIN:
+            return JobInfo.model_validate(await jobs.get(session, job_id))
+        job = await jobs.find(session, job_id)
+    if job is None or job.actor != caller.actor:
+        raise Forbidden("This is for administrators, and for whoever asked for the job.")
+    return JobInfo.model_validate(job)
 
 
 @router.post(

@@ -19,7 +19,8 @@ class Return(StrEnum):
 class Preferences:
     """What the caller prefers; None where nothing was said. `honoured` are those that were understood.
 
-    `keeps` is None, or whether the write is to be kept (`tx=commit`, `tx=rollback`).
+    `keeps` is None, or whether the write is to be kept (`tx=commit`, `tx=rollback`). Imports alone know `replaces`,
+    `max_rejected` and `is_async`.
     """
 
     answer: Return | None = None
@@ -30,11 +31,14 @@ class Preferences:
     keeps: bool | None = None
     timezone: str | None = None
     is_strict: bool = False
+    replaces: bool = False
+    max_rejected: int | None = None
+    is_async: bool = False
     honoured: tuple[tuple[str, str], ...] = ()
 
     def applied(self, *names: str) -> str:
         """`Preference-Applied` of an operation that knows these preferences."""
-        return ", ".join(f"{name}={value}" for name, value in self.honoured if name in (*names, "handling"))
+        return ", ".join(_written(name, value) for name, value in self.honoured if name in (*names, "handling"))
 
     def without_resolution(self) -> "Preferences":
         """The same, with nothing said of how to resolve conflicts."""
@@ -61,17 +65,25 @@ _KNOWN: dict[str, tuple[str, ...]] = {
 }
 
 
-def parse_preferences(header: str | None, *, may_roll_back: bool = False) -> Preferences:
+_REPLACE = "replace"
+_OF_IMPORTS = _KNOWN | {"resolution": (*_RESOLUTIONS, _REPLACE), "respond-async": ("",)}
+
+
+def parse_preferences(header: str | None, *, may_roll_back: bool = False, is_import: bool = False) -> Preferences:
     """Read the header. What is unknown is passed over, unless `handling=strict` asks for an error.
 
     Raises:
-        InvalidQuery: with `handling=strict`, a preference that is not honoured here; an unreadable `max-affected`.
+        InvalidQuery: with `handling=strict`, a preference that is not honoured here; an unreadable `max-affected` or
+            `max-rejected`.
     """
     if not header:
         return NONE
     given = _given(header)
-    honoured = {name: given[name] for name, values in _KNOWN.items() if given.get(name) in values}
-    if not may_roll_back:
+    known = _OF_IMPORTS if is_import else _KNOWN
+    honoured = {name: given[name] for name, values in known.items() if given.get(name) in values}
+    if is_import and "max-rejected" in given:
+        honoured["max-rejected"] = given["max-rejected"]
+    if not (may_roll_back or is_import):
         honoured.pop("tx", None)
     if "timezone" in given and _is_time_zone(given["timezone"]):
         honoured["timezone"] = given["timezone"]
@@ -89,10 +101,13 @@ def parse_preferences(header: str | None, *, may_roll_back: bool = False) -> Pre
         count=Count(honoured["count"]) if "count" in honoured else None,
         resolution=_RESOLUTIONS.get(honoured.get("resolution", "")),
         fills_missing=honoured.get("missing") == "default",
-        max_affected=_max_affected(honoured),
+        max_affected=_number("max-affected", honoured),
         keeps=honoured["tx"] == "commit" if "tx" in honoured else None,
         timezone=honoured.get("timezone"),
         is_strict=is_strict,
+        replaces=honoured.get("resolution") == _REPLACE,
+        max_rejected=_number("max-rejected", honoured),
+        is_async="respond-async" in honoured,
         honoured=tuple(honoured.items()),
     )
 
@@ -122,12 +137,12 @@ def _time_zones() -> frozenset[str]:
     return frozenset(available_timezones())
 
 
-def _max_affected(honoured: dict[str, str]) -> int | None:
-    """How many rows a write may touch. It is held to unless the caller says `handling=lenient`."""
-    value = honoured.get("max-affected")
+def _number(name: str, honoured: dict[str, str]) -> int | None:
+    """How many rows a write may touch (held to unless the caller says `handling=lenient`), or may leave out."""
+    value = honoured.get(name)
     if value is None:
         return None
     if not (value.isascii() and value.isdigit() and len(value) < 19):
         # A bound that is passed over would let through what it should stop.
-        raise InvalidQuery("`max-affected` must be a whole number, not negative.", code="PGRST122")
+        raise InvalidQuery(f"`{name}` must be a whole number, not negative.", code="PGRST122")
     return int(value)

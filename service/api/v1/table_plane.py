@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.api.problem import refuse
 from service.api.v1.batch import Batch, Operation, operations_of, require_all
 from service.api.v1.changes import Changes
-from service.api.v1.dispatch import Dispatch
+from service.api.v1.dispatch import Dispatch, ImportTools
 from service.api.v1.exchange import Answer, Request, client_address, headers_of, replayed
 from service.api.v1.export import Exports
 from service.api.v1.history import HistoryHandlers, asks_for_history
@@ -180,7 +180,11 @@ class TablePlane:
         if runner is runtime.pool:
             limits, metrics = self._state.settings.exports, self._state.metrics.exports
             exports = Exports(runtime.exporter, runtime.export_files, limits, metrics)
-        return Dispatch(work, runtime.policy, self._queries, settings, time_machine, self._history(runtime), exports)
+        imports = ImportTools(
+            self._state.settings.imports, runtime.statements, runtime.import_slots, runtime.import_bodies
+        )
+        history = self._history(runtime)
+        return Dispatch(work, runtime.policy, self._queries, settings, time_machine, history, exports, imports)
 
     def _history(self, runtime: Runtime) -> HistoryHandlers:
         settings = self._state.settings.api

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from service.api.v1.body import Payload, read_payload
 from service.api.v1.exchange import Answer, Request
+from service.api.v1.import_rows import ImportHandlers, import_format
 from service.api.v1.media import PLANS, Media
 from service.api.v1.paths import item_url
 from service.api.v1.preferences import Return
@@ -30,12 +31,15 @@ from service.query.plan import Bind, BindKind, DeletePlan, InsertPlan, OnConflic
 class TableWriteHandlers:
     """Writes of any number of rows, each write all or nothing."""
 
-    def __init__(self, tools: WriteTools, items: ItemWriteHandlers) -> None:
+    def __init__(self, tools: WriteTools, items: ItemWriteHandlers, imports: ImportHandlers) -> None:
         self._tools = tools
         self._items = items
+        self._imports = imports
 
     async def insert(self, request: Request, resource: Resource) -> Answer:
         """Insert one row, or many. A single one is told by its `Location` and `ETag`."""
+        if (form := import_format(request)) is not None:
+            return await self._imports.insert(request, resource, form)
         write = WriteRequest.read(request, resource, self._tools)
         if write.where is not None:
             raise InvalidQuery("An insert takes no filter.", hint="PATCH changes the rows that a filter selects.")

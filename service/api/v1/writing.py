@@ -57,7 +57,13 @@ class WriteRequest:
 
     @classmethod
     def read(
-        cls, request: Request, resource: Resource, tools: WriteTools, *, default: Return | None = None
+        cls,
+        request: Request,
+        resource: Resource,
+        tools: WriteTools,
+        *,
+        default: Return | None = None,
+        is_import: bool = False,
     ) -> "WriteRequest":
         """Read the query string, `Prefer` and `Accept`.
 
@@ -68,7 +74,9 @@ class WriteRequest:
         _refuse_paging(request)
         settings = tools.settings
         query = tools.queries.page(tools.policy.visible(request.principal), resource, request.query_string)
-        preferences = parse_preferences(request.header(b"prefer"), may_roll_back=settings.api_tx_override)
+        preferences = parse_preferences(
+            request.header(b"prefer"), may_roll_back=settings.api_tx_override, is_import=is_import
+        )
         form = accepted(request.header(b"accept"))
         if form.media not in _OF_WRITES:
             raise NotAcceptable(f"None of these media types are available: {form.media}")

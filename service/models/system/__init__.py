@@ -3,6 +3,7 @@
 from service.models.system.cluster import Cluster
 from service.models.system.idempotency import IdempotencyKey
 from service.models.system.identity import ApiKey, Grant, RefreshToken, User
+from service.models.system.import_chunk import ImportChunk
 from service.models.system.job import IS_UNFINISHED, Job, JobMessage
 from service.models.system.ticket import Ticket
 from service.models.system.undone import Undone
@@ -15,6 +16,7 @@ __all__ = [
     "Delivery",
     "Grant",
     "IdempotencyKey",
+    "ImportChunk",
     "Job",
     "JobMessage",
     "Lane",

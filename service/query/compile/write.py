@@ -12,16 +12,16 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import sqlalchemy as sa
-from sqlalchemy import CTE, Alias, ColumnElement, FromClause, Select, Subquery, Text, true
+from sqlalchemy import CTE, Alias, ColumnElement, FromClause, Select, Text, true
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from service.catalog.resource import DELETED_AT, Column, Resource
+from service.catalog.resource import DELETED_AT, Resource
 from service.catalog.sql_type import SqlType
-from service.core.errors import InvalidBody
 from service.core.states import FOREIGN_KEY, MAX_AFFECTED, ROW_POLICY
-from service.query.compile.columns import Columns, comparable_type, function, qualified, quoted, quoted_text
+from service.query.compile.body import body_rows
+from service.query.compile.columns import Columns, qualified, quoted
 from service.query.compile.predicate import Conditions, or_refuse
 from service.query.compile.projection import Projector
 from service.query.compile.read import SAID, Rendering, as_array, as_csv, as_features, as_stripped_array
@@ -38,6 +38,7 @@ from service.query.plan import (
     WritePlan,
     Written,
 )
+from service.query.walk import column_names
 
 
 def compile_write(plan: WritePlan) -> Statement:
@@ -63,9 +64,31 @@ def compile_write_features(plan: WritePlan) -> Statement:
     return _compile(plan, as_features)
 
 
+def compile_write_counted(plan: WritePlan) -> Statement:
+    """One row: how many rows were written, and how many of them are new."""
+    parameters = Parameters(plan)
+    written = _written(plan, parameters, _looked_at(plan))
+    is_new = sa.func.count().filter(written.c[IS_NEW_LABEL])
+    counts: list[ColumnElement[Any]] = [_affected(plan.written, parameters), is_new]
+    query = sa.select(*counts).select_from(written)
+    return finish(_checked(query, plan, written, parameters))
+
+
+def _looked_at(plan: WritePlan) -> tuple[str, ...]:
+    """The columns of what was written that checks look at: of many rows, the others are not worth keeping."""
+    names = column_names(plan.written.check)
+    names.update(here for one in plan.written.refers_to for _, here in one.pairs)
+    if isinstance(plan, UpdatePlan | DeletePlan):
+        names.update(here for one in plan.unreferenced_by for _, here in one.pairs)
+    if plan.resource.hides_deleted:
+        names.add(DELETED_AT)
+    known = tuple(plan.resource.columns)
+    return known if names.difference(known) else tuple(name for name in known if name in names)
+
+
 def _compile(plan: WritePlan, render: Rendering) -> Statement:
     parameters = Parameters(plan)
-    written = _written(plan, parameters)
+    written = _written(plan, parameters, tuple(plan.resource.columns))
     conditions = Conditions(Columns(plan.resource, written, parameters), parameters)
     query = sa.select(
         _answer(plan.written.answer, written, parameters, render),
@@ -74,6 +97,12 @@ def _compile(plan: WritePlan, render: Rendering) -> Statement:
         sa.func.json_build_array(*(sa.func.min(sa.cast(written.c[name], Text)) for name in plan.resource.key)),
         sa.func.bool_or(written.c[IS_NEW_LABEL]),
     ).select_from(written)
+    query = _checked(query, plan, written, parameters)
+    return finish(query.add_columns(*SAID) if plan.resource.abilities.runs_code else query)
+
+
+def _checked(query: Select[Any], plan: WritePlan, written: CTE, parameters: Parameters) -> Select[Any]:
+    """The query, ended where what was written must not be kept."""
     if isinstance(plan, UpdatePlan | DeletePlan) and plan.unreferenced_by:
         is_free = sa.and_(*(sa.not_(_refers(one, written, plan)) for one in plan.unreferenced_by))
         query = query.where(or_refuse(is_free, FOREIGN_KEY, "Other rows refer to it."))
@@ -81,19 +110,20 @@ def _compile(plan: WritePlan, render: Rendering) -> Statement:
         is_shown = sa.and_(*(sa.not_(_refers_to_deleted(one, written, plan)) for one in plan.written.refers_to))
         query = query.where(or_refuse(is_shown, FOREIGN_KEY, "It refers to a row that is deleted."))
     if plan.written.check is not None:
+        conditions = Conditions(Columns(plan.resource, written, parameters), parameters)
         query = query.where(or_refuse(conditions.where(plan.written.check), ROW_POLICY, "row policy"))
-    return finish(query.add_columns(*SAID) if plan.resource.abilities.runs_code else query)
+    return query
 
 
-def _written(plan: WritePlan, parameters: Parameters) -> CTE:
+def _written(plan: WritePlan, parameters: Parameters, returned: Sequence[str]) -> CTE:
     context = _context(plan.written, parameters)
     match plan:
         case InsertPlan():
-            return _insert(plan, context, parameters)
+            return _insert(plan, context, parameters, returned)
         case UpdatePlan():
-            return _update(plan, context, parameters)
+            return _update(plan, context, parameters, returned)
         case DeletePlan():
-            return _delete(plan, context, parameters)
+            return _delete(plan, context, parameters, returned)
 
 
 def _refers(reference: Reference, written: CTE, plan: UpdatePlan | DeletePlan) -> ColumnElement[bool]:
@@ -129,80 +159,6 @@ def _context(written: Written, parameters: Parameters) -> CTE:
     return sa.select(actor, setting("request", written.request).label("request")).cte("ctx")
 
 
-def _body(plan: InsertPlan | UpdatePlan, context: CTE, parameters: Parameters) -> Subquery:
-    """The rows of the body, typed as the table's columns are, behind the caller's identity."""
-    columns = [plan.resource.columns[name] for name in plan.columns]
-    if not columns:
-        return _of_defaults(plan, context, parameters)
-    typed = [sa.column(column.name, _input_type(column)) for column in columns]
-    if isinstance(plan, InsertPlan) and plan.fills_missing:
-        return _filled(plan, columns, typed, context, parameters)
-    records = sa.func.json_to_recordset(parameters[plan.body]).table_valued(*typed, name="j")
-    records = records.render_derived(with_types=True)
-    values = (_from_json(column, records.c[column.name]).label(column.name) for column in columns)
-    return sa.select(*values).select_from(context.join(records, true())).subquery("b")
-
-
-def _of_defaults(plan: InsertPlan | UpdatePlan, context: CTE, parameters: Parameters) -> Subquery:
-    """As many rows as the body has, with one column named, since a list of columns must not be empty."""
-    column = _named_for_default(plan.resource)
-    elements = sa.func.json_array_elements(parameters[plan.body]).table_valued(sa.column("value", sa.JSON), name="e")
-    source = context.join(elements.render_derived(), true())
-    return sa.select(_default(plan.resource, column).label(column.name)).select_from(source).subquery("b")
-
-
-def _named_for_default(resource: Resource) -> Column:
-    """A column whose default can be written down: that of an identity cannot.
-
-    Raises:
-        InvalidBody: the table has none.
-    """
-    for column in resource.columns.values():
-        if column.is_writable and (column.default is not None or not column.has_default):
-            return column
-    raise InvalidBody("The body names no column.", hint="Name a column, if only with null.")
-
-
-def _filled(
-    plan: InsertPlan, columns: list[Column], typed: list[Any], context: CTE, parameters: Parameters
-) -> Subquery:
-    """The same, with the default of a column wherever an object does not name it."""
-    elements = sa.func.json_array_elements(parameters[plan.body]).table_valued(sa.column("value", sa.JSON), name="e")
-    elements = elements.render_derived()
-    record = sa.func.json_to_record(elements.c.value).table_valued(*typed, name="j")
-    record = record.render_derived(with_types=True)
-    values = []
-    for column in columns:
-        is_there = elements.c.value.op("->")(quoted_text(column.name)).is_not(None)
-        value = sa.case((is_there, _from_json(column, record.c[column.name])), else_=_default(plan.resource, column))
-        values.append(value.label(column.name))
-    return sa.select(*values).select_from(context.join(elements, true()).join(record, true())).subquery("b")
-
-
-def _default(resource: Resource, column: Column) -> ColumnElement[Any]:
-    """What fills the column: as the catalog writes it, or the next number of an identity."""
-    if column.default is not None:
-        return sa.literal_column(f"({column.default})")
-    if column.has_default and resource.abilities.has_version:
-        table = quoted_text(qualified(resource.table.schema, resource.table.name))
-        return sa.func.nextval(sa.func.pg_get_serial_sequence(table, quoted_text(column.name)))
-    return sa.cast(sa.null(), comparable_type(column))
-
-
-def _input_type(column: Column) -> SqlType:
-    """What the body's value is read as: JSON, where a function of the column's domain reads it."""
-    return SqlType("json" if _reader(column) else column.sql_type)
-
-
-def _from_json(column: Column, value: ColumnElement[Any]) -> ColumnElement[Any]:
-    reader = _reader(column)
-    return value if reader is None else function(reader)(value)
-
-
-def _reader(column: Column) -> tuple[str, str] | None:
-    return None if column.representation is None else column.representation.from_json
-
-
 class _Overriding(Select[Any]):
     """What is inserted, numbers of identities included (PostgreSQL manual, INSERT)."""
 
@@ -215,9 +171,9 @@ def _compile_overriding(element: _Overriding, compiler: SQLCompiler, **options: 
     return f"overriding system value {rows}"
 
 
-def _insert(plan: InsertPlan, context: CTE, parameters: Parameters) -> CTE:
+def _insert(plan: InsertPlan, context: CTE, parameters: Parameters, returned: Sequence[str]) -> CTE:
     table = plan.resource.table
-    body = _body(plan, context, parameters)
+    body = body_rows(plan, context, parameters)
     names = [column.name for column in body.c]
     rows: Select[Any] = (_Overriding if plan.restores else Select)(*(body.c[name] for name in names))
     insert = postgresql.insert(table).from_select(names, rows, include_defaults=False)
@@ -233,7 +189,7 @@ def _insert(plan: InsertPlan, context: CTE, parameters: Parameters) -> CTE:
         is_new = _was_missing(plan.resource, conflict)
     elif plan.on_conflict is not OnConflict.FAIL and conflict:
         insert = insert.on_conflict_do_nothing(index_elements=list(conflict))
-    return insert.returning(*_returned(table), is_new.label(IS_NEW_LABEL)).cte("written")
+    return insert.returning(*_returned(table, returned), is_new.label(IS_NEW_LABEL)).cte("written")
 
 
 def _was_missing(resource: Resource, conflict: Sequence[str]) -> ColumnElement[bool]:
@@ -253,35 +209,35 @@ def _replaced(plan: InsertPlan) -> list[str]:
     return [column.name for column in plan.resource.columns.values() if column.is_writable]
 
 
-def _update(plan: UpdatePlan, context: CTE, parameters: Parameters) -> CTE:
+def _update(plan: UpdatePlan, context: CTE, parameters: Parameters, returned: Sequence[str]) -> CTE:
     table = _target(plan.resource)
-    body = _body(plan, context, parameters)
+    body = body_rows(plan, context, parameters)
     key = plan.resource.key if plan.is_by_key else ()
     values: dict[str, Any] = {name: body.c[name] for name in plan.columns if name not in key}
     values |= {name: sa.text("default") for name in plan.defaults}
     same_row = (table.c[name] == body.c[name] for name in key)
     update = sa.update(table).values(values).where(*same_row, *_where(plan.resource, table, plan.where, parameters))
-    return update.returning(*_returned(table), sa.false().label(IS_NEW_LABEL)).cte("written")
+    return update.returning(*_returned(table, returned), sa.false().label(IS_NEW_LABEL)).cte("written")
 
 
-def _delete(plan: DeletePlan, context: CTE, parameters: Parameters) -> CTE:
+def _delete(plan: DeletePlan, context: CTE, parameters: Parameters, returned: Sequence[str]) -> CTE:
     table = _target(plan.resource)
     delete = sa.delete(table).where(
         sa.exists(sa.select(context.c.actor)), *_where(plan.resource, table, plan.where, parameters)
     )
-    return delete.returning(*_returned(table), sa.false().label(IS_NEW_LABEL)).cte("written")
+    return delete.returning(*_returned(table, returned), sa.false().label(IS_NEW_LABEL)).cte("written")
 
 
 def _target(resource: Resource) -> Alias:
     return cast("Alias", resource.table.alias("t"))
 
 
-def _returned(table: FromClause) -> list[ColumnElement[Any]]:
-    """All columns, and the version that the rows now have: the number of the running transaction.
+def _returned(table: FromClause, names: Sequence[str]) -> list[ColumnElement[Any]]:
+    """These columns, and the version that the rows now have: the number of the running transaction.
 
     It is that in any table; `xmin` itself cannot be read of rows that were routed to a partition.
     """
-    return [*table.c, sa.literal_column("pg_current_xact_id()::xid").label(VERSION_LABEL)]
+    return [*(table.c[name] for name in names), sa.literal_column("pg_current_xact_id()::xid").label(VERSION_LABEL)]
 
 
 def _where(

@@ -1,0 +1,1 @@
+"""Imports: many rows in one body."""
