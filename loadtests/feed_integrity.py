@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -97,7 +98,8 @@ class Run:
     def __init__(self, postgres: EmbeddedPostgres, folder: Path, seconds: float) -> None:
         self.postgres = postgres
         self.folder = folder
-        self.ends_at = monotonic() + seconds
+        self.seconds = seconds
+        self.ends_at = inf  # the time counts from when all follow
         self.ports = [_free_port() for _ in range(_PROCESSES)]
         self.processes: list[subprocess.Popen[bytes]] = []
         self.subscribers: list[Subscriber] = []
@@ -130,6 +132,7 @@ class Run:
             async with asyncio.TaskGroup() as group:
                 followers = [group.create_task(self._follow(number)) for number in range(6)]
                 await self._all_connected()
+                self.ends_at = monotonic() + self.seconds
                 writers = [group.create_task(self._write(number)) for number in range(_WRITERS)]
                 writers.append(group.create_task(self._long_transactions()))
                 await self._crash()
@@ -152,7 +155,7 @@ class Run:
         while self.is_writing:
             await asyncio.sleep(3)
             turn += 1
-            if turn % 4 == 0:
+            if turn % 4 == 2:
                 self.crashes["PostgreSQL stopped"] += 1
                 await asyncio.to_thread(self._restart_postgres)
             else:

@@ -3,9 +3,9 @@
     python -m loadtests.webhook_integrity --changes 10000
 
 Writers change a table: inserts, updates of few rows again and again, keys that change, deletes, transactions that are
-rolled back. Three workers deliver to three receivers, and are killed (-9) at random. The receivers verify signatures,
-answer 500 now and then, break off without an answer, and are slow. In the end each must have been sent what the log
-holds, the changes of a row in order; what comes twice must have the same id.
+rolled back. Three workers deliver to three receivers, and are killed (-9) at random while they do. The receivers verify
+signatures, answer 500 now and then, break off without an answer, and are slow. In the end each must have been sent what
+the log holds, the changes of a row in order; what comes twice must have the same id.
 """
 
 import asyncio
@@ -46,6 +46,7 @@ insert into rowhouse.webhooks
     (url, table_name, filter, events, description, owner_kind, owner_id, owner_name, owner_role)
 values ($1, 'parcels', '', '{insert,update,delete}', '', 'key', 'rh_integrity', 'integrity', 'admin') returning id
 """
+_HAS_WORKED = "select exists (select from rowhouse.deliveries where worker like $1)"
 _LOGGED = "select seq from rowhouse.changes order by seq"
 _WORKER = """
 import asyncio
@@ -207,6 +208,9 @@ class Run:
         while True:
             await asyncio.sleep(random.uniform(*_KILL_SECONDS))
             number = random.randrange(_WORKERS)
+            # On a busy machine one might be killed before it has begun, again and again.
+            if not (await self._fetch(_HAS_WORKED, f"%:{self.workers[number].pid}"))[0][0]:
+                continue
             self.workers[number].kill()
             self.workers[number].wait()
             self.kills += 1

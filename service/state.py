@@ -36,6 +36,7 @@ from service.db.listen import RELOAD_CHANNEL, Listener
 from service.db.pool import TablePool
 from service.db.privileges import open_schemas
 from service.db.role import role_to_assume
+from service.db.runner import LOST
 from service.db.session import session_settings
 from service.events.follow import Follower
 from service.events.guard import Guard
@@ -216,7 +217,7 @@ class ServiceState:
     async def _try_to_connect(self) -> bool:
         try:
             await self._connect()
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DatabaseUnavailable) as error:
+        except (*LOST, asyncpg.PostgresError, DatabaseUnavailable) as error:
             cause = error.__cause__ or error
             _log.warning("database_not_reached", reason=type(cause).__name__, message=self.waiting_for)
             return False
@@ -238,7 +239,7 @@ class ServiceState:
         self.metrics.watch_pool(pool.sizes)
         authenticator = Authenticator(unit_of_work, signer, security)
         statements = StatementCache()
-        change_log = ChangeLog(pool, statements, Cursors(self._secret()))
+        change_log = ChangeLog(pool, statements, Cursors(self._secret()), max(1, settings.pool_max_size // 4))
         hub = Hub(change_log, self.settings.feed, self.metrics.feed)
         follower = Follower(partial(self._connect_apart, url, role), hub, self.settings.feed.feed_poll_seconds)
         hub.follower = follower
@@ -275,7 +276,7 @@ class ServiceState:
             links=Links(self._secret(), authenticator, self.settings.exports.export_link_seconds),
             hub=hub,
             follower=follower,
-            guard=Guard(policy, authenticator, change_log),
+            guard=Guard(policy, make_engine(url, settings, role=role, size=1), signer, security),
             notifier=notifier,
             upkeep=upkeep,
             unit_of_work=unit_of_work,
@@ -330,7 +331,7 @@ class ServiceState:
         runtime = self.connected()
         try:
             catalog = await self._read_database(self.service_url())
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DatabaseUnavailable) as error:
+        except (*LOST, asyncpg.PostgresError, DatabaseUnavailable) as error:
             _log.warning("catalog_not_reloaded", reason=type(error).__name__)
             return
         runtime.policy.take(catalog)

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from loadtests.bench import report
-from loadtests.bench.apps import BY_TABLES, WITH_PEERS
+from loadtests.bench.apps import BY_TABLES, WITH_FRAMEWORKS, WITH_PEERS
 from loadtests.bench.cases import Case
 from loadtests.bench.database import prepared
 from loadtests.bench.errors import BenchError
@@ -32,10 +32,15 @@ def main(
     connections: Annotated[int, typer.Option(min=1, help="Connections that send one request after another.")] = 32,
     cases: Annotated[str, typer.Option(help="Cases to run, parted by commas.")] = ",".join(Case),
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write every round to this file.")] = None,
+    chart_file: Annotated[Path | None, typer.Option("--chart", help="Also draw the ratios to this file (SVG).")] = None,
     data_dir: Annotated[Path, typer.Option(help="Folder of the bench's own PostgreSQL; kept.")] = _DATA_DIR,
     many_tables: Annotated[
         bool, typer.Option("--many-tables", help="Compare Rowhouse with 5 tables and with 405 instead.")
     ] = False,
+    frameworks: Annotated[
+        bool, typer.Option("--frameworks", help="Compare with FastCRUD and Django REST framework, reading one row.")
+    ] = False,
+    change_log: Annotated[bool, typer.Option("--change-log", help="Log the changes of all applications.")] = False,
     generator: Annotated[
         Generator | None, typer.Option(help="What makes the load. Default: wrk, or Locust if it is missing.")
     ] = None,
@@ -47,10 +52,14 @@ def main(
     authentication, policy, rate limit, request ids, metrics and access log.
     An answer with an error ends the run. By default it takes about 7 minutes.
     """
-    comparison = BY_TABLES if many_tables else WITH_PEERS
-    options = Options(comparison, _chosen(cases), rounds, seconds, connections, generator or Generator.installed())
+    comparison, chosen = WITH_PEERS, _chosen(cases)
+    if many_tables:
+        comparison = BY_TABLES
+    elif frameworks:
+        comparison, chosen = WITH_FRAMEWORKS, [Case.GET_ONE]
+    options = Options(comparison, chosen, rounds, seconds, connections, generator or Generator.installed())
     try:
-        results, machine = asyncio.run(_bench(options, data_dir))
+        results, machine = asyncio.run(_bench(options, data_dir, is_logged=change_log))
     except (BenchError, RowhouseError) as error:
         raise _failed(str(error)) from None
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
@@ -59,11 +68,13 @@ def main(
         _messages.print("Interrupted; everything is stopped.")
         raise typer.Exit(_INTERRUPTED) from None
     report.show(Console(), results, options, machine)
+    if chart_file is not None:
+        report.as_chart(results, options).write(chart_file)
     if json_file is not None:
         json_file.write_text(json.dumps(report.as_json(results, options, machine), indent=2) + "\n")
 
 
-async def _bench(options: Options, data_dir: Path) -> tuple[Results, Machine]:
+async def _bench(options: Options, data_dir: Path, *, is_logged: bool) -> tuple[Results, Machine]:
     _cancel_on_signals()
     with Progress(
         SpinnerColumn(),
@@ -79,7 +90,7 @@ async def _bench(options: Options, data_dir: Path) -> tuple[Results, Machine]:
         def say(text: str) -> None:
             progress.update(task, description=text)
 
-        async with prepared(data_dir, say) as database:
+        async with prepared(data_dir, say, is_logged=is_logged) as database:
             machine = await describe(await database.version(), options.generator)
             return await run(options, database, say, lambda: progress.advance(task)), machine
 

@@ -16,6 +16,12 @@ _ONE = "select row_to_json(f) from flights f where id = $1"
 _LIST = """
 select coalesce(json_agg(f), '[]') from (select * from flights where id > $1 order by id limit $2) f
 """
+_DETAILED = """
+select coalesce(json_agg(d), '[]')
+from (select f.*, row_to_json(a) as airline, row_to_json(p) as plane
+      from (select * from flights where id > $1 order by id limit $2) f
+      left join airlines a using (carrier) left join planes p using (tailnum) order by f.id) d
+"""
 _COLUMNS = """
 year, month, day, dep_time, sched_dep_time, dep_delay, arr_time, sched_arr_time, arr_delay, carrier, flight, tailnum,
 origin, dest, air_time, distance, hour, minute, time_hour
@@ -54,17 +60,23 @@ async def _answer(scope: Scope, receive: Receive) -> tuple[int, str | None]:
     pool = scope["state"]["pool"]
     _, table, *key = scope["path"].split("/")
     match scope["method"], table, key:
+        case "GET", "flights", []:
+            return 200, await pool.fetchval(_LIST, *_page(scope))
+        case "GET", "flights", ["detailed"]:
+            return 200, await pool.fetchval(_DETAILED, *_page(scope))
         case "GET", "flights", [number]:
             return 200, await pool.fetchval(_ONE, int(number))
-        case "GET", "flights", []:
-            query = parse_qs(scope["query_string"])
-            return 200, await pool.fetchval(_LIST, int(query[b"after"][0]), int(query[b"limit"][0]))
         case "POST", "flights", []:
             return 201, await pool.fetchval(_INSERT, (await _read(receive)).decode())
         case "PATCH", "flights", [number]:
             delay = orjson.loads(await _read(receive))["dep_delay"]
             return 200, await pool.fetchval(_UPDATE, int(number), delay)
     return 404, None
+
+
+def _page(scope: Scope) -> tuple[int, int]:
+    query = parse_qs(scope["query_string"])
+    return int(query[b"after"][0]), int(query[b"limit"][0])
 
 
 async def _read(receive: Receive) -> bytes:

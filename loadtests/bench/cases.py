@@ -23,6 +23,7 @@ class Case(StrEnum):
     GET_ONE = "get-one"
     LIST_100 = "list-100"
     LIST_1000 = "list-1000"
+    EMBEDDED = "embedded"
     POST = "post"
     PATCH = "patch"
 
@@ -57,10 +58,11 @@ _LABELS = {
     Case.GET_ONE: "GET one",
     Case.LIST_100: "list 100",
     Case.LIST_1000: "list 1,000",
+    Case.EMBEDDED: "nested 100",
     Case.POST: "POST",
     Case.PATCH: "PATCH",
 }
-_PAGE_SIZES = {Case.LIST_100: 100, Case.LIST_1000: 1000}
+_PAGE_SIZES = {Case.LIST_100: 100, Case.LIST_1000: 1000, Case.EMBEDDED: 100}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,8 @@ def calls(case: Case, app: App, flights: int) -> Iterator[Call]:
                 yield Call(app.one_path(number))
             case Case.LIST_100 | Case.LIST_1000:
                 yield Call(app.page_path(min(number, flights - case.page_size), case.page_size))
+            case Case.EMBEDDED:
+                yield Call(app.embedding_path(min(number, flights - case.page_size), case.page_size))
             case Case.POST:
                 yield Call(app.flights, _new_flight(rng))
             case Case.PATCH:

@@ -50,12 +50,21 @@ async def _ids_answered(
     for call, number in zip(itertools.islice(calls(case, server.app, FLIGHTS), _CALLS), numbers, strict=False):
         rows = await _rows_answered(case, server, call, number)
         found = [row["id"] for row in rows]
+        if case is Case.EMBEDDED:
+            await _check_embedded(server, database, rows)
         if rows != await database.flights(found):
             raise BenchError(f"{server.app.title}, {case.label}: the answer is not what the database holds.")
         if case in _WRITTEN and rows[0][_WRITTEN[case]] != number:
             raise BenchError(f"{server.app.title}, {case.label}: what was sent was not written.")
         ids += found
     return ids
+
+
+async def _check_embedded(server: Running, database: Database, rows: list[dict[str, Any]]) -> None:
+    """What is inside must be the flights' own; it is taken out."""
+    inside = [(row.pop("airline"), row.pop("plane")) for row in rows]
+    if inside != await database.details([row["id"] for row in rows]):
+        raise BenchError(f"{server.app.title}: the embedded rows are not those of the database.")
 
 
 async def _rows_answered(case: Case, server: Running, call: Call, number: int) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 import asyncpg
+import orjson
 
 from loadtests.bench.cases import POSTED_HOUR
 from loadtests.bench.errors import BenchError
@@ -52,6 +53,13 @@ begin
     end loop;
 end $$
 """
+_TRACK = "set role rowhouse_owner; select rowhouse.track('public.flights'); reset role"
+_UNTRACK = """
+set role rowhouse_owner;
+select rowhouse.untrack(t.relation) from rowhouse.tracked t
+where t.relation = 'public.flights'::regclass and t.until is null;
+reset role
+"""
 _RESTORE = """
 update public.flights f set dep_delay = k.dep_delay from bench.delays k
 where k.id = f.id and k.dep_delay is distinct from f.dep_delay
@@ -75,6 +83,15 @@ class Database:
         found = await self.connection.fetch("select * from public.flights where id = any($1) order by id", ids)
         return [dict(row) for row in found]
 
+    async def details(self, ids: Sequence[int]) -> list[tuple[object, object]]:
+        """The airline and the plane of flights, in the order of their ids."""
+        found = await self.connection.fetch(
+            "select to_json(a), to_json(p) from public.flights f left join public.airlines a using (carrier) "
+            "left join public.planes p using (tailnum) where f.id = any($1) order by f.id",
+            ids,
+        )
+        return [(orjson.loads(airline), None if plane is None else orjson.loads(plane)) for airline, plane in found]
+
     async def transactions(self) -> int:
         """A number that grows by one with each transaction that writes."""
         return int(await self.connection.fetchval("select pg_current_xact_id()::text"))
@@ -92,8 +109,9 @@ class Database:
 
 
 @asynccontextmanager
-async def prepared(data_dir: Path, say: Callable[[str], None]) -> AsyncIterator[Database]:
-    """The database, loaded and with a key for Rowhouse; it stops when the block ends.
+async def prepared(data_dir: Path, say: Callable[[str], None], *, is_logged: bool = False) -> AsyncIterator[Database]:
+    """The database, loaded and with a key for Rowhouse; it stops when the block ends. `is_logged`: whether changes of
+    flights enter the change log, whoever makes them.
 
     Raises:
         ConfigurationError: the embedded server or the data are not installed.
@@ -109,6 +127,7 @@ async def prepared(data_dir: Path, say: Callable[[str], None]) -> AsyncIterator[
                 raise BenchError("Another run uses this data folder. Wait for it, or name another folder.")
             await _load(connection, say)
             await connection.execute(_MANY)
+            await connection.execute(_TRACK if is_logged else _UNTRACK)
             database = Database(embedded.service_url, await _make_key(embedded), connection)
             try:
                 await database.restore()

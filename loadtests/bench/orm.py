@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import select
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import selectinload
 
 from loadtests.bench.apps import POOL_SIZE
 from service.models.flights import Flight
@@ -44,6 +45,32 @@ class FlightRead(FlightCreate):
     id: int
 
 
+class AirlineRead(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    carrier: str
+    name: str
+
+
+class PlaneRead(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    tailnum: str
+    year: int | None
+    type: str
+    manufacturer: str
+    model: str
+    engines: int
+    seats: int
+    speed: int | None
+    engine: str
+
+
+class DetailedFlight(FlightRead):
+    airline: AirlineRead
+    plane: PlaneRead | None
+
+
 class FlightUpdate(BaseModel):
     dep_time: int | None = None
     dep_delay: int | None = None
@@ -73,6 +100,15 @@ async def open_session(request: Request) -> AsyncIterator[AsyncSession]:
 
 
 Session = Annotated[AsyncSession, Depends(open_session)]
+
+
+@app.get("/flights/detailed", response_model=list[DetailedFlight])
+async def read_detailed_flights(
+    session: Session, after: int = 0, limit: Annotated[int, Query(ge=1, le=10_000)] = 100
+) -> Sequence[Flight]:
+    query = select(Flight).where(Flight.id > after).order_by(Flight.id).limit(limit)
+    found = await session.scalars(query.options(selectinload(Flight.airline), selectinload(Flight.plane)))
+    return found.all()
 
 
 @app.get("/flights/{flight_id}", response_model=FlightRead)

@@ -16,7 +16,6 @@ from loadtests.bench.apps import App
 from loadtests.bench.client import ask
 from loadtests.bench.errors import BenchError
 
-_ROOT = Path(__file__).parents[2]
 _START_SECONDS = 60
 _STOP_SECONDS = 15
 # Nothing else of the caller's environment may reach an application: its settings are part of what is measured.
@@ -35,8 +34,9 @@ class Running:
 
     @property
     def memory(self) -> int:
-        """Resident memory, in bytes."""
-        return int(psutil.Process(self.process.pid).memory_info().rss)
+        """Resident memory, in bytes, of the process and of those that it has started."""
+        process = psutil.Process(self.process.pid)
+        return sum(int(one.memory_info().rss) for one in (process, *process.children(recursive=True)))
 
     @property
     def last_words(self) -> str:
@@ -59,8 +59,7 @@ async def running(
         BenchError: it does not answer.
     """
     port, log = _free_port(), folder / f"{app.name}.log"
-    options = ["--loop", "uvloop", "--http", "httptools", "--workers", "1", "--no-access-log", "--no-server-header"]
-    command = [sys.executable, "-m", "uvicorn", app.asgi, "--app-dir", str(_ROOT), "--port", str(port), *options]
+    command = [sys.executable, "-m", *app.command(port)]
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from loadtests.bench.apps import App, Comparison
 from loadtests.bench.cases import Case
+from loadtests.bench.chart import Chart, Group
 from loadtests.bench.generators import Generator, Load
 from loadtests.bench.machine import Machine
 from loadtests.bench.run import Options, Results
@@ -47,6 +48,21 @@ def as_json(results: Results, options: Options, machine: Machine) -> dict[str, o
         "cases": {case.value: _case_as_json(results, options.comparison, case) for case in options.cases},
         "memory_bytes": {app.name: results.memory[app] for app in options.comparison.apps},
     }
+
+
+def as_chart(results: Results, options: Options) -> Chart:
+    """How much of the first peer's rate the subject and the other peers reach."""
+    reference, *others = options.comparison.peers
+    apps = (options.comparison.subject, *others)
+    return Chart(
+        title=f"Requests per second, one worker, {options.connections} connections",
+        reference=reference.title,
+        series=[app.title for app in apps],
+        groups=[
+            Group(case.label, [_rate(results, case, app) / _rate(results, case, reference) for app in apps])
+            for case in options.cases
+        ],
+    )
 
 
 def _table(results: Results, options: Options) -> Table:

@@ -24,11 +24,11 @@ comment on column rowhouse.changes.seq is 'Order of the changes of a row; a late
 comment on column rowhouse.changes.at is 'When its statement began; the log is partitioned by it';
 comment on column rowhouse.changes.tracked is 'rowhouse.tracked.id';
 comment on column rowhouse.changes.op is 'i insert, u update, d delete, t delete by TRUNCATE';
-comment on column rowhouse.changes.key is 'Key as text; of several columns as a record; without a key a hash of the row; '
+comment on column rowhouse.changes.key is 'Key as text, the same for equal keys; of several columns as a record; without a key a hash of the row; '
     'null where a TRUNCATE''s rows could not be read';
 comment on column rowhouse.changes.old_key is 'Key before, where an update changed it';
-comment on column rowhouse.changes.was is 'Row before';
-comment on column rowhouse.changes.now is 'Row after';
+comment on column rowhouse.changes.was is 'Row before; "" holds the names of columns whose null is one of JSON, not of SQL';
+comment on column rowhouse.changes.now is 'Row after, likewise';
 comment on column rowhouse.changes.actor is 'Who asked for it, as the service knows them; a claim where db_user is not the service';
 comment on column rowhouse.changes.request is 'Id of the request';
 comment on column rowhouse.changes.source is 'rowhouse.source, or else the application_name of the session';
@@ -53,6 +53,7 @@ create table rowhouse.tracked (
     known text[] not null,
     xid xid8 not null default pg_current_xact_id(),
     since timestamptz not null default now(),
+    read_since timestamptz not null default '-infinity',
     until timestamptz
 );
 
@@ -60,7 +61,8 @@ comment on table rowhouse.tracked is 'Tables whose changes are logged, and those
 comment on column rowhouse.tracked.parent is 'Of a child by inheritance: the entry of its parent';
 comment on column rowhouse.tracked.excluded is 'Columns that never enter the log, by every name that they had';
 comment on column rowhouse.tracked.places is 'Numbers of the excluded columns: a renamed one stays excluded';
-comment on column rowhouse.tracked.known is 'Columns when it was last arranged';
+comment on column rowhouse.tracked.known is 'Columns with their types when it was last arranged';
+comment on column rowhouse.tracked.read_since is 'Since when all that was logged can be read by the columns of now';
 comment on column rowhouse.tracked.xid is 'Transaction since which it is tracked';
 
 create table rowhouse.log_state (
@@ -108,6 +110,40 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
                      where f.conrelid = relation and f.contype = 'f'), false)
 $$;
 
+-- The type below all domains.
+create function rowhouse.base_type(type oid) returns oid
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    with recursive below as (
+        select t.oid, t.typtype, t.typbasetype from pg_type t where t.oid = type
+        union all
+        select t.oid, t.typtype, t.typbasetype from below b join pg_type t on t.oid = b.typbasetype where b.typtype = 'd'
+    )
+    select b.oid from below b where b.typtype <> 'd'
+$$;
+
+-- What a row that was logged is read by: columns with their types below all domains, the labels of enums and the
+-- attributes of composites. What was logged can be read for as long as nothing of it goes. Texts of any length are one.
+create function rowhouse.known_now(relation regclass) returns text[]
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    with part as (
+        select a.attname, t.oid, t.typrelid, t.typelem,
+               case when t.oid in ('text'::regtype, 'varchar'::regtype) then 'text'
+                    else format_type(t.oid, case when t.oid = a.atttypid then a.atttypmod end) end as type
+        from pg_attribute a join pg_type t on t.oid = rowhouse.base_type(a.atttypid)
+        where a.attrelid = relation and a.attnum > 0 and not a.attisdropped
+    )
+    select coalesce(array_agg(k order by k), '{}') from (
+        select format('%I %s', p.attname, p.type) k from part p
+        union all
+        select format('%s %L', e.enumtypid::regtype, e.enumlabel)
+        from part p join pg_enum e on e.enumtypid in (p.oid, p.typelem)
+        union all
+        select format('%s %I %s', c.oid::regclass, a.attname, format_type(a.atttypid, a.atttypmod))
+        from part p join pg_type t on t.oid in (p.oid, p.typelem) join pg_class c on c.oid = t.typrelid
+        join pg_attribute a on a.attrelid = c.oid where a.attnum > 0 and not a.attisdropped
+    ) known
+$$;
+
 -- The columns that are logged: not those left out, nor those that are computed only when they are read, which triggers
 -- do not see.
 create function rowhouse.logged_columns(entry rowhouse.tracked) returns text[]
@@ -136,19 +172,51 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     where a.attrelid = relation and a.attname = name and not a.attisdropped
 $$;
 
--- The key of a row, whose columns are written after `fields` ('new.'). It reads as the row's JSON has it, without the
--- cost of JSON where it would be the same.
+-- Whether each row is logged as it is: no column is left out, and none as text alone.
+create function rowhouse.is_logged_whole(entry rowhouse.tracked) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    select rowhouse.is_trusted(entry.relation)
+       and not exists (select from pg_attribute a
+                       where a.attrelid = entry.relation and a.attnum > 0 and not a.attisdropped
+                         and not a.attname = any (rowhouse.logged_columns(entry)))
+$$;
+
+-- What tells which columns of a row hold the null of JSON, which its JSON writes as that of SQL: an array of their names
+-- after `fields` ('new.'), or null where no column is of such a type.
+create function rowhouse.json_nulls_sql(entry rowhouse.tracked, fields text) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    select 'array[' || string_agg(format('case when %s_typeof(%s%I) = ''null'' then %L end', t.typname, fields, a.attname,
+                                         a.attname), ', ' order by a.attnum) || ']'
+    from pg_attribute a join pg_type t on t.oid = rowhouse.base_type(a.atttypid)
+    where a.attrelid = entry.relation and a.attname = any (rowhouse.logged_columns(entry)) and not a.attisdropped
+      and t.oid in ('json'::regtype, 'jsonb'::regtype) and (t.oid = a.atttypid or rowhouse.is_trusted(entry.relation))
+$$;
+
+-- The image of a row, with the names of those columns under a name that no column has.
+create function rowhouse.with_json_nulls(image json, names text[]) returns json
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+    select case when count(n) = 0 then image
+                else concat(left(image::text, -1), ',"":', json_object_agg(n, null) filter (where n is not null), '}')::json end
+    from unnest(names) n
+$$;
+
+-- The key of a row, whose columns are written after `fields` ('new.'). Keys that are equal read the same; else it reads as
+-- the row's JSON has it, without the cost of JSON where it would be the same.
 create function rowhouse.key_sql(relation regclass, key text[], fields text) returns text
 language sql stable set search_path = pg_catalog, pg_temp as $$
     with part as (
         select k.place,
-               case when t.typname in ('int2', 'int4', 'int8', 'numeric', 'text', 'varchar', 'uuid', 'bool')
-                     and t.typnamespace = 'pg_catalog'::regnamespace
+               case when t.typnamespace = 'pg_catalog'::regnamespace and t.typname = 'numeric'
+                    then format('trim_scale(%s%I)::text', fields, k.name)
+                    when t.typnamespace = 'pg_catalog'::regnamespace
+                     and t.typname in ('int2', 'int4', 'int8', 'text', 'varchar', 'bpchar', 'uuid', 'bool')
                     then format('%s%I::text', fields, k.name)
+                    when t.typname = 'citext'
+                    then format('lower(%s::text)', rowhouse.column_sql(relation, k.name, fields))
                     else format('to_json(%s) #>> ''{}''', rowhouse.column_sql(relation, k.name, fields)) end as sql
         from unnest(key) with ordinality k (name, place)
         join pg_attribute a on a.attrelid = relation and a.attname = k.name and not a.attisdropped
-        join pg_type t on t.oid = a.atttypid
+        join pg_type t on t.oid = rowhouse.base_type(a.atttypid)
     )
     select case count(*) when 1 then '(' || min(sql) || ')'
                          else 'row(' || string_agg(sql, ', ' order by place) || ')::text' end
@@ -165,7 +233,8 @@ declare
     listed text := (select string_agg(rowhouse.column_sql(entry.relation, c, record || '.') || format(' as %I', c), ', '
                                       order by n)
                     from unnest(logged) with ordinality u (c, n));
-    is_whole boolean := logged = entry.known and rowhouse.is_trusted(entry.relation);
+    is_whole boolean := rowhouse.is_logged_whole(entry);
+    json_nulls text := rowhouse.json_nulls_sql(entry, record || '.');
     -- With its star, a name is the whole row even where a column is called the same.
     image text := format('row_to_json(%s)', case when not is_whole then 'c.*' when source is null then record
                                                  else record || '.*' end);
@@ -173,6 +242,10 @@ begin
     if not is_whole then
         from_source := case when source is null then ' from ' else from_source || ', lateral ' end
             || format('(select %s) c', coalesce(listed, 'null as nothing'));
+    end if;
+    if json_nulls is not null then
+        image := format('case when num_nonnulls(variadic %2$s) = 0 then %1$s else rowhouse.with_json_nulls(%1$s, %2$s) end',
+                        image, json_nulls);
     end if;
     if entry.key <> '{}' then
         return format('select %s%s as key, %s as image', place, rowhouse.key_sql(entry.relation, entry.key, record || '.'),
@@ -283,7 +356,7 @@ declare
                                       order by n)
                     from unnest(entry.key) with ordinality u (c, n) where keyed is not null);
 begin
-    if rowhouse.logged_columns(entry) = entry.known and rowhouse.is_trusted(entry.relation)
+    if rowhouse.is_logged_whole(entry) and rowhouse.json_nulls_sql(entry, '') is null
        and (entry.key = '{}' or keyed is not null) then
         return checks;
     end if;
@@ -370,11 +443,12 @@ declare
 begin
     select * into strict entry from rowhouse.tracked where id = tracked_id;
     entry := rowhouse.as_it_is(entry);
-    -- What was logged of a column by another name is not read any more: whoever follows must read the rows again.
+    -- What was logged of a column by another name or type is not read any more: whoever follows must read the rows again.
     update rowhouse.tracked set key = entry.key, excluded = entry.excluded, places = entry.places,
         known = entry.known, name = entry.name,
         xid = case when known <@ entry.known then xid else pg_current_xact_id() end,
-        since = case when known <@ entry.known then since else now() end
+        since = case when known <@ entry.known then since else clock_timestamp() end,
+        read_since = case when known <@ entry.known then read_since else clock_timestamp() end
     where id = tracked_id and (key, excluded, places, known, name)
         is distinct from (entry.key, entry.excluded, entry.places, entry.known, entry.name);
     body := rowhouse.log_function_body(entry);
@@ -438,8 +512,7 @@ begin
     from pg_attribute a
     where a.attrelid = entry.relation and not a.attisdropped
       and (a.attnum = any (entry.places) or a.attname = any (entry.excluded));
-    select coalesce(array_agg(a.attname::text order by a.attnum), '{}') into entry.known
-    from pg_attribute a where a.attrelid = entry.relation and a.attnum > 0 and not a.attisdropped;
+    entry.known := rowhouse.known_now(entry.relation);
     if entry.key && entry.excluded then  -- it became the key later, and still must not be logged
         entry.key := '{}';
     end if;

@@ -22,10 +22,16 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("drop index rowhouse.changes_unlogged")
+    op.execute("drop function rowhouse.key_text(regclass, text[], text[])")
     op.execute("drop function rowhouse.past_is_unknown(integer[], pg_snapshot, timestamptz)")
     op.execute("drop index rowhouse.changes_request")
     op.execute("drop index rowhouse.changes_at")
     op.execute("drop function rowhouse.committed_at(xid8, bigint, timestamptz)")
+    op.execute(
+        "revoke execute on function rowhouse.known_now(regclass), rowhouse.base_type(oid), "
+        "rowhouse.key_sql(regclass, text[], text), rowhouse.column_sql(regclass, text, text), "
+        "rowhouse.is_trusted(regclass) from rowhouse_service"
+    )
     op.execute("alter table rowhouse.log_state drop column floor_at")
     before = (Path(__file__).parent / "r0004_change_log.sql").read_text()
     (emptying,) = re.findall(r"create function (rowhouse\.empty_partition.*?^\$\$;)", before, re.DOTALL | re.MULTILINE)

@@ -43,7 +43,10 @@ create function rowhouse.past_is_unknown(tables integer[], seen pg_snapshot, mom
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
     select case
         when moment <= (select s.floor_at from rowhouse.log_state s) then 'dropped'
-        when exists (select from rowhouse.tracked t where t.id = any (tables) and t.since > moment) then 'untracked'
+        when exists (select from rowhouse.tracked t
+                     where t.id = any (tables)
+                       and (t.since > moment or not pg_visible_in_snapshot(t.xid, seen)
+                            or not t.known <@ rowhouse.known_now(t.relation))) then 'untracked'
         when seen is not null and not rowhouse.can_follow(seen, tables) then 'dropped'
         when exists (select from rowhouse.changes c
                      where c.tracked = any (tables) and c.op = 't' and c.was is null
@@ -51,11 +54,30 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
                             or not pg_visible_in_snapshot(c.xid, seen))) then 'unlogged' end
 $$;
 
+-- The key of a row as the log writes it, from its values as texts. They are read below all domains and without length.
+create function rowhouse.key_text(relation regclass, key text[], given text[]) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp
+set timezone = 'UTC' set extra_float_digits = 1 set datestyle = 'ISO' set intervalstyle = 'postgres'
+set bytea_output = 'hex' set lc_monetary = 'C' as $$
+declare
+    listed text := (select string_agg(format('%L::%s as %I', given[k.place], format_type(rowhouse.base_type(a.atttypid), -1),
+                                             k.name), ', ' order by k.place)
+                    from unnest(key) with ordinality k (name, place)
+                    join pg_attribute a on a.attrelid = relation and a.attname = k.name and not a.attisdropped);
+    made text;
+begin
+    execute format('select %s from (select %s) r', rowhouse.key_sql(relation, key, 'r.'), listed) into made;
+    return made;
+end
+$$;
+
 create index changes_at on rowhouse.changes using brin (at);
 create index changes_request on rowhouse.changes (request) where request is not null;
 create index changes_unlogged on rowhouse.changes (tracked) where op = 't' and was is null;
 
-revoke execute on function rowhouse.committed_at(xid8, bigint, timestamptz),
+revoke execute on function rowhouse.committed_at(xid8, bigint, timestamptz), rowhouse.key_text(regclass, text[], text[]),
     rowhouse.past_is_unknown(integer[], pg_snapshot, timestamptz) from public;
-grant execute on function rowhouse.committed_at(xid8, bigint, timestamptz),
-    rowhouse.past_is_unknown(integer[], pg_snapshot, timestamptz) to rowhouse_service;
+grant execute on function rowhouse.committed_at(xid8, bigint, timestamptz), rowhouse.key_text(regclass, text[], text[]),
+    rowhouse.past_is_unknown(integer[], pg_snapshot, timestamptz), rowhouse.known_now(regclass),
+    rowhouse.base_type(oid), rowhouse.key_sql(regclass, text[], text), rowhouse.column_sql(regclass, text, text),
+    rowhouse.is_trusted(regclass) to rowhouse_service;

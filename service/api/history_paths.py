@@ -20,7 +20,9 @@ _TEXT: JsonObject = {"type": "string"}
 _HISTORY = """\
 The changes that the log has, the latest first, with the row before and after each as far as you may see it: who made
 it (`actor`; beside the service `db_user`), when, in which request and transaction, and which columns an update changed.
-The history of a row also has the changes that brought it to its key or took it to another. A table whose changes are
+The history of a row also has the changes that brought it to its key or took it to another. Rows are shown as they were
+written, also where a column had another type; with filters of columns, such changes are left out. A page that is
+filtered looks at so many changes and no more: it may be short, or empty, and `Link` leads on. A table whose changes are
 not logged is answered 409 (`not_tracked`).
 """
 _CHANGE: JsonObject = {
@@ -75,7 +77,9 @@ def history_parameters() -> JsonObject:
             _TEXT | {"pattern": "^(insert|update|delete|truncate)(,(insert|update|delete|truncate))*$"},
         ),
         "history.limit": query_parameter("limit", "Most changes of the page.", _NUMBER | {"default": 100}),
-        "history.cursor": query_parameter("cursor", "Changes before this one, as `Link` has it.", _NUMBER),
+        "history.cursor": query_parameter(
+            "cursor", "Changes before this one, as `Link` has it. A page may be short and yet have a next one.", _NUMBER
+        ),
     }
 
 

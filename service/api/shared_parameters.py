@@ -72,7 +72,8 @@ def _words(settings: ApiSettings) -> JsonObject:
         "as_of": query_parameter(
             "as_of",
             "The rows as they were: at a time, or where a cursor of the feed stands. Of tracked tables alone, without "
-            "related rows.",
+            "related rows. Counted exactly, whatever `Prefer: count` says. A column of this name is filtered by as "
+            '`"as_of"=eq.…` or `and=(as_of.eq.…)`.',
             _TEXT | {"examples": ["2026-01-31T12:00:00Z"]},
         ),
         "format": query_parameter(

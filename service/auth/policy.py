@@ -88,20 +88,25 @@ class Policy:
         self._grants = Grants(catalog, ())
         self._fresh_until = 0.0
         self._reading: SingleFlight[None] = SingleFlight()
+        self._reads = 0
+        self._taken = 0
         self.generation = 0
 
-    async def refresh(self, *, now: bool = False) -> None:
-        """Read the grants again if they are older than `CREDENTIAL_CACHE_SECONDS`, or anyway.
+    async def refresh(self) -> None:
+        """Read the grants again if they are older than `CREDENTIAL_CACHE_SECONDS`."""
+        if monotonic() >= self._fresh_until:
+            await self._reading.run("grants", lambda: self.read(self._unit_of_work))
 
-        `generation` tells whether they, or the tables, have changed.
-        """
-        if now or monotonic() >= self._fresh_until:
-            await self._reading.run("grants", self._read)
-
-    async def _read(self) -> None:
-        async with self._unit_of_work.begin() as session:
+    async def read(self, unit_of_work: UnitOfWork) -> None:
+        """Read the grants again. `generation` tells whether they, or the tables, have changed."""
+        self._reads += 1
+        number = self._reads
+        async with unit_of_work.begin() as session:
             ordered = select(Grant).order_by(Grant.role, Grant.table_name, Grant.action)
             grants = (await session.scalars(ordered)).all()
+        if number < self._taken:  # one that began later was faster
+            return
+        self._taken = number
         rows = tuple(GrantRow(Role(one.role), one.table_name, Action(one.action), one.row_filter) for one in grants)
         if rows != self._granted_rows:  # else what was parsed and compiled for the visible tables stays good
             self._grants, self._granted_rows = Grants(self.catalog, rows), rows

@@ -16,6 +16,7 @@ from service.core.settings import Settings
 from service.db.embedded import start_embedded
 from service.db.engine import UnitOfWork, make_engine
 from service.db.role import role_to_assume
+from service.db.runner import LOST
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -76,7 +77,7 @@ def told(action: Callable[[], T]) -> T:
         message = f"{error.message} {error.hint or ''}".strip()
     except asyncpg.ClientConfigurationError:  # its text shows parts of the URL
         message = "The database's URL or the files that it names cannot be used."
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except (*LOST, asyncpg.PostgresError) as error:
         message = f"The database cannot be used: {type(error).__name__}: {error}"
     messages.print(f"[bold red]rowhouse:[/] {message}", highlight=False, soft_wrap=True)
     raise typer.Exit(1)

@@ -4,6 +4,11 @@ import asyncio
 from abc import ABC, abstractmethod
 from contextlib import suppress
 
+import structlog
+
+_log = structlog.get_logger()
+_PAUSE_SECONDS = 1.0
+
 
 class Background(ABC):
     """A task of the running application's, from `start` to `stop`."""
@@ -11,7 +16,7 @@ class Background(ABC):
     _task: "asyncio.Task[None] | None" = None
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._run())
+        self._task = asyncio.create_task(self._keep_running())
 
     async def stop(self) -> None:
         """End it, and wait until it has."""
@@ -20,6 +25,14 @@ class Background(ABC):
             with suppress(asyncio.CancelledError):
                 await self._task
 
+    async def _keep_running(self) -> None:
+        while True:
+            try:
+                return await self._run()
+            except Exception:  # what was not foreseen: without the task the rest would go on as if all were well
+                _log.exception("background_failed", task=type(self).__name__)
+            await asyncio.sleep(_PAUSE_SECONDS)
+
     @abstractmethod
     async def _run(self) -> None:
-        """Go on until cancelled: what goes wrong must not end it."""
+        """Go on until cancelled. After an error it begins again."""

@@ -21,13 +21,13 @@ from service.query.plan import (
     InsertPlan,
     OnConflict,
     ReadPlan,
-    Referrer,
+    Reference,
     UpdatePlan,
     WritePlan,
     Written,
     all_of,
 )
-from service.query.soft_delete import hiding, live_update, live_upsert
+from service.query.soft_delete import hiding, live_references, live_update, live_upsert
 from service.query.walk import fresh, guarded
 
 Compile = Callable[[WritePlan], Statement]
@@ -100,6 +100,7 @@ class Writer:
         return row
 
     def _restrict(self, plan: WritePlan, principal: Principal) -> WritePlan:
+        plan = self._refer_to_live(plan)
         match plan:
             case InsertPlan(on_conflict=OnConflict.REPLACE):
                 plan = live_upsert(plan)
@@ -129,13 +130,24 @@ class Writer:
                     return restricted
                 return hiding(restricted, self.referrers(plan.resource))
 
-    def referrers(self, resource: Resource) -> Iterator[Referrer]:
+    def _refer_to_live(self, plan: WritePlan) -> WritePlan:
+        if isinstance(plan, DeletePlan):
+            return plan
+        columns = (*plan.columns, *plan.defaults) if isinstance(plan, UpdatePlan) else plan.columns
+        references = self._references(plan.resource, is_back=False)
+        written = live_references(plan.written, references, columns)
+        return plan if written is plan.written else replace(plan, written=written)
+
+    def referrers(self, resource: Resource) -> Iterator[Reference]:
         """What refers to a table by foreign keys, whether the caller may know of it or not."""
+        return self._references(resource, is_back=True)
+
+    def _references(self, resource: Resource, *, is_back: bool) -> Iterator[Reference]:
         catalog = self._policy.catalog
         for way in catalog.get(resource.name).relations:
             target = catalog.find(way.target)
-            if way.is_back and way.constraint and target is not None and target.abilities.has_version:
-                yield Referrer(target, tuple((there, here) for here, there in way.pairs))
+            if way.is_back is is_back and way.constraint and target is not None and target.abilities.has_version:
+                yield Reference(target, tuple((there, here) for here, there in way.pairs))
 
     def _answer(self, written: Written, principal: Principal) -> Written:
         """What was written is shown only as far as the caller may read."""

@@ -56,7 +56,7 @@ class Connections:
 
         Raises:
             AllBusy: none was given back.
-            OSError, asyncpg.PostgresError, asyncpg.InterfaceError: a new one could not be opened.
+            those of asyncpg and OSError: a new one could not be opened.
         """
         connection = self.take_idle()
         if connection is not None:

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from service.core.errors import DatabaseUnavailable
 from service.core.settings import DatabaseSettings
+from service.db.runner import LOST
 from service.db.session import answer_timeout, session_settings
 from service.db.sqlstate import to_domain
 
@@ -57,7 +58,7 @@ class UnitOfWork:
             raise _explain(error) from error
         except AllBusy:
             raise DatabaseUnavailable("All database connections are busy.", code="pool_exhausted") from None
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (*LOST, asyncpg.PostgresError) as error:
             raise DatabaseUnavailable("The database cannot be reached.") from error
 
 

@@ -196,7 +196,7 @@ class TablePool:
             return await self._connections.take(self._settings.pool_timeout)
         except AllBusy:
             raise DatabaseUnavailable("All database connections are busy.", code="pool_exhausted") from None
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (*LOST, asyncpg.PostgresError) as error:
             raise DatabaseUnavailable("The database cannot be reached.") from error
 
     async def _connect(self) -> Connection:

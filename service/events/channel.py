@@ -9,7 +9,7 @@ import structlog
 from service.core.errors import DatabaseUnavailable, RowhouseError
 from service.events.event import Event
 from service.events.follow import Batch
-from service.events.log import PAGE, ChangeLog, Feed
+from service.events.log import PAGE, PAGE_BYTES, ChangeLog, Feed, Page
 from service.events.position import Position
 
 _log = structlog.get_logger()
@@ -17,6 +17,8 @@ _RETRY_SECONDS = 0.25
 # How long a channel that has much to send waits for those that are still reading.
 _PATIENCE_SECONDS = 2.0
 _PATIENCE_STEP = 0.01
+# What may wait for one client, besides the number of events.
+_MOST_BYTES = 4 * PAGE_BYTES
 
 
 class End(Enum):
@@ -38,15 +40,16 @@ class FeedEnded(Exception):
 
 
 class Subscriber:
-    """The events that wait for one client, at most so many. `start` is where its live events begin.
+    """The events that wait for one client, at most so many and so large. `start` is where its live events begin.
 
     One that falls behind is taken off the channel (`has_gap`): what it has not read, it reads from the log.
     """
 
-    __slots__ = ("_end", "_is_nudged", "_most", "_queue", "_waiter", "after", "has_gap", "joined", "start")
+    __slots__ = ("_end", "_is_nudged", "_joined", "_most", "_queue", "_size", "_waiter", "after", "has_gap", "start")
 
     def __init__(self, most: int, after: int) -> None:
         self._queue: list[Event] = []
+        self._size = 0
         self._most = most
         self._waiter: asyncio.Future[None] | None = None
         self._is_nudged = False
@@ -54,19 +57,43 @@ class Subscriber:
         self.after = after
         self.has_gap = False
         self.start = Position.at("1:1:")
-        self.joined: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._joined: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @property
     def depth(self) -> int:
         return len(self._queue)
 
-    def offer(self, events: list[Event]) -> bool:
-        """Let it have these; False where it had too many already, and has to read the log."""
-        if len(self._queue) + len(events) > self._most:
+    @property
+    def is_behind(self) -> bool:
+        """Whether half a page is too much for it now."""
+        return self.depth > PAGE // 2 or self._size > PAGE_BYTES // 2
+
+    def join(self, start: Position) -> None:
+        """It gets what comes from here on."""
+        self.start = start
+        if not self._joined.done():
+            self._joined.set_result(None)
+
+    async def has_joined(self, seconds: float) -> bool:
+        """Wait for that so long at most.
+
+        Raises:
+            FeedEnded: it will not.
+        """
+        done, _ = await asyncio.wait({self._joined}, timeout=seconds)
+        for joined in done:
+            joined.result()
+        return bool(done)
+
+    def offer(self, events: list[Event], size: int) -> bool:
+        """Let it have these, of so many bytes; False where it had too many already, and has to read the log."""
+        is_too_much = bool(self._queue) and self._size + size > _MOST_BYTES
+        if is_too_much or len(self._queue) + len(events) > self._most:
             self.has_gap = True
-            self._queue = []
+            self._queue, self._size = [], 0
         else:
             self._queue = self._queue + events if self._queue else events
+            self._size += size
         self._wake()
         return not self.has_gap
 
@@ -79,9 +106,9 @@ class Subscriber:
         """It gets nothing more."""
         self._end = self._end or reason
         self._wake()
-        if not self.joined.done():
-            self.joined.set_exception(FeedEnded(reason))
-            self.joined.exception()  # seen, whether or not somebody still waits
+        if not self._joined.done():
+            self._joined.set_exception(FeedEnded(reason))
+            self._joined.exception()  # seen, whether or not somebody still waits
 
     async def take(self) -> list[Event]:
         """What waits, as soon as something does; nothing after a nudge, or where there is a gap.
@@ -98,7 +125,7 @@ class Subscriber:
         if self._end is not None:
             raise FeedEnded(self._end)
         self._is_nudged = False
-        events, self._queue = self._queue, []
+        events, self._queue, self._size = self._queue, [], 0
         return events
 
     def _wake(self) -> None:
@@ -192,24 +219,26 @@ class Channel:
         done = first - 1
         while True:
             try:
-                async for events in self._log.pages(self.feed, Position(self.position, batch.until, done), batch.last):
-                    self._hand_out(events)
-                    done = int(events[-1].id.rpartition(".")[2])
-                    if len(events) == PAGE:
+                async for page in self._log.pages(self.feed, Position(self.position, batch.until, done), batch.last):
+                    done = page.seq
+                    if page.events:
+                        self._hand_out(page)
+                    if page.is_full:
                         await self._pace()
                 return
             except DatabaseUnavailable:  # it goes on behind what was handed out
                 await asyncio.sleep(_RETRY_SECONDS)
 
-    def _hand_out(self, events: list[Event]) -> None:
-        for subscriber in [one for one in self.members if not one.offer(events)]:
+    def _hand_out(self, page: Page) -> None:
+        size = page.size
+        for subscriber in [one for one in self.members if not one.offer(page.events, size)]:
             self.members.discard(subscriber)
             self._on_gap()
 
     async def _pace(self) -> None:
         """Let clients read what they have before more comes; those that are too slow are left behind."""
         waited = 0.0
-        while waited < _PATIENCE_SECONDS and any(one.depth > PAGE // 2 for one in self.members):
+        while waited < _PATIENCE_SECONDS and any(one.is_behind for one in self.members):
             await asyncio.sleep(_PATIENCE_STEP)
             waited += _PATIENCE_STEP
 
@@ -219,9 +248,7 @@ class Channel:
         for subscriber in [one for one in self._joining if one.after <= batch.number]:
             self._joining.remove(subscriber)
             self.members.add(subscriber)
-            subscriber.start = Position.at(batch.until)
-            if not subscriber.joined.done():
-                subscriber.joined.set_result(None)
+            subscriber.join(Position.at(batch.until))
 
 
 def _joined(before: Batch | None, batch: Batch, *, is_concerned: bool) -> Batch:

@@ -15,6 +15,7 @@ import structlog
 
 from service.core.background import Background
 from service.db.connections import Connection
+from service.db.runner import LOST
 from service.events.log import BATCH
 
 _log = structlog.get_logger()
@@ -85,7 +86,7 @@ class Follower(Background):
                     await self._follow(connection)
                 finally:
                     connection.terminate()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except (*LOST, asyncpg.PostgresError) as error:
                 _log.warning("follower_lost_its_connection", reason=type(error).__name__)
             except Exception:  # whatever it is, feeds go on from where they are
                 _log.exception("follower_failed")
@@ -101,6 +102,7 @@ class Follower(Background):
         self._life = life
         self._audience.begin_life(life)
         since, now = await connection.prepare(BATCH), await connection.prepare(_NOW)
+        self._woken.set()  # what woke it may have been lost with the connection before
         while True:
             await self._wait()
             self._number += 1
@@ -117,5 +119,6 @@ class Follower(Background):
 
     def _report(self, row: asyncpg.Record | None) -> None:
         assert row is not None
-        self._position, first, last, tracked, lag = row
-        self._audience.take(Batch(self._number, row[0], first, last or 0, frozenset(tracked or ())), lag)
+        until, first, last, tracked, lag = row
+        self._audience.take(Batch(self._number, until, first, last or 0, frozenset(tracked or ())), lag)
+        self._position = until  # only now: what was not handed on is found again

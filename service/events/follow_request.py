@@ -103,10 +103,12 @@ def make_feed(plans: list[ReadPlan], tracked: list[Logged], policy: Policy, prin
             FollowedTable(
                 ReadPlan(resource, logged.shown(plan)),
                 Bind(logged.numbers, BindKind.LIST),
+                Bind(logged.read_since),
                 where=fresh(plan.where),
                 was_where=fresh(plan.where),
                 visible=rows,
                 was_visible=fresh(rows),
+                is_family=logged.is_family,
             )
         )
     return Feed.of(tuple(tables))

@@ -3,13 +3,17 @@
 import asyncio
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.auth.authenticate import Authenticator
 from service.auth.policy import Policy
 from service.core.background import Background
 from service.core.errors import DatabaseUnavailable, RowhouseError
+from service.core.security import TokenSigner
+from service.core.settings import SecuritySettings
+from service.db.engine import UnitOfWork
 from service.events.channel import End
-from service.events.log import ChangeLog
+from service.events.log import entries
 from service.events.session import Session
 
 _log = structlog.get_logger()
@@ -18,14 +22,20 @@ _STEP_SECONDS = 0.4
 
 class Guard(Background):
     """Looks at all sessions together: whether their credentials hold, whether policy still gives them the same, and
-    whether their tables are logged as they were.
+    whether their tables are logged as they were. The connections of `engine` are its own: it must not wait for those
+    whom it looks at.
     """
 
-    def __init__(self, policy: Policy, authenticator: Authenticator, log: ChangeLog) -> None:
+    def __init__(self, policy: Policy, engine: AsyncEngine, signer: TokenSigner, settings: SecuritySettings) -> None:
         self._policy = policy
-        self._authenticator = authenticator
-        self._log = log
+        self._engine = engine
+        self._unit_of_work = UnitOfWork(engine)
+        self._authenticator = Authenticator(self._unit_of_work, signer, settings)
         self._sessions: set[Session] = set()
+
+    async def stop(self) -> None:
+        await super().stop()
+        await self._engine.dispose()
 
     def watch(self, session: Session) -> None:
         self._sessions.add(session)
@@ -46,7 +56,7 @@ class Guard(Background):
                 _log.exception("guard_failed")
 
     async def _look(self) -> None:
-        await self._policy.refresh(now=True)
+        await self._policy.read(self._unit_of_work)
         standing = await self._authenticator.standing({session.principal for session in self._sessions})
         for session in list(self._sessions):
             if session.principal not in standing:
@@ -57,10 +67,11 @@ class Guard(Background):
 
     async def _look_at_tables(self) -> None:
         """Those who follow a table that is no longer tracked as it was, or has a new child, have to begin again."""
-        entries = await self._log.entries()
-        for session in list(self._sessions):
-            if any(entries.get(entry.number) != entry for entry in session.entries):
-                session.end(End.SHUTDOWN)
+        async with self._unit_of_work.begin() as session:
+            now = await entries(session)
+        for one in list(self._sessions):
+            if any(now.get(entry.number) != entry for entry in one.entries):
+                one.end(End.SHUTDOWN)
 
     def _check(self, session: Session) -> None:
         try:

@@ -1,7 +1,7 @@
 """What the log has of tables: who changed what, when, and from what to what."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 
@@ -9,8 +9,11 @@ from service.crud.statements import StatementCache
 from service.db.pool import TablePool
 from service.db.runner import Row
 from service.query.compile.feed import Sight
-from service.query.compile.history import compile_history
-from service.query.plan import HistoryPlan
+from service.query.compile.history import compile_history, compile_window
+from service.query.plan import Bind, HistoryPlan
+
+# However few are found, a page looks at so many changes at most.
+_WINDOW = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,14 @@ class Entry:
 
     number: int
     body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPage:
+    """Changes, the latest first. There may be more below the number `following`; None where there are none."""
+
+    entries: list[Entry]
+    following: int | None
 
 
 class History:
@@ -33,6 +44,26 @@ class History:
         statement = self._statements.get(compile_history, plan)
         rows = await self._pool.read_all(statement.sql, statement.arguments(plan, self._pool.epoch))
         return {row[0] for row in rows if Sight.HIDDEN not in (row[3], row[4])}
+
+    async def page(self, plan: HistoryPlan, limit: int) -> HistoryPage:
+        """A page of the changes that the plan asks for, which may be short though there are more.
+
+        Raises: as `entries`.
+        """
+        down_to = await self._window(plan) if plan.is_searched else None
+        if down_to is not None:
+            plan = replace(plan, down_to=Bind(str(down_to)))
+        entries = await self.entries(plan)
+        return HistoryPage(entries, entries[-1].number if len(entries) == limit else down_to)
+
+    async def _window(self, plan: HistoryPlan) -> int | None:
+        """The lowest change that a page looks at; None where it looks at all."""
+        window = replace(plan, limit=Bind(str(_WINDOW)))
+        statement = self._statements.get(compile_window, window)
+        row = await self._pool.read(statement.sql, statement.arguments(window, self._pool.epoch))
+        assert row is not None
+        lowest: int | None = row[0]
+        return lowest
 
     async def entries(self, plan: HistoryPlan) -> list[Entry]:
         """The changes that the plan asks for, the latest first.

@@ -66,8 +66,8 @@ class Hub(Background):
         if not self._connections[client]:
             del self._connections[client]
 
-    async def join(self, feed: Feed) -> Subscriber:
-        """A subscriber whose live events begin behind this moment.
+    def join(self, feed: Feed) -> Subscriber:
+        """A subscriber whose live events begin behind this moment, once it has joined.
 
         Raises:
             FeedEnded: the service is shutting down.
@@ -80,11 +80,6 @@ class Hub(Background):
         assert self.follower is not None
         subscriber = Subscriber(self.settings.feed_queue, self.follower.request())
         channel.join(subscriber)
-        try:
-            await subscriber.joined
-        except BaseException:
-            self.leave(feed, subscriber)
-            raise
         return subscriber
 
     def leave(self, feed: Feed, subscriber: Subscriber) -> None:

@@ -1,10 +1,13 @@
 """Reading the change log."""
 
+import asyncio
 import hashlib
 from base64 import urlsafe_b64encode
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.auth.policy import Policy
 from service.auth.principal import Principal
@@ -23,8 +26,9 @@ from service.query.compile.feed import compile_feed
 from service.query.plan import Bind, FeedPlan, FollowedTable
 from service.query.walk import binds
 
-T = TypeVar("T")
 PAGE = 500
+# Rows may be large: after a page of such, the next have fewer.
+PAGE_BYTES = 4_000_000
 _WINDOW = 20_000
 _DIGEST_BYTES = 6
 _UNSEEN = """
@@ -42,12 +46,19 @@ _EXTENT = f"""
 select min(seq), max(seq) from rowhouse.changes
 where {_UNSEEN} and tracked = any ($2::int[]) and pg_visible_in_snapshot(xid, $3::text::pg_snapshot)
 """  # noqa: S608
-_CAN_FOLLOW = "select rowhouse.can_follow($1::text::pg_snapshot, $2::int[])"
+_NOW = "select pg_current_snapshot()::text"
+# A snapshot that sees nothing that was logged.
+_NOTHING = "1:1:"
+# Nor may it end ahead of the present, as a crash may leave it behind.
+_CAN_FOLLOW = """
+select rowhouse.can_follow($1::text::pg_snapshot, $2::int[])
+       and pg_snapshot_xmax($3::text::pg_snapshot) <= pg_snapshot_xmax(pg_current_snapshot())
+"""
 _ENTRY = """
     t.id, t.xid::text, t.excluded::text,
     array(select c.id from rowhouse.tracked c where c.parent = t.id and c.until is null order by 1)::text
 """
-_ENTRIES = f"select {_ENTRY} from rowhouse.tracked t where t.until is null"  # noqa: S608
+_ENTRIES = sa.text(f"select {_ENTRY} from rowhouse.tracked t where t.until is null")  # noqa: S608
 # What is virtual is generated when it is read, and triggers do not see it.
 _TRACKED = f"""
 with recursive family as (
@@ -58,7 +69,8 @@ with recursive family as (
 select {_ENTRY},
        t.excluded || array(select attname::text from pg_attribute
                            where attrelid = to_regclass($1) and attgenerated::text = 'v'),
-       row_security_active(to_regclass($1)) or not has_table_privilege(to_regclass($1), 'select')
+       row_security_active(to_regclass($1)) or not has_table_privilege(to_regclass($1), 'select'),
+       max(case when t.known <@ rowhouse.known_now(t.relation) then t.read_since else 'infinity' end) over ()::text
 from family join rowhouse.tracked t using (id)
 """  # noqa: S608
 _NAMES = """
@@ -66,6 +78,11 @@ select n.nspname::text, c.relname::text
 from rowhouse.tracked t join pg_class c on c.oid = t.relation join pg_namespace n on n.oid = c.relnamespace
 where t.until is null and t.parent is null and not row_security_active(c.oid) order by 1, 2
 """
+
+
+async def entries(session: AsyncSession) -> dict[int, Entry]:
+    """All that is tracked now, by number."""
+    return {row[0]: Entry.of(row) for row in await session.execute(_ENTRIES)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +112,32 @@ class Feed:
         return numbers
 
 
-class ChangeLog:
-    """The log as followers read it: between two snapshots, in order, page by page."""
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Changes in order, which may be none of those that were looked at, up to number `seq`. `cursor` is of one who has
+    them. `is_full` where as many more may follow at once.
+    """
 
-    def __init__(self, pool: TablePool, statements: StatementCache, cursors: Cursors) -> None:
+    events: list[Event]
+    seq: int
+    cursor: str
+    is_full: bool
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return sum(len(event.body) for event in self.events)
+
+
+class ChangeLog:
+    """The log as followers read it: between two snapshots, in order, page by page; by so many at once, however many
+    feeds there are: requests want connections as well.
+    """
+
+    def __init__(self, pool: TablePool, statements: StatementCache, cursors: Cursors, readers: int) -> None:
         self._pool = pool
         self._statements = statements
+        self._reading = asyncio.Semaphore(readers)
         self.cursors = cursors
 
     @property
@@ -125,7 +162,8 @@ class ChangeLog:
                 f"{resource.name!r} has row-level security, which the change log does not know of: it has no feed.",
                 code="not_tracked",
             )
-        return Logged(tuple(Entry.of(row) for row in rows), frozenset(name for row in rows for name in row[4]))
+        excluded = frozenset(name for row in rows for name in row[4])
+        return Logged(tuple(Entry.of(row) for row in rows), excluded, read_since=rows[0][6])
 
     async def readable(self, policy: Policy, principal: Principal) -> list[str]:
         """The names of the tables that are tracked, and that the caller may read."""
@@ -134,64 +172,68 @@ class ChangeLog:
         found = [catalog.find(row[1], row[0]) for row in rows]
         return [one.name for one in found if one is not None and policy.may(principal, one, Action.READ)]
 
-    async def entries(self) -> dict[int, "Entry"]:
-        """All that is tracked now, by number."""
-        return {row[0]: Entry.of(row) for row in await self._pool.read_all(_ENTRIES, [])}
-
     async def check(self, feed: Feed) -> None:
         """Let PostgreSQL read the values of the feed's filters: later, nobody would be there to be told.
 
         Raises:
             InvalidBody: it cannot read one as its column's type.
         """
-        plan = _plan(feed.tables, Position.at("1:1:"), 0, 0)
+        plan = _plan(feed.tables, Position.at(_NOTHING), 0, 0)
         statement = self._statements.get(compile_feed, plan)
         await self._pool.read_all(statement.sql, statement.arguments(plan, self.life))
 
     async def can_follow(self, feed: Feed, position: Position) -> bool:
         """Whether nothing is gone that a reader at this position has not had."""
-        row = await self._pool.read(_CAN_FOLLOW, [position.seen, feed.tracked])
+        row = await self._pool.read(_CAN_FOLLOW, [position.seen, feed.tracked, position.until])
         return row is not None and bool(row[0])
 
-    async def between(self, feed: Feed, position: Position) -> AsyncIterator[list[Event]]:
+    async def between(self, feed: Feed, position: Position) -> AsyncIterator[Page]:
         """The changes of a feed from a position on, up to its `until`, in pages."""
-        row = await _patiently(self._pool.read(_EXTENT, [position.seen, feed.tracked, position.until]))
-        assert row is not None
+        (row,) = await self._read(_EXTENT, [position.seen, feed.tracked, position.until])
         if row[0] is not None:
             start = replace(position, seq=max(position.seq, row[0] - 1))
             async for page in self.pages(feed, start, row[1]):
                 yield page
 
-    async def pages(self, feed: Feed, position: Position, last: int) -> AsyncIterator[list[Event]]:
+    async def pages(self, feed: Feed, position: Position, last: int) -> AsyncIterator[Page]:
         """The changes of a feed from a position on, up to a number, in pages."""
         batch = self.cursors.batch(self.life, feed.digest, position.seen, position.until)
+        most = PAGE
         while position.seq < last:
             # However few changes match, a statement looks at so many at most.
             window = min(last, position.seq + _WINDOW)
-            plan = _plan(feed.tables, position, window, PAGE)
+            plan = _plan(feed.tables, position, window, most)
             statement = self._statements.get(compile_feed, plan)
-            rows = await _patiently(self._pool.read_all(statement.sql, statement.arguments(plan, self.life)))
-            if rows:
-                yield self._events(rows, feed, batch)
-            position = replace(position, seq=window if len(rows) < PAGE else rows[-1][0])
+            rows = await self._read(statement.sql, statement.arguments(plan, self.life))
+            is_full = len(rows) == most
+            position = replace(position, seq=rows[-1][0] if is_full else window)
+            events = [changed(row, feed.names, batch, self.life) for row in rows]
+            page = Page(events, position.seq, f"{batch}.{position.seq}", is_full)
+            yield page
+            if events:
+                most = min(PAGE, max(1, PAGE_BYTES * len(events) // page.size))
 
-    def _events(self, rows: Sequence[Row], feed: Feed, batch: str) -> list[Event]:
-        names = feed.names
-        return [changed(row, names, batch, self.life) for row in rows]
+    async def change(self, feed: Feed, seq: int) -> Event | None:
+        """One change as the feed has it now; None where it has not, or the log has no longer."""
+        (row,) = await self._read(_NOW, [])
+        async for page in self.pages(feed, Position(_NOTHING, row[0], seq - 1), seq):
+            if page.events:
+                return page.events[0]
+        return None
 
+    async def _read(self, sql: str, arguments: Sequence[object]) -> Sequence[Row]:
+        """Reading the log takes as long as the database is busy: that it was stopped is no fault of a caller's.
 
-async def _patiently(reading: Awaitable[T]) -> T:
-    """Reading the log takes as long as the database is busy: that it was stopped is no fault of a caller's.
-
-    Raises:
-        DatabaseUnavailable: the statement was stopped, or what else it raises.
-    """
-    try:
-        return await reading
-    except RowhouseError as error:
-        if error.stable_code == QUERY_CANCELED:
-            raise DatabaseUnavailable("The database is too busy to read the change log; try again.") from error
-        raise
+        Raises:
+            DatabaseUnavailable: the statement was stopped, or what else it raises.
+        """
+        try:
+            async with self._reading:
+                return await self._pool.read_all(sql, arguments)
+        except RowhouseError as error:
+            if error.stable_code == QUERY_CANCELED:
+                raise DatabaseUnavailable("The database is too busy to read the change log; try again.") from error
+            raise
 
 
 def _plan(tables: tuple[FollowedTable, ...], position: Position, last: int, limit: int) -> FeedPlan:

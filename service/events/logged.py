@@ -26,14 +26,21 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """What the log has of a table and those that inherit from it, and the columns that never enter it."""
+    """What the log has of a table and those that inherit from it, the columns that never enter it, and since when what
+    it has can be read by the types of now.
+    """
 
     entries: tuple[Entry, ...]
     excluded: frozenset[str]
+    read_since: str
 
     @property
     def numbers(self) -> list[str]:
         return [str(entry.number) for entry in self.entries]
+
+    @property
+    def is_family(self) -> bool:
+        return len(self.entries) > 1
 
     def require(self, plan: ReadPlan, rows: Predicate | None) -> None:
         """Refuse what the log cannot answer. `rows` is what the caller may see.

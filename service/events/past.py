@@ -9,12 +9,12 @@ from service.core.errors import InvalidQuery, PastUnknown
 from service.core.types import Action
 from service.db.pool import TablePool
 from service.events.log import ChangeLog
-from service.query.plan import Bind, BindKind, Past, ReadPlan, Since
+from service.query.plan import And, Bind, BindKind, ColumnRef, Comparison, Operator, Past, ReadPlan, Since
 
 _IS_UNKNOWN = "select rowhouse.past_is_unknown($1::text[]::int[], $2::text::pg_snapshot, $3::text::timestamptz)"
 _REASONS = {
     "dropped": "The change log does not reach back so far: retention has dropped it.",
-    "untracked": "The table was not tracked then, or one of its columns had another name.",
+    "untracked": "The table was not tracked then, or one of its columns had another name or type.",
     "unlogged": "Rows went by a TRUNCATE that could not be logged.",
 }
 
@@ -42,22 +42,39 @@ class TimeMachine:
             raise InvalidQuery("Tables are read one by one as they were.", hint="Leave out what is embedded.")
         logged = await self._log.tracked(plan.resource)
         logged.require(plan, self._policy.rows(principal, plan.resource, Action.READ))
-        tracked = Bind(logged.numbers, BindKind.LIST)
-        past = self._of_cursor(moment, tracked) if _is_cursor(moment) else Past(tracked, time=Bind(time_of(moment)))
-        seen = past.since.seen.value if past.since else None
-        time = past.time.value if past.time else None
-        row = await self._pool.read(_IS_UNKNOWN, [logged.numbers, seen, time])
+        since = self._since(moment) if _is_cursor(moment) else None
+        time = None if since else Bind(time_of(moment))
+        past = Past(Bind(logged.numbers, BindKind.LIST), since, time, _key_of(plan), logged.is_family)
+        moments = [since.seen.value if since else None, time.value if time else None]
+        row = await self._pool.read(_IS_UNKNOWN, [logged.numbers, *moments])
         assert row is not None
         if row[0] is not None:
             raise PastUnknown(_REASONS[row[0]])
         return replace(plan, select=logged.shown(plan), past=past)
 
-    def _of_cursor(self, text: str, tracked: Bind) -> Past:
+    def _since(self, text: str) -> Since:
         cursor = self._log.cursors.read(text)
         if cursor.life != self._log.life:
             raise PastUnknown("The cursor is of another life of the database.", hint="Name a time instead.")
         place = cursor.position
-        return Past(tracked, since=Since(Bind(place.seen), Bind(place.until), Bind(str(place.seq))))
+        return Since(Bind(place.seen), Bind(place.until), Bind(str(place.seq)))
+
+
+def _key_of(plan: ReadPlan) -> tuple[Bind, ...]:
+    """The key of the only row that the plan can have, in binds of its own; or nothing."""
+    terms = plan.where.terms if isinstance(plan.where, And) else (plan.where,)
+    values = {
+        term.column.name: term.operand
+        for term in terms
+        if isinstance(term, Comparison)
+        and term.operator is Operator.EQ
+        and term.quantifier is None
+        and isinstance(term.column, ColumnRef)
+        and not (term.column.cast or term.column.path)
+        and term.operand is not None
+    }
+    key = plan.resource.key
+    return tuple(replace(values[name]) for name in key) if key and values.keys() >= set(key) else ()
 
 
 def _is_cursor(moment: str) -> bool:

@@ -10,7 +10,8 @@ from service.core.errors import InvalidQuery
 
 _MAC_BYTES = 9
 _CURSOR = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]{12})\.([0-9]{1,18})")
-_PURPOSE = b"rowhouse feed cursor"
+# With the version of what the text says: a cursor that says it otherwise is no cursor any more.
+_PURPOSE = b"rowhouse feed cursor 2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,8 @@ class Cursors:
         return f"{self.batch(cursor.life, cursor.feed, position.seen, position.until)}.{position.seq}"
 
     def read(self, cursor: str) -> Cursor:
-        """What a cursor says. One that was signed with another secret is of no life that is known.
+        """What a cursor says. One that was signed with another secret, or by a release whose cursors said
+        other things, is of no life that is known.
 
         Raises:
             InvalidQuery: it is no cursor.

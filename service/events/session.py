@@ -4,11 +4,11 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 from service.auth.principal import Principal
-from service.core.errors import DatabaseRejected, InvalidBody, InvalidQuery
+from service.core.errors import DatabaseUnavailable, RowhouseError
 from service.events.channel import End, FeedEnded, Subscriber
 from service.events.event import Event, Kind
 from service.events.hub import Hub
-from service.events.log import Feed
+from service.events.log import Feed, Page
 from service.events.logged import Entry
 from service.events.position import Cursor, Position
 
@@ -46,13 +46,13 @@ class Session:
         Raises:
             FeedEnded: it is over.
         """
-        position = None if cursor is None else cursor.position
-        is_known = cursor is None or (cursor.life, cursor.feed) == (self.hub.log.life, self.feed.digest)
         while True:
-            subscriber = await self._join()
+            subscriber = self._join()
             try:
-                if not is_known or (position and not await self.hub.log.can_follow(self.feed, position)):
-                    position, is_known = None, True
+                while not await subscriber.has_joined(self.hub.settings.feed_heartbeat_seconds):
+                    yield []
+                position = await self._place(cursor)
+                if position is None and cursor is not None:
                     yield [self._told(Kind.MUST_REFETCH, subscriber.start)]
                 start = position or subscriber.start
                 if not self._last or position is None:
@@ -60,9 +60,10 @@ class Session:
                 try:
                     async for page in self._missed(start, subscriber.start):
                         self.require_going()
-                        yield self._sent(page)
-                except (InvalidBody, InvalidQuery, DatabaseRejected):
-                    # What was logged does not fit the table any more; what it holds now can be read.
+                        yield self._sent(page.events, page.cursor)
+                except DatabaseUnavailable:
+                    raise
+                except RowhouseError:  # what was logged does not fit the table any more; what it holds now can be read
                     position = None
                     yield [self._told(Kind.MUST_REFETCH, subscriber.start)]
                 # Retention may have dropped some of it while it was read.
@@ -74,11 +75,11 @@ class Session:
                     events = await subscriber.take()
                     if subscriber.has_gap:  # the channel has gone on without this client
                         break
-                    yield self._sent(events) if events else self._idle()
+                    yield self._sent(events, events[-1].id) if events else self._idle()
             finally:
                 self.hub.leave(self.feed, subscriber)
-            position = self.hub.log.cursors.read(self._last).position
-            yield [self._told(Kind.GAP, position)]
+            cursor = self.hub.log.cursors.read(self._last)
+            yield [Event.of_feed(Kind.GAP, self._last)]
 
     def require_going(self) -> None:
         """Raise FeedEnded where it was stopped from outside, or the service is about to stop."""
@@ -87,14 +88,19 @@ class Session:
         if self._end is not None:
             raise FeedEnded(self._end)
 
-    async def _join(self) -> Subscriber:
+    def _join(self) -> Subscriber:
         self.require_going()
-        self._subscriber = await self.hub.join(self.feed)
-        if self._end is not None:  # while it waited
-            self._subscriber.end(self._end)
+        self._subscriber = self.hub.join(self.feed)
         return self._subscriber
 
-    async def _missed(self, position: Position, until: Position) -> AsyncIterator[list[Event]]:
+    async def _place(self, cursor: Cursor | None) -> Position | None:
+        """Where to go on from; None where that is from now on, and what was before has to be read again."""
+        if cursor is None or not await self.hub.log.can_follow(self.feed, cursor.position):
+            return None
+        is_known = (cursor.life, cursor.feed) == (self.hub.log.life, self.feed.digest)
+        return cursor.position if is_known else None
+
+    async def _missed(self, position: Position, until: Position) -> AsyncIterator[Page]:
         """What lies between two positions: the rest of a batch, and all that came after it."""
         log = self.hub.log
         if position.seen != position.until:
@@ -110,8 +116,8 @@ class Session:
             self._last = self._write(boundary)
         return []
 
-    def _sent(self, events: list[Event]) -> list[Event]:
-        self._last = events[-1].id
+    def _sent(self, events: list[Event], cursor: str) -> list[Event]:
+        self._last = cursor
         self.hub.metrics.count_events(len(events))
         return events
 

@@ -5,16 +5,14 @@ left them (so that others' changes of other columns stay), an insert where the r
 no row has its key.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from itertools import groupby
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from service.auth.policy import Policy
 from service.auth.principal import Principal
-from service.catalog.resource import Relation, Resource
+from service.catalog.resource import Resource
 from service.core.errors import Conflict, FieldError, LimitExceeded, RowhouseError, RowNotFound
 from service.core.types import Action
 from service.crud.read import Reader
@@ -22,23 +20,11 @@ from service.crud.write import Writer
 from service.db.transaction import Transaction
 from service.events.follow_request import make_feed
 from service.events.history import History
+from service.events.inverse import Change, Found, Step, key_of, place_of, steps
 from service.events.log import ChangeLog
 from service.events.logged import Logged
-from service.query.plan import (
-    AnyOne,
-    Bind,
-    BindKind,
-    DeletePlan,
-    HistoryPlan,
-    Holds,
-    InsertPlan,
-    Predicate,
-    ReadPlan,
-    Referrer,
-    UpdatePlan,
-    WritePlan,
-    Written,
-)
+from service.query.compile.columns import qualified
+from service.query.plan import Bind, BindKind, HistoryPlan, Holds, ReadPlan, Written
 
 _MOST_REASONS = 20
 _OF_CHANGE = "c.seq = $1::text::bigint"
@@ -58,6 +44,28 @@ join rowhouse.changes undone on undone.seq = $1::text::bigint and undone.tracked
 where left(undone.key, 200) in (left(c.key, 200), left(c.old_key, 200)) and undone.key in (c.key, c.old_key)
   and c.seq > undone.seq and c.xid <> pg_current_xact_id()
 order by c.seq desc limit 1
+"""
+# What takes a change back is a change itself: the last of the transaction, in the order in which they were asked for.
+# Where two do it at once, the second waits here for the first.
+_MARK = """
+with by as (select c.seq from rowhouse.changes c
+            where c.xid = pg_current_xact_id()
+              and c.tracked = (select o.tracked from rowhouse.changes o where o.seq = ($1::text[])[1]::bigint)
+            order by c.seq desc limit cardinality($1::text[])),
+     pairs as (select u.change::bigint as change, b.seq as by
+               from unnest($1::text[]) with ordinality u (change, n)
+               join (select seq, row_number() over (order by seq) as n from by) b using (n)),
+     marked as (insert into rowhouse.undone as u (change, by) select p.change, p.by from pairs p
+                on conflict (change) do update set by = excluded.by where rowhouse.is_undone(u.by)
+                returning u.change)
+select p.change, u.by from pairs p left join rowhouse.undone u using (change)
+where not exists (select from marked m where m.change = p.change) limit 1
+"""
+# Rows of tables that are not served are not seen here: what would take them along, or change them, is not done.
+_CASCADES = """
+select true from pg_constraint c
+where c.contype = 'f' and c.confrelid = to_regclass($1) and c.conparentid = 0 and c.confdeltype in ('c', 'n', 'd')
+  and not c.conrelid = any ($2::text[]::regclass[]) limit 1
 """
 
 
@@ -79,30 +87,6 @@ class Selection:
     @classmethod
     def transaction(cls, number: str) -> "Selection":
         return cls(_OF_TRANSACTION, number)
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One change as the log has it. `was` and `now` are JSON; `columns` are those that an update changed."""
-
-    number: int
-    schema: str | None
-    table: str | None
-    operation: str
-    key: str | None
-    was: str | None
-    now: str | None
-    columns: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What takes changes back: one write, and what it is called."""
-
-    changes: tuple[Change, ...]
-    resource: Resource
-    plan: WritePlan
-    does: str
 
 
 class Undo:
@@ -139,19 +123,19 @@ class Undo:
         await self._require_visible(found, principal)
         done: list[dict[str, object]] = []
         reasons: list[FieldError] = []
-        for step in self._steps(found, written):
+        for step in steps(found, written, self._writer.referrers):
             try:
                 reason = await self._take(step, principal)
             except RowhouseError as error:
                 # After an error of PostgreSQL nothing more can be asked in this transaction.
-                error.fields = (*reasons, FieldError(_place(step.changes[0], step.resource), error.message))
+                error.fields = (*reasons, FieldError(place_of(step.changes[0], step.resource), error.message))
                 raise
             if reason is not None:
                 reasons.append(reason)
                 if len(reasons) == _MOST_REASONS:
                     break
             done += [
-                {"change": one.number, "table": step.resource.name, "key": _key(one, step.resource), "did": step.does}
+                {"change": one.number, "table": step.resource.name, "key": key_of(one, step.resource), "did": step.does}
                 for one in step.changes
             ]
         if reasons:
@@ -167,7 +151,7 @@ class Undo:
             raise LimitExceeded(f"These are more than {self._most_changes} changes, the most that are undone at once.")
         return changes
 
-    def _found(self, changes: list[Change], principal: Principal) -> list[tuple[Change, Resource]]:
+    def _found(self, changes: list[Change], principal: Principal) -> list[Found]:
         """The changes with their tables.
 
         Raises:
@@ -180,7 +164,7 @@ class Undo:
             raise _no_such_changes()
         return both
 
-    async def _require_visible(self, found: list[tuple[Change, Resource]], principal: Principal) -> None:
+    async def _require_visible(self, found: list[Found], principal: Principal) -> None:
         """Only who may read a change may take it back: else what stands in the way would tell of it.
 
         Raises:
@@ -194,6 +178,8 @@ class Undo:
             logged = await self._log.tracked(resource)
             for change in changes:
                 _require_whole(change, resource, logged)
+            if any(change.operation == "i" for change in changes):
+                await self._require_no_cascade(resource)
             if self._policy.rows(principal, resource, Action.READ) is None:
                 continue
             numbers = [str(change.number) for change in changes]
@@ -203,34 +189,38 @@ class Undo:
             if len(await self._history.visible(plan)) < len(numbers):
                 raise _no_such_changes()
 
-    def _steps(self, found: list[tuple[Change, Resource]], written: Written) -> Iterator[Step]:
-        """One write for each change, the last first. Rows that went one after the other come back together, those of a
-        table in one statement, and first those that others refer to: so foreign keys hold.
+    async def _require_no_cascade(self, resource: Resource) -> None:
+        """Rows of tables that are not served cannot be asked for: so what would take them along is not done.
+
+        Raises:
+            Conflict: a foreign key of such a table would delete or change its rows.
         """
-        for is_back, group in groupby(found, lambda item: item[0].operation in "dt"):
-            together = list(group)
-            if not is_back:
-                for change, resource in together:
-                    step = _step(change, resource, written, self._writer.referrers(resource))
-                    if step is not None:
-                        yield step
-                continue
-            for resource in _referred_first([resource for _, resource in together]):
-                changes = tuple(change for change, of in together if of is resource)
-                yield Step(changes, resource, _insert(changes, resource, _own(written)), "insert")
+        tables = [_qualified(resource), *(_qualified(one.resource) for one in self._writer.referrers(resource))]
+        row = await self._transaction.read(_CASCADES, [tables[0], tables])
+        if row is not None:
+            message = f"Rows of a table that is not served may refer to rows of {resource.name!r}, and go with them."
+            raise Conflict(message, code="undo_conflict")
 
     async def _take(self, step: Step, principal: Principal) -> FieldError | None:
         """Do it. Returns what stands in the way."""
         outcome = await self._writer.run(step.plan, principal)
         if outcome.rows == len(step.changes):
-            return None
+            return await self._mark(step)
         if step.does == "insert":
-            return FieldError(_place(step.changes[0], step.resource), "a trigger keeps it, or one of the others, out")
+            return FieldError(place_of(step.changes[0], step.resource), "a trigger keeps it, or one of the others, out")
         return await self._reason(step, principal)
+
+    async def _mark(self, step: Step) -> FieldError | None:
+        """Note that these are taken back: where rows are alike, nothing else would tell. Returns which was before."""
+        row = await self._transaction.read(_MARK, [[str(change.number) for change in step.changes]])
+        if row is None:
+            return None
+        change = next(one for one in step.changes if one.number == row[0])
+        return FieldError(place_of(change, step.resource), f"taken back already, by change {row[1]}")
 
     async def _reason(self, step: Step, principal: Principal) -> FieldError:
         change = step.changes[0]
-        place = _place(change, step.resource)
+        place = place_of(change, step.resource)
         later = await self._transaction.read(_LATER, [str(change.number)])
         by = f" by {later[1]} (change {later[0]})" if later is not None else ""
         if not step.resource.key or change.now is None:
@@ -248,54 +238,6 @@ class Undo:
         return FieldError(place, f"{', '.join(other)} changed since{by}")
 
 
-def _change(entry: list[Any]) -> Change:
-    number, schema, table, operation, key, was, now, columns = entry
-    return Change(number, schema, table, operation, key, was, now, tuple(columns))
-
-
-def _own(written: Written) -> Written:
-    """A bind stands in one place of one plan: each has its own."""
-    return replace(written, actor=replace(written.actor), request=replace(written.request))
-
-
-def _step(change: Change, resource: Resource, written: Written, referrers: Iterable[Referrer]) -> Step | None:
-    """The write; None where only columns have changed that PostgreSQL computes."""
-    now = _image(change.now)
-    columns = tuple(name for name in orjson.loads(now) if name in resource.columns)
-    if change.operation == "i":
-        where = _as_it_is(resource, columns, now)
-        # Rows that others have made refer to it since would go with it.
-        plan = DeletePlan(resource, where, _own(written), with_deleted=True, unreferenced_by=tuple(referrers))
-        return Step((change,), resource, plan, "delete")
-    changed = tuple(name for name in change.columns if name in resource.columns)
-    if resource.key:  # others may have changed other columns since
-        columns = tuple(dict.fromkeys((*resource.key, *changed)))
-    written_back = tuple(name for name in changed if resource.columns[name].is_writable)
-    if not written_back:
-        return None
-    body = _json(f"[{_image(change.was)}]")
-    where = _as_it_is(resource, columns, now)
-    return Step(
-        (change,), resource, UpdatePlan(resource, written_back, body, where, _own(written), with_deleted=True), "update"
-    )
-
-
-def _referred_first(resources: Iterable[Resource]) -> list[Resource]:
-    """Each table once, those first that others among them refer to, as far as they do not do so in a circle."""
-    waiting = list(dict.fromkeys(resources))
-    ordered: list[Resource] = []
-    while waiting:
-        names = {one.name for one in waiting}
-        free = [one for one in waiting if not names & {way.target for way in _references(one)} - {one.name}]
-        ordered += free or waiting[:1]
-        waiting = [one for one in waiting if one not in ordered]
-    return ordered
-
-
-def _references(resource: Resource) -> Iterator[Relation]:
-    return (way for way in resource.relations if way.constraint and not way.is_back)
-
-
 def _require_whole(change: Change, resource: Resource, logged: Logged) -> None:
     image = set(orjson.loads(change.was or change.now or "{}"))
     if change.operation in "dt" and logged.excluded:
@@ -309,39 +251,10 @@ def _no_such_changes() -> RowNotFound:
     return RowNotFound("There are no such changes.", hint="The history of a table has their numbers.")
 
 
-def _insert(changes: tuple[Change, ...], resource: Resource, written: Written) -> InsertPlan:
-    images = [_image(one.was) for one in changes]
-    names = orjson.loads(images[0])
-    columns = tuple(
-        name
-        for name, column in resource.columns.items()
-        if name in names and (column.is_writable or column.is_always_numbered)
-    )
-    return InsertPlan(resource, columns, _json(f"[{','.join(images)}]"), written, restores=True)
+def _change(entry: list[Any]) -> Change:
+    number, schema, table, operation, key, was, now, columns = entry
+    return Change(number, schema, table, operation, key, was, now, tuple(columns))
 
 
-def _image(image: str | None) -> str:
-    if image is None:
-        raise Conflict("Rows went by a TRUNCATE that could not be logged.", code="undo_conflict")
-    return image
-
-
-def _json(text: str) -> Bind:
-    return Bind(text, BindKind.JSON)
-
-
-def _as_it_is(resource: Resource, columns: tuple[str, ...], image: str) -> Predicate:
-    """The row that has these values."""
-    holds = Holds(columns, _json(image))
-    return holds if resource.key else AnyOne(holds)
-
-
-def _key(change: Change, resource: Resource) -> dict[str, object] | None:
-    image = change.now or change.was
-    row = orjson.loads(image) if image else {}
-    return {name: row.get(name) for name in resource.key} or None
-
-
-def _place(change: Change, resource: Resource) -> str:
-    values = (_key(change, resource) or {}).values()
-    return f"change {change.number} of {resource.name}/{','.join(map(str, values))}"
+def _qualified(resource: Resource) -> str:
+    return qualified(resource.table.schema, resource.table.name)

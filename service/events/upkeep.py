@@ -22,6 +22,7 @@ _BEGIN_LIFE = "select rowhouse.begin_life()"
 # One table a transaction: its lock is held until the end.
 _ARRANGE = "select rowhouse.arrange_all(1)"
 _KEEP = "select array_agg(k) from rowhouse.keep_log($1, $2) k"
+_FORGET = "delete from rowhouse.undone where change < (select min(c.seq) from rowhouse.changes c)"
 # Rows in the default partition are counted up to a bound: what matters is that there are none.
 _FIGURES = """
 select (select case when is_called then last_value else 0 end from rowhouse.change_seq) as changes,
@@ -94,3 +95,4 @@ class Upkeep(Background):
         row = await self._pool.write(_KEEP, (self._weeks_ahead, self._retention))
         if row and row[0]:
             _log.info("change_log_kept", partitions=row[0])
+        await self._pool.write(_FORGET, ())

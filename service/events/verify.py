@@ -62,7 +62,10 @@ async def verify(connection: Connection, table: str) -> Verdict:
         raise Conflict(f"The changes of {table} are not logged.", hint="rowhouse track TABLE", code="not_tracked")
     numbers, since, excluded, schema, name = row
     resource = (await read_catalog(connection, declared_catalog(TableBase), [schema])).get(name, schema)
-    plan = VerifyPlan(resource, _columns(resource, excluded or []), Bind(numbers, BindKind.LIST), Bind(since), Bind(""))
+    tracked = Bind(numbers, BindKind.LIST)
+    plan = VerifyPlan(
+        resource, _columns(resource, excluded or []), tracked, Bind(since), Bind(""), is_family=len(numbers) > 1
+    )
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         (counted,) = await _fetch(connection, compile_log_columns(plan), plan)
         if counted[1]:

@@ -1,6 +1,7 @@
 """Which broker carries the messages that wake workers. Each holds the id of one job, and may be lost or come twice."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
@@ -17,6 +18,7 @@ from service.jobs.postgres_broker import PostgresBroker
 
 TASK = "rowhouse.job"
 _QUEUE = "rowhouse.jobs"
+_SHUTDOWN_SECONDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,13 @@ async def send(broker: AsyncBroker, job_id: UUID) -> None:
     """
     kicker: AsyncKicker[Any, Any] = AsyncKicker(TASK, broker, {})
     await kicker.kiq(str(job_id))
+
+
+async def let_go(broker: AsyncBroker) -> None:
+    """Shut a broker down, however it stands: one that is lost may neither answer nor know it."""
+    with suppress(Exception):
+        async with asyncio.timeout(_SHUTDOWN_SECONDS):
+            await broker.shutdown()
 
 
 def _is_redis(url: str) -> bool:

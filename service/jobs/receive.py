@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from uuid import UUID
 
 import structlog
@@ -10,7 +9,7 @@ from taskiq.acks import AcknowledgeType
 from taskiq.receiver import Receiver
 
 from service.core.errors import RowhouseError
-from service.jobs.broker import TASK, Brokers
+from service.jobs.broker import TASK, Brokers, let_go
 from service.jobs.runner import Runner
 from service.jobs.timing import jittered
 
@@ -56,8 +55,7 @@ class Reception:
             await broker.startup()
             await receiver.listen(lost)
         finally:
-            with suppress(Exception):
-                await broker.shutdown()
+            await let_go(broker)
 
     def _handler(self) -> Callable[[str], Awaitable[None]]:
         """A plain function: taskiq writes to what is registered, which a method does not take."""

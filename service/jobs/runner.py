@@ -152,9 +152,11 @@ class Runner:
             await asyncio.sleep(lease / _RENEWALS)
             begun = monotonic()
             try:
-                async with self._unit_of_work.begin() as session:
+                # A database that does not answer must not keep the job going when it may be another's.
+                patience = max(until - begun, lease / _RENEWALS)
+                async with asyncio.timeout(patience), self._unit_of_work.begin() as session:
                     await self._claims.renew(session, claim)
-            except LeaseLost:
+            except (LeaseLost, TimeoutError):
                 return
             except RowhouseError as error:
                 _log.warning("job_lease_not_renewed", job=str(claim.id), reason=error.stable_code)

@@ -8,7 +8,7 @@ import structlog
 from taskiq import AsyncBroker
 
 from service.core.background import Background
-from service.jobs.broker import Brokers, send
+from service.jobs.broker import Brokers, let_go, send
 from service.jobs.timing import jittered
 
 _log = structlog.get_logger()
@@ -39,8 +39,7 @@ class Waker(Background):
             except Exception as error:  # whatever it is, the next time may go well
                 _log.warning("job_message_not_sent", reason=type(error.__cause__ or error).__name__)
             finally:
-                with suppress(Exception):
-                    await broker.shutdown()
+                await let_go(broker)
             await asyncio.sleep(jittered(_RETRY_SECONDS))
 
     async def _send_from(self, broker: AsyncBroker) -> None:

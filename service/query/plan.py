@@ -283,12 +283,15 @@ class Past:
     """The rows of a table as they were: as a follower has them who stands there, or as a reader saw them at `time`
     (ISO 8601).
 
-    `tracked` are the numbers of the log for the table and those that inherit from it.
+    `tracked` are the numbers of the log for the table and those that inherit from it; it `is_family` where there are
+    such. With a `key`, only the row that has it need be right.
     """
 
     tracked: Bind
     since: Since | None = None
     time: Bind | None = None
+    key: tuple[Bind, ...] = ()
+    is_family: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,11 +336,20 @@ class ReadPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Reference:
+    """A foreign key, seen from one of its ends: the table at the other, and `pairs` (column there, column here)."""
+
+    resource: Resource
+    pairs: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Written:
     """What a write does besides writing.
 
-    `check` must hold for each row as written; `max_affected` ends the statement where more rows would change;
-    `answer` is what is returned of the rows, or None for nothing but their number.
+    `check` must hold for each row as written, and what it refers to by `refers_to` must not be deleted softly;
+    `max_affected` ends the statement where more rows would change; `answer` is what is returned of the rows, or None
+    for nothing but their number.
     """
 
     actor: Bind
@@ -345,6 +357,7 @@ class Written:
     check: Predicate | None = None
     max_affected: Bind | None = None
     answer: ReadPlan | None = None
+    refers_to: tuple[Reference, ...] = ()
 
 
 class OnConflict(StrEnum):
@@ -378,14 +391,6 @@ class InsertPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Referrer:
-    """Rows of a table that refer to others by `pairs` (column there, column here)."""
-
-    resource: Resource
-    pairs: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
 class UpdatePlan:
     """Set columns of the selected rows from a JSON object. `defaults` go back to their defaults.
 
@@ -401,7 +406,7 @@ class UpdatePlan:
     written: Written
     defaults: tuple[str, ...] = ()
     is_by_key: bool = False
-    unreferenced_by: tuple[Referrer, ...] = ()
+    unreferenced_by: tuple[Reference, ...] = ()
     with_deleted: bool = False
 
 
@@ -415,7 +420,7 @@ class DeletePlan:
     where: Predicate | None
     written: Written
     with_deleted: bool = False
-    unreferenced_by: tuple[Referrer, ...] = ()
+    unreferenced_by: tuple[Reference, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -444,15 +449,18 @@ class FollowedTable:
 
     `read` says what is shown of a row. A change is followed if the row met `where` before it or meets it after it, as
     far as it is or was `visible`; of both there are two, since binds stand in one place each. `tracked` are the
-    numbers of the log for the table and those that inherit from it.
+    numbers of the log for the table and those that inherit from it; it `is_family` where there are such. What was
+    logged before `read_since` (ISO 8601) cannot be read by the types of now.
     """
 
     read: ReadPlan
     tracked: Bind
+    read_since: Bind
     where: Predicate | None = None
     was_where: Predicate | None = None
     visible: Predicate | None = None
     was_visible: Predicate | None = None
+    is_family: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -475,7 +483,8 @@ class HistoryPlan:
     """Changes of tables that the log has, the latest first: at most `limit` that are numbered below `before`.
 
     Of each table, those whose row met `where` before or meets it after; of one table, those of the row with this `key`.
-    What is None is not asked for. `is_trash`: only the last deletions of rows that are not there.
+    What is None is not asked for; `down_to` is the lowest number that is looked at. `is_trash`: only the last deletions
+    of rows that are not there.
     """
 
     tables: tuple[FollowedTable, ...]
@@ -489,18 +498,29 @@ class HistoryPlan:
     until: Bind | None = None
     operations: Bind | None = None
     numbers: Bind | None = None
+    down_to: Bind | None = None
     is_trash: bool = False
+
+    @property
+    def is_searched(self) -> bool:
+        """Whether rows have to be looked at to find those that are asked for, and no index leads to them."""
+        if self.key or self.numbers is not None:
+            return False
+        return self.is_trash or any(table.where is not None or table.visible is not None for table in self.tables)
 
 
 @dataclass(frozen=True, slots=True)
 class VerifyPlan:
-    """What the log says of a table's rows in these columns, beside what they are. `since` is a time (ISO 8601)."""
+    """What the log says of a table's rows in these columns, beside what they are. `since` is a time (ISO 8601). It
+    `is_family` where tables inherit from it.
+    """
 
     resource: Resource
     columns: tuple[str, ...]
     tracked: Bind
     since: Bind
     limit: Bind
+    is_family: bool = False
 
 
 WritePlan = InsertPlan | UpdatePlan | DeletePlan

@@ -17,7 +17,7 @@ from service.query.plan import (
     Operator,
     Predicate,
     ReadPlan,
-    Referrer,
+    Reference,
     UpdatePlan,
     Written,
     all_of,
@@ -42,13 +42,24 @@ def asks_for_deleted(where: Predicate | None) -> bool:
     return DELETED_AT in column_names(where)
 
 
-def live_update(plan: UpdatePlan, referrers: Iterable[Referrer]) -> UpdatePlan:
+def live_update(plan: UpdatePlan, referrers: Iterable[Reference]) -> UpdatePlan:
     """Changes what is not deleted. Whoever sets `deleted_at` means any row, and may hide none that others refer to."""
     if not plan.resource.hides_deleted:
         return plan
     if DELETED_AT in (*plan.columns, *plan.defaults):
         return replace(plan, unreferenced_by=tuple(referrers))
     return plan if plan.with_deleted else replace(plan, where=all_of(plan.where, _is(IsValue.NULL)))
+
+
+def live_references(written: Written, references: Iterable[Reference], columns: Iterable[str]) -> Written:
+    """A write of these columns refers to nothing that is hidden."""
+    names = frozenset(columns)
+    hiding = tuple(
+        one
+        for one in references
+        if one.resource.hides_deleted and (DELETED_AT in names or names.intersection(here for _, here in one.pairs))
+    )
+    return replace(written, refers_to=hiding) if hiding else written
 
 
 def live_upsert(plan: InsertPlan) -> InsertPlan:
@@ -58,7 +69,7 @@ def live_upsert(plan: InsertPlan) -> InsertPlan:
     return replace(plan, replaceable=all_of(plan.replaceable, _is(IsValue.NULL)))
 
 
-def hiding(plan: DeletePlan, referrers: Iterable[Referrer]) -> UpdatePlan:
+def hiding(plan: DeletePlan, referrers: Iterable[Reference]) -> UpdatePlan:
     """The update that hides the rows, where none of these refer to them."""
     body = Bind(f'[{{"{DELETED_AT}": "now"}}]', BindKind.JSON)
     where = all_of(plan.where, _is(IsValue.NULL))
@@ -68,7 +79,12 @@ def hiding(plan: DeletePlan, referrers: Iterable[Referrer]) -> UpdatePlan:
 def showing(resource: Resource, where: Predicate, written: Written) -> UpdatePlan:
     """The update that brings hidden rows back."""
     body = Bind(f'[{{"{DELETED_AT}": null}}]', BindKind.JSON)
-    return UpdatePlan(resource, (DELETED_AT,), body, all_of(where, _is(IsValue.NOT_NULL)), written)
+    return UpdatePlan(resource, (DELETED_AT,), body, deleted_row(where), written)
+
+
+def deleted_row(where: Predicate | None) -> Predicate | None:
+    """The condition, of a row that is deleted."""
+    return all_of(where, _is(IsValue.NOT_NULL))
 
 
 def _is(value: IsValue) -> Predicate:

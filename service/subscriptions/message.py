@@ -9,7 +9,7 @@ from uuid import UUID
 
 import orjson
 
-from service.events.event import Kind
+from service.events.event import Event, Kind
 
 _PURPOSE = b"rowhouse webhook secret"
 _PREFIX = "whsec_"
@@ -28,18 +28,17 @@ class Message:
     keys: tuple[bytes, ...] = ()
 
     @classmethod
-    def of_change(cls, webhook: UUID, life: str, seq: int, kind: Kind, table: str, at: str, event: bytes,
-                  keys: tuple[bytes, ...]) -> "Message":  # fmt: skip
-        """The message of change number `seq` in the life of the cluster: `event` is the feed's, as JSON."""
-        name = f"{table}.{_PAST[kind]}"
-        hashes = tuple(blake2b(key, digest_size=16).digest() for key in keys)
-        return cls(_identity(webhook, life, str(seq)), name, _body(name, at, orjson.Fragment(event)), hashes)
+    def of_change(cls, webhook: UUID, life: str, seq: int, table: str, event: Event) -> "Message":
+        """The message of change number `seq` in the life of the cluster."""
+        name = f"{table}.{_PAST[event.kind]}"
+        hashes = tuple(blake2b(key, digest_size=16).digest() for key in event.keys)
+        return cls(_identity(webhook, life, str(seq)), name, _body(name, event.at, orjson.Fragment(event.body)), hashes)
 
     @classmethod
-    def of_gap(cls, webhook: UUID, life: str, snapshot: str, table: str) -> "Message":
-        """Changes may be missing before this snapshot: the receiver has to read the rows again."""
+    def of_gap(cls, webhook: UUID, life: str, place: str, table: str) -> "Message":
+        """Changes may be missing before this place in the log: the receiver has to read the rows again."""
         explained = {"table": table, "message": "Changes before this may be missing: read the rows again."}
-        return cls(_identity(webhook, life, snapshot), GAP, _body(GAP, _now(), explained))
+        return cls(_identity(webhook, life, place), GAP, _body(GAP, _now(), explained))
 
     @classmethod
     def of_ping(cls, webhook: UUID) -> "Message":
@@ -74,6 +73,13 @@ class Secrets:
 
     def _bytes(self, webhook: UUID, generation: int) -> bytes:
         return hmac.digest(self._key, f"{webhook}.{generation}".encode(), "sha256")
+
+
+def event_id(body: bytes) -> str | None:
+    """The id of the feed's event in a message; None where it is of no change."""
+    data = orjson.loads(body).get("data", {})
+    found: str | None = data.get("id")
+    return found
 
 
 def _identity(*parts: object) -> str:

@@ -9,19 +9,23 @@ import ipaddress
 import re
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urlsplit
 
 import idna
 
 from service.core.errors import ConfigurationError, TargetRefused
 from service.core.settings import WebhookSettings
+from service.core.single_flight import SingleFlight
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 _MOST_CHARACTERS = 2000
 _LOOK_UP_SECONDS = 5.0
+_LOOK_UP_THREADS = 64
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 _PLAIN = re.compile(r"[!-~]+")  # visible ASCII (RFC 3986)
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
@@ -29,7 +33,18 @@ _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _UNICAST = ipaddress.ip_network("2000::/3")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
-_DOCUMENTATION = ipaddress.ip_network("3fff::/20")
+# What Python's `is_global` lets pass: it follows IANA's registries only so far, and clouds have addresses of their own.
+_SPECIAL = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            "192.0.0.0/24",  # protocol assignments; Oracle's metadata service is at 192.0.0.192
+            "168.63.129.16/32",  # Azure's metadata service and name server
+            "192.88.99.0/24",  # relays of 6to4, which are no more
+            "3fff::/20",  # documentation
+        ),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +75,7 @@ class Targets:
         self._schemes = ("https", "http") if settings.webhook_allow_http else ("https",)
         self._ports = frozenset(settings.webhook_allowed_ports)
         self._in_house = tuple(map(_in_house, settings.webhook_allowed_hosts))
-        self._resolve = resolve or _look_up
+        self._resolve = resolve or _System()
 
     def read(self, url: str) -> Target:
         """The parts of a URL whose scheme, host and port are allowed, as far as they tell without looking it up.
@@ -162,6 +177,8 @@ def is_public(address: Address) -> bool:
 
     An IPv6 address that stands for one of IPv4 (mapped, 6to4, Teredo, NAT64) is judged by that as well.
     """
+    if any(address in network for network in _SPECIAL):
+        return False
     if isinstance(address, ipaddress.IPv4Address):
         return address.is_global and not (address.is_multicast or address.is_reserved)
     if address in _NAT64:
@@ -171,12 +188,28 @@ def is_public(address: Address) -> bool:
     within = [address.sixtofour, *(address.teredo or ())]
     if not all(is_public(one) for one in within if one is not None):
         return False
-    return address in _UNICAST and address.is_global and address not in _DOCUMENTATION
+    return address in _UNICAST and address.is_global
 
 
-async def _look_up(host: str, port: int) -> list[str]:
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+class _System:
+    """Looks names up as the system does: it blocks a thread for as long as a name server takes, which the owner of a
+    name can make long. So these threads are apart from those of the process, and all who ask for a name at the same
+    time share one.
+    """
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(_LOOK_UP_THREADS, "look-up")
+        self._running: SingleFlight[Sequence[str]] = SingleFlight()
+
+    async def __call__(self, host: str, port: int) -> Sequence[str]:
+        return await self._running.run((host, port), lambda: self._find(host, port))
+
+    async def _find(self, host: str, port: int) -> Sequence[str]:
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(
+            self._threads, partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+        )
+        return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 def _host(text: str) -> str:

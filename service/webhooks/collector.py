@@ -13,38 +13,24 @@ from uuid import UUID
 
 import structlog
 
-from service.auth.authenticate import Authenticator
-from service.auth.principal import Principal
 from service.core.background import Background
-from service.core.errors import (
-    AuthenticationFailed,
-    Conflict,
-    DatabaseRejected,
-    DatabaseUnavailable,
-    Forbidden,
-    InvalidBody,
-    InvalidQuery,
-    RowhouseError,
-    TableNotFound,
-)
+from service.core.errors import RowhouseError
 from service.core.settings import WebhookSettings
 from service.db.pool import TablePool
 from service.db.transaction import Transaction
-from service.events.event import Event
+from service.events.event import Event, Kind
 from service.events.log import BATCH, ChangeLog, Feed
 from service.events.position import Position
-from service.subscriptions.feeds import Feeds, owner
 from service.subscriptions.message import Message
+from service.webhooks.patience import Patience
+from service.webhooks.rights import SUBSCRIPTION, UNREADABLE, Rights, Subscription
 
 _log = structlog.get_logger()
 # So often all are brought up to date, also those that nothing has happened to: retention must not overtake them.
 _ALL_SECONDS = 60.0
 # However much is committed.
 _LEAST_SECONDS = 0.05
-_ACTIVE = """
-select id, table_name, filter, owner_kind, owner_id, owner_name, owner_role from rowhouse.webhooks
-where state = 'active' order by id
-"""
+_ACTIVE = f"select {SUBSCRIPTION} from rowhouse.webhooks w where w.state = 'active' order by w.id"  # noqa: S608
 _NOW = "select pg_current_snapshot()::text"
 _LOCK = """
 select w.life, w.seen, w.until, w.seq, w.events,
@@ -53,21 +39,6 @@ from rowhouse.webhooks w where w.id = $1 and w.state = 'active' for no key updat
 """
 _ENQUEUE = "select rowhouse.enqueue_deliveries($1, $2, $3, $4, $5, $6)"
 _MOVE = "update rowhouse.webhooks set life = $2, seen = $3, until = $4, seq = $5 where id = $1"
-_DISABLE = """
-update rowhouse.webhooks set state = 'disabled', reason = $2 where id = $1 and state = 'active' returning true
-"""
-_NO_RIGHTS = (AuthenticationFailed, Forbidden, TableNotFound)
-_UNREADABLE = (InvalidQuery, InvalidBody, DatabaseRejected, Conflict)
-
-
-@dataclass(frozen=True, slots=True)
-class _Active:
-    """A webhook that follows a table."""
-
-    id: UUID
-    table: str
-    filter: str
-    owner: Principal
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +61,14 @@ class Collector(Background):
         self,
         pool: TablePool,
         log: ChangeLog,
-        feeds: Feeds,
-        authenticator: Authenticator,
+        rights: Rights,
         settings: WebhookSettings,
         on_due: Callable[[], None],
     ) -> None:
         """`on_due` is called when deliveries were added."""
         self._pool = pool
         self._change_log = log
-        self._feeds = feeds
-        self._authenticator = authenticator
+        self._rights = rights
         self._most_waiting = settings.webhook_max_waiting
         self._every = settings.webhook_poll_seconds
         self._on_due = on_due
@@ -108,6 +77,7 @@ class Collector(Background):
         self._all_at = 0.0
         # Those that had all that `_seen` sees, and the log's numbers of what they follow.
         self._up_to_date: dict[UUID, frozenset[int]] = {}
+        self._patience = Patience()
 
     def wake(self) -> None:
         """Something was committed."""
@@ -119,21 +89,18 @@ class Collector(Background):
         Raises:
             RowhouseError: the database cannot be reached.
         """
-        webhooks = await self._active()
+        webhooks = [Subscription.of(row) for row in await self._pool.read_all(_ACTIVE, ())]
         if not webhooks:
             return
-        standing = await self._authenticator.standing({one.owner for one in webhooks})
-        for one in webhooks:
-            if one.owner not in standing:
-                await self._disable(one, "The owner's credential or role does not hold any more.")
+        standing = {one.webhook: one for one in await self._rights.standing(webhooks)}
         changed = await self._look()
         before, self._up_to_date = self._up_to_date, {}
-        for one in webhooks:
-            followed = before.get(one.id)
-            if one.owner in standing and (followed is None or not followed.isdisjoint(changed)):
-                followed = await self._bring_up_to_date(one)
+        for webhook in self._patience.choose(standing):
+            followed = before.get(webhook)
+            if followed is None or not followed.isdisjoint(changed):
+                followed = await self._bring_up_to_date(standing[webhook])
             if followed is not None:
-                self._up_to_date[one.id] = followed
+                self._up_to_date[webhook] = followed
 
     async def _run(self) -> None:
         while True:
@@ -149,10 +116,6 @@ class Collector(Background):
                     await self._woken.wait()
             await asyncio.sleep(_LEAST_SECONDS)
 
-    async def _active(self) -> list[_Active]:
-        rows = await self._pool.read_all(_ACTIVE, ())
-        return [_Active(row[0], row[1], row[2], owner(row[3], row[4], row[5], row[6])) for row in rows]
-
     async def _look(self) -> frozenset[int]:
         """The log's numbers of the tables that have changed since the last look."""
         if self._seen is None or monotonic() - self._all_at > _ALL_SECONDS:
@@ -165,50 +128,52 @@ class Collector(Background):
         self._seen = row[0]
         return frozenset() if not self._up_to_date else frozenset(row[3] or ())
 
-    async def _bring_up_to_date(self, one: _Active) -> frozenset[int] | None:
-        """Collect what there is. None where something is left: another process has it, or too much waits already."""
+    async def _bring_up_to_date(self, one: Subscription) -> frozenset[int] | None:
+        """Collect a page, so that all get their turn. None where something is left: more pages, too much that waits
+        already, what another process has, or what could not be read.
+        """
         try:
-            feed = await self._feeds.make(one.owner, one.table, one.filter)
-            while (is_whole := await self._collect(one, feed)) is False:
-                pass
-        except DatabaseUnavailable:
-            raise
-        except _NO_RIGHTS:
-            await self._disable(one, "The owner may not read the table any more.")
-        except _UNREADABLE as error:
-            await self._disable(one, f"The feed cannot be made any more: {error.message}")
-        else:
-            return frozenset(feed.tracked) if is_whole else None
-        return None
+            feed = await self._rights.feed(one)
+            is_whole = None if feed is None else await self._collect(one, feed)
+        except RowhouseError as error:  # a filter that takes too long, say: the others are not to wait for it
+            self._patience.failed(one.webhook)
+            _log.warning("webhook_not_collected", webhook=str(one.webhook), reason=error.stable_code)
+            return None
+        self._patience.succeeded(one.webhook)
+        if is_whole is False:
+            self._woken.set()
+        return frozenset(feed.tracked) if feed is not None and is_whole else None
 
-    async def _collect(self, one: _Active, feed: Feed) -> bool | None:
-        """A page of changes. Returns whether that was all; None where it is not to be had now."""
+    async def _collect(self, one: Subscription, feed: Feed) -> bool | None:
+        """A page of changes. Returns whether that was all there is now; None where it is not to be had now."""
         async with self._pool.transaction() as transaction:
-            place = await self._lock(transaction, one.id)
+            place = await self._lock(transaction, one.webhook)
             if place is None or place.waiting >= self._most_waiting:
                 return None
             now = await transaction.read(_NOW, ())
             assert now is not None
             position = place.position
-            if position.seen == position.until:
+            reaches_now = position.seen == position.until
+            if reaches_now:
                 position = Position(position.seen, now[0])
             if place.life != self._change_log.life or not await self._change_log.can_follow(feed, position):
                 return await self._skip(transaction, one, now[0])
             try:
                 page = await self._page(feed, position)
-            except _UNREADABLE:  # what was logged does not fit the table any more; what it holds now can be read
+            except UNREADABLE:  # what was logged does not fit the table any more; what it holds now can be read
                 return await self._skip(transaction, one, now[0])
-            messages = [self._message(one, event) for event in page if event.kind in place.events]
+            told = (*place.events, Kind.MUST_REFETCH)
+            messages = [self._message(one, event) for event in page if event.kind in told]
             if messages:
-                await self._enqueue(transaction, one.id, messages)
+                await self._enqueue(transaction, one.webhook, messages)
             if page:
                 position = replace(position, seq=self._change_log.cursors.read(page[-1].id).position.seq)
             else:
                 position = Position.at(position.until)
-            await self._move(transaction, one.id, position)
+            await self._move(transaction, one.webhook, position)
         if messages:
             self._on_due()
-        return not page
+        return reaches_now and not page
 
     async def _lock(self, transaction: Transaction, webhook: UUID) -> _Place | None:
         row = await transaction.read(_LOCK, (webhook, self._most_waiting))
@@ -216,22 +181,23 @@ class Collector(Background):
 
     async def _page(self, feed: Feed, position: Position) -> list[Event]:
         async for page in self._change_log.between(feed, position):
-            return page
+            if page.events:
+                return page.events
         return []
 
-    async def _skip(self, transaction: Transaction, one: _Active, now: str) -> bool:
+    async def _skip(self, transaction: Transaction, one: Subscription, now: str) -> bool:
         """Tell of the gap, once, and go on from now."""
-        _log.warning("webhook_gap", webhook=str(one.id))
-        gap = Message.of_gap(one.id, self._change_log.life, now, one.table)
-        await self._enqueue(transaction, one.id, [gap])
-        await self._move(transaction, one.id, Position.at(now))
+        _log.warning("webhook_gap", webhook=str(one.webhook))
+        gap = Message.of_gap(one.webhook, self._change_log.life, now, one.table)
+        await self._enqueue(transaction, one.webhook, [gap])
+        await self._move(transaction, one.webhook, Position.at(now))
         return True
 
-    def _message(self, one: _Active, event: Event) -> Message:
+    def _message(self, one: Subscription, event: Event) -> Message:
         cursor = self._change_log.cursors.read(event.id)
-        return Message.of_change(
-            one.id, cursor.life, cursor.position.seq, event.kind, one.table, event.at, event.body, event.keys
-        )
+        if event.kind is Kind.MUST_REFETCH:  # of rows that went without being logged
+            return Message.of_gap(one.webhook, cursor.life, str(cursor.position.seq), one.table)
+        return Message.of_change(one.webhook, cursor.life, cursor.position.seq, one.table, event)
 
     async def _enqueue(self, transaction: Transaction, webhook: UUID, messages: Sequence[Message]) -> None:
         first, second = ([one.keys[place] if len(one.keys) > place else None for one in messages] for place in (0, 1))
@@ -241,7 +207,3 @@ class Collector(Background):
     async def _move(self, transaction: Transaction, webhook: UUID, position: Position) -> None:
         place = (self._change_log.life, position.seen, position.until, position.seq)
         await transaction.write(_MOVE, (webhook, *place))
-
-    async def _disable(self, one: _Active, reason: str) -> None:
-        if await self._pool.write(_DISABLE, (one.id, reason)):
-            _log.warning("webhook_disabled", webhook=str(one.id), reason=reason)

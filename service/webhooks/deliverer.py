@@ -11,10 +11,13 @@ import structlog
 from service.core.background import Background
 from service.core.errors import RowhouseError
 from service.core.settings import WebhookSettings
+from service.events.log import Feed
 from service.observability.metrics import WebhookMetrics
 from service.subscriptions.message import Secrets
 from service.webhooks.queue import Claimed, Queue
-from service.webhooks.sender import Sender
+from service.webhooks.renewal import Renewal
+from service.webhooks.rights import Rights
+from service.webhooks.sender import Answer, Sender
 from service.webhooks.verdict import judge
 
 _log = structlog.get_logger()
@@ -27,9 +30,18 @@ class Deliverer(Background):
     """Takes due deliveries, as many as may be under way at once."""
 
     def __init__(
-        self, queue: Queue, sender: Sender, secrets: Secrets, settings: WebhookSettings, metrics: WebhookMetrics
+        self,
+        queue: Queue,
+        rights: Rights,
+        renewal: Renewal,
+        sender: Sender,
+        secrets: Secrets,
+        settings: WebhookSettings,
+        metrics: WebhookMetrics,
     ) -> None:
         self._queue = queue
+        self._rights = rights
+        self._renewal = renewal
         self._sender = sender
         self._secrets = secrets
         self._settings = settings
@@ -71,26 +83,52 @@ class Deliverer(Background):
         if free <= 0:
             return
         busy = Counter(one.webhook for one in self._running.values())
-        for claimed in await self._queue.claim(free, busy, self._settings.webhook_concurrency_each):
-            task = asyncio.create_task(self._deliver(claimed))
-            self._running[task] = claimed
+        claimed = await self._queue.claim(free, busy, self._settings.webhook_concurrency_each)
+        feeds = await self._rights.feeds({one.subscription for one in claimed}) if claimed else {}
+        for one in claimed:
+            feed = feeds.get(one.webhook)
+            if feed is None:
+                await self._queue.give_back(one)
+                continue
+            task = asyncio.create_task(self._deliver(one, feed))
+            self._running[task] = one
             task.add_done_callback(self._done)
 
     def _done(self, task: "asyncio.Task[None]") -> None:
         del self._running[task]
         self._woken.set()
 
-    async def _deliver(self, one: Claimed) -> None:
+    async def _deliver(self, one: Claimed, feed: Feed) -> None:
         """One attempt. Where its outcome cannot be written down, the lease runs out, and it is made again."""
         try:
-            headers = self._secrets.headers(
-                one.webhook, one.generation, one.message, one.body, datetime.now(UTC), is_overlap=one.is_overlap
-            )
-            answer = await self._sender.send(one.url, headers, one.body)
-            verdict = judge(answer, one.attempt, self._settings.webhook_retry_seconds, SystemRandom().uniform)
-            counts = await self._queue.settle(one, answer, verdict)
-            self._metrics.observe(verdict.outcome if counts else "stale", answer.seconds)
+            if self._renewal.is_needed(one, feed):
+                await self._send_renewed(one, feed)
+            else:
+                await self._send(one)
         except RowhouseError as error:
             _log.warning("webhook_attempt_lost", delivery=one.id, reason=error.code)
         except Exception:
             _log.exception("webhook_attempt_lost", delivery=one.id)
+
+    async def _send_renewed(self, one: Claimed, feed: Feed) -> None:
+        try:
+            message = await self._renewal.message(one, feed)
+        except RowhouseError:
+            await self._settle(one, Answer(0, error="The change could not be read from the log again."))
+            return
+        if message is None:
+            await self._queue.drop(one)
+            self._metrics.observe("dead", 0)
+        else:
+            await self._send(await self._queue.renew(one, message))
+
+    async def _send(self, one: Claimed) -> None:
+        headers = self._secrets.headers(
+            one.webhook, one.generation, one.message, one.body, datetime.now(UTC), is_overlap=one.is_overlap
+        )
+        await self._settle(one, await self._sender.send(one.url, headers, one.body))
+
+    async def _settle(self, one: Claimed, answer: Answer) -> None:
+        verdict = judge(answer, one.attempt, self._settings.webhook_retry_seconds, SystemRandom().uniform)
+        counts = await self._queue.settle(one, answer, verdict)
+        self._metrics.observe(verdict.outcome if counts else "stale", answer.seconds)

@@ -12,6 +12,8 @@ from service.subscriptions.target import Targets
 from service.webhooks.collector import Collector
 from service.webhooks.deliverer import Deliverer
 from service.webhooks.queue import Queue
+from service.webhooks.renewal import Renewal
+from service.webhooks.rights import Rights
 from service.webhooks.sender import Sender
 from service.webhooks.upkeep import WebhookUpkeep
 
@@ -34,10 +36,19 @@ def webhook_tasks(runtime: Runtime, settings: Settings, metrics: Metrics, target
         overlap=subscriptions.overlap,
         patience=timedelta(days=webhooks.webhook_disable_after_days),
     )
-    deliverer = Deliverer(queue, Sender(targets, webhooks), subscriptions.secrets, webhooks, metrics.webhooks)
-    collector = Collector(
-        runtime.pool, runtime.hub.log, subscriptions.feeds, runtime.authenticator, webhooks, deliverer.wake
+    rights = Rights(
+        runtime.pool, subscriptions.feeds, runtime.authenticator, settings.security.credential_cache_seconds
     )
+    deliverer = Deliverer(
+        queue,
+        rights,
+        Renewal(runtime.hub.log),
+        Sender(targets, webhooks),
+        subscriptions.secrets,
+        webhooks,
+        metrics.webhooks,
+    )
+    collector = Collector(runtime.pool, runtime.hub.log, rights, webhooks, deliverer.wake)
     runtime.hub.watchers.append(collector.wake)
     upkeep = WebhookUpkeep(runtime.pool, timedelta(days=webhooks.webhook_retention_days))
     metrics.webhooks.watch(lambda: upkeep.figures)

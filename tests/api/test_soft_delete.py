@@ -15,8 +15,11 @@ create table soft_orders (id int primary key, what text, deleted_at timestamptz)
 create table soft_lines (id int primary key, order_id int references soft_orders, deleted_at timestamptz);
 create table soft_stamps (id int primary key, order_id int references soft_orders);
 create table hard_dates (id int primary key, deleted_at date);
+create table soft_tags (id int primary key);
+create table soft_tagged (order_id int references soft_orders, tag_id int references soft_tags, deleted_at timestamptz,
+    primary key (order_id, tag_id));
 """
-_TABLES = ("soft_stamps", "soft_lines", "soft_orders", "hard_dates")
+_TABLES = ("soft_tagged", "soft_tags", "soft_stamps", "soft_lines", "soft_orders", "hard_dates")
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +98,61 @@ def test_embedded_rows_that_are_deleted_are_hidden_too(client: httpx2.Client, da
     database.execute("insert into soft_lines values (10, 1, null), (11, 1, now())")
     (order,) = client.get("/api/v1/soft_orders?id=eq.1&select=id,soft_lines(id)").json()
     assert order["soft_lines"] == [{"id": 10}]
+
+
+def test_what_a_hidden_row_joins_is_not_joined(client: httpx2.Client, database: Database) -> None:
+    database.execute("insert into soft_tags values (1), (2)")
+    database.execute("insert into soft_tagged values (1, 1, null), (1, 2, now())")
+    (order,) = client.get("/api/v1/soft_orders?id=eq.1&select=id,soft_tags(id)").json()
+    assert order["soft_tags"] == [{"id": 1}]
+    (tag,) = client.get("/api/v1/soft_tags?id=eq.2&select=id,soft_orders(id)").json()
+    assert tag["soft_orders"] == []
+
+
+def test_nothing_refers_to_what_is_hidden(client: httpx2.Client, database: Database) -> None:
+    """A row that refers to one that is deleted is not made, pointed there, or brought back before it."""
+    database.execute("insert into soft_lines values (10, 1, now()), (11, 2, null)")
+    database.execute("insert into soft_stamps values (20, 2)")
+    database.execute("delete from soft_stamps")
+    client.delete("/api/v1/soft_lines/11")
+    assert client.delete("/api/v1/soft_orders?id=in.(1,2)").status_code == 204
+    for answer in (
+        client.post("/api/v1/soft_lines/10/-/restore"),
+        client.patch("/api/v1/soft_lines/10", json={"deleted_at": None}),
+        client.patch("/api/v1/soft_lines?deleted_at=not.is.null", json={"deleted_at": None}),
+        client.post("/api/v1/soft_stamps/20/-/restore"),
+        client.post("/api/v1/soft_lines", json={"id": 12, "order_id": 2}),
+        client.put("/api/v1/soft_lines/13", json={"id": 13, "order_id": 2}),
+    ):
+        assert (answer.status_code, problem_of(answer)["code"]) == (409, "23503"), answer.text
+        assert "deleted" in problem_of(answer)["detail"]
+    assert client.post("/api/v1/soft_lines", json={"id": 14, "order_id": 3}).status_code == 201
+    assert client.patch("/api/v1/soft_lines/14", json={"order_id": 2}).status_code == 409
+    assert client.post("/api/v1/soft_orders/1/-/restore").status_code == 200
+    assert client.post("/api/v1/soft_lines/10/-/restore").status_code == 200
+
+
+def test_a_key_that_a_hidden_row_has_is_taken(service: Service, client: httpx2.Client, database: Database) -> None:
+    client.delete("/api/v1/soft_orders/2")
+    answer = client.put("/api/v1/soft_orders/2", json={"id": 2, "what": "new"})
+    assert answer.status_code == 409
+    assert "deleted" in problem_of(answer)["detail"]
+    assert database.execute("select what from soft_orders where id = 2")[0][0] == "b"
+
+
+def test_what_is_gone_comes_back_by_the_right_to_insert_alone(
+    service: Service, client: httpx2.Client, database: Database
+) -> None:
+    for action in ("read", "create"):
+        database.execute(
+            "insert into rowhouse.grants (role, table_name, action) values ('viewer', 'soft_orders', $1)", action
+        )
+    try:
+        database.execute("delete from soft_orders where id = 2")
+        with service.client(Role.VIEWER) as viewer:
+            assert viewer.post("/api/v1/soft_orders/2/-/restore").json()["undone"][0]["did"] == "insert"
+    finally:
+        database.execute("delete from rowhouse.grants where table_name = 'soft_orders'")
 
 
 def test_the_answer_shows_what_was_hidden_and_the_version_is_checked(client: httpx2.Client) -> None:

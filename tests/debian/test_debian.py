@@ -167,3 +167,26 @@ def test_a_read_that_is_too_dear_is_refused(
     assert cheap.status_code == 200, cheap.text
     assert dear.status_code == 400
     assert "cost" in problem_of(dear)["message"]
+
+
+def test_the_past_of_types_of_contrib_is_read_back(client: httpx2.Client, debian: DebianPostgres) -> None:
+    """A key of citext is found in any case; what PostGIS writes as GeoJSON reads back."""
+    debian.execute(
+        "create table debian.then (id citext primary key, path ltree, spot geometry(point, 4326), document xml); "
+        "grant all on debian.then to rowhouse_service; grant select, trigger on debian.then to rowhouse_owner; "
+        "select rowhouse.track('debian.then'); notify rowhouse_reload"
+    )
+    try:
+        while client.get("then").status_code != 200:
+            pass
+        debian.execute("insert into debian.then values ('Word', 'a.b', 'SRID=4326;POINT(10 48.4)', '<a>1</a>')")
+        row = client.get("then").json()
+        cursor = client.get("then/-/changes").json()["cursor"]
+        debian.execute("update debian.then set path = 'c'; delete from debian.then")
+        assert [one["type"] for one in client.get("then/wORD/-/history").json()] == ["delete", "update", "insert"]
+        assert [client.get("then/wORD", params={"as_of": cursor}).json()] == row
+        assert client.get("then", params={"as_of": cursor}).json() == row
+        assert client.post("then/WORD/-/restore").status_code == 200
+        assert client.get("then").json() == [row[0] | {"path": "c"}]
+    finally:
+        debian.execute("select rowhouse.untrack('debian.then'); drop table debian.then; notify rowhouse_reload")

@@ -179,13 +179,13 @@ def test_a_key_reads_the_same_whatever_the_session_has_set(log: Log) -> None:
     ("kind", "value", "key"),
     [
         ("integer", "7", "7"), ("bigint", "9007199254740993", "9007199254740993"), ("text", "'ü \"x\"'", 'ü "x"'),
-        ("boolean", "true", "true"), ("numeric", "1.50", "1.50"), ("date", "'2020-02-03'", "2020-02-03"),
-        ("float4", "0.1", "0.1"), ("char(3)", "'a'", "a  "), ("timestamp", "'2020-02-03 04:05'", "2020-02-03T04:05:00"),
+        ("boolean", "true", "true"), ("numeric", "1.50", "1.5"), ("date", "'2020-02-03'", "2020-02-03"),
+        ("float4", "0.1", "0.1"), ("char(3)", "'a'", "a"), ("timestamp", "'2020-02-03 04:05'", "2020-02-03T04:05:00"),
         ("uuid", "'6ecd8c99-4036-403d-bf84-cf8400f67836'", "6ecd8c99-4036-403d-bf84-cf8400f67836"),
         ("integer[]", "'{1,2}'", "[1,2]"), ("inet", "'10.0.0.1'", "10.0.0.1"),
     ],
 )  # fmt: skip
-def test_a_key_reads_as_json_has_it(log: Log, kind: str, value: str, key: str) -> None:
+def test_a_key_reads_as_json_has_it_but_for_what_equality_overlooks(log: Log, kind: str, value: str, key: str) -> None:
     log.run(f"create table typed (id {kind} primary key)")
     log.track("typed")
     log.run(f"insert into typed values ({value})")

@@ -63,6 +63,23 @@ def test_pages_lead_from_the_latest_to_the_first(client: httpx2.Client, database
     assert keys == ["~4", "~3", "~2", "~1"]
 
 
+def test_a_page_looks_at_so_many_changes_and_no_more(client: httpx2.Client, database: Database) -> None:
+    """A filter that finds little has its pages short, and each leads on."""
+    database.execute("insert into airlines values ('~old', 'sought')")
+    for _ in range(3):
+        database.execute("insert into airlines select '~' || n, 'other' from generate_series(1, 4500) n")
+        database.execute("delete from airlines where name = 'other'")
+    url, pages = f"{_AIRLINES}/-/history?name=eq.sought&limit=2", []
+    while url:
+        answer = client.get(url)
+        pages.append([one["key"]["carrier"] for one in answer.json()])
+        url = answer.headers.get("link", "").partition(">")[0].removeprefix("<")
+    assert pages[:3] == [[], [], ["~old"]]
+    assert client.get(f"{_AIRLINES}/~old/-/history").json()[0]["type"] == "insert"
+    trash = client.get(f"{_AIRLINES}/-/trash", params={"name": "eq.sought"})
+    assert (trash.status_code, trash.json(), 'rel="next"' in trash.headers["link"]) == (200, [], True)
+
+
 def test_changes_are_found_by_person_request_transaction_and_time(client: httpx2.Client, database: Database) -> None:
     before = database.execute("select to_json(clock_timestamp()) #>> '{}'")[0][0]
     client.post(_AIRLINES, json=[{"carrier": "~1", "name": "a"}, {"carrier": "~2", "name": "b"}])

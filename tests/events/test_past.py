@@ -86,6 +86,44 @@ def test_filters_orders_pages_counts_and_columns_are_of_then(client: httpx2.Clie
     assert client.get(_AIRLINES, params={"name": "eq.gone", "as_of": then}).json() == []
 
 
+@pytest.mark.parametrize("count", ["planned", "estimated"])
+def test_what_was_is_counted_and_not_estimated(client: httpx2.Client, database: Database, count: str) -> None:
+    """PostgreSQL's statistics are of the present."""
+    database.execute("insert into airlines select '~' || n, 'many' from generate_series(1, 500) n")
+    then = _now(database)
+    database.execute("delete from airlines where carrier like '~%'")
+    query = {"carrier": "like.~*", "limit": "1", "as_of": then}
+    answer = client.get(_AIRLINES, params=query, headers={"Prefer": f"count={count}"})
+    assert answer.headers["content-range"] == "0-0/500"
+    assert answer.headers["preference-applied"] == "count=exact"
+
+
+def test_a_row_as_it_was_is_read_by_its_own_changes(client: httpx2.Client, database: Database) -> None:
+    """However many changes there are of other rows, an index leads to those of its key."""
+    then = _now(database)
+    database.execute("update flights set dep_delay = dep_delay where id <= 20000")
+    database.execute("analyze rowhouse.changes")
+
+    def read(**query: str) -> tuple[int, int]:
+        """Blocks that were read, and rows of the log whose JSON was."""
+        plan = client.get(
+            "/api/v1/flights",
+            params={"as_of": then, **query},
+            headers={"Accept": "application/vnd.pgrst.plan+json; options=analyze|buffers"},
+        ).json()[0]["Plan"]
+        return plan["Shared Hit Blocks"] + plan["Shared Read Blocks"], _parsed(plan)
+
+    blocks, parsed = read(id="eq.7")
+    assert (blocks < 2000, parsed) == (True, 2)
+    assert read(limit="20")[1] >= 40_000
+    assert client.get("/api/v1/flights/7", params={"as_of": then}).json()["id"] == 7
+
+
+def _parsed(plan: dict[str, Any]) -> int:
+    own = plan["Actual Loops"] if plan.get("Function Name") == "json_to_record" else 0
+    return int(own) + sum(_parsed(one) for one in plan.get("Plans", ()))
+
+
 def test_a_transaction_belongs_to_the_moment_at_which_it_committed(client: httpx2.Client, database: Database) -> None:
     """A reader of then did not see what was not committed yet, however long ago it had been written."""
 

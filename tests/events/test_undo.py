@@ -222,7 +222,9 @@ def tables(service: Service, database: Database) -> Iterator[None]:
     database.execute("create table f_parent (id int primary key, owner text)")
     database.execute("create table f_child (id int primary key, parent int references f_parent on delete cascade)")
     database.execute("create table f_tree (id int primary key, above int references f_tree, card text)")
-    tables = ("f_parent", "f_child", "f_tree")
+    database.execute("create table f_alike (a int)")
+    database.execute("create table f_shaped (id int primary key)")
+    tables = ("f_parent", "f_child", "f_tree", "f_alike", "f_shaped")
     for table in tables:
         database.execute(f"grant all on {table} to rowhouse_service")
         database.execute(f"select rowhouse.track('{table}')")
@@ -239,7 +241,7 @@ def tables(service: Service, database: Database) -> Iterator[None]:
 def family(tables: None, database: Database) -> Iterator[None]:
     """Tables that refer to one another, and to themselves."""
     yield
-    for table in ("f_child", "f_parent", "f_tree"):
+    for table in ("f_child", "f_parent", "f_tree", "f_alike", "f_shaped"):
         database.execute(f"delete from {table}")
     database.execute("select rowhouse.track('f_tree')")
 
@@ -279,6 +281,78 @@ def test_what_cannot_be_brought_back_whole_is_not(client: httpx2.Client, databas
     answer = client.post("/api/v1/f_tree/1/-/restore")
     assert answer.status_code == 409
     assert "card" in problem_of(answer)["detail"]
+
+
+def test_a_change_is_taken_back_once(client: httpx2.Client, database: Database, family: None) -> None:
+    """Of rows without a key, which are alike, nothing else would tell; and what was undone and redone can be again."""
+    for script, before, after in (
+        ("insert into f_alike values (1), (1)", 1, 3),
+        ("update f_alike set a = 2", 1, 0),
+        ("delete from f_alike", 1, 0),
+    ):
+        database.execute("delete from f_alike")
+        database.execute("insert into f_alike values (1)")
+        database.execute(script)
+        assert _ones(database) == after
+        transaction = _latest(client, "f_alike")["transaction"]
+        assert _undo(client, transaction=transaction).status_code == 200
+        assert _ones(database) == before
+        answer = _undo(client, transaction=transaction)
+        assert (answer.status_code, problem_of(answer)["code"]) == (409, "undo_conflict"), script
+        assert _ones(database) == before
+        assert _undo(client, transaction=_latest(client, "f_alike")["transaction"]).status_code == 200
+        assert _ones(database) == after
+        assert _undo(client, transaction=transaction).status_code == 200
+        assert _ones(database) == before
+
+
+def _ones(database: Database) -> int:
+    return int(database.execute("select count(*) from f_alike where a = 1")[0][0])
+
+
+def test_rows_of_two_shapes_come_back_each_as_it_was(client: httpx2.Client, database: Database, family: None) -> None:
+    """A row that went before a column was added takes its default; one that went later has its own value."""
+    together = {"X-Request-ID": "two-shapes"}
+    database.execute("insert into f_shaped values (1), (2)")
+    client.delete("/api/v1/f_shaped/1", headers=together)
+    database.execute("alter table f_shaped add since text default 'new'")
+    database.execute("update f_shaped set since = 'own'")
+    database.execute("notify rowhouse_reload")
+    while "since" not in client.get("/api/v1/f_shaped/2").json():
+        pass
+    client.delete("/api/v1/f_shaped/2", headers=together)
+    answer = _undo(client, request="two-shapes")
+    assert answer.status_code == 200, answer.text
+    assert _rows(database, "f_shaped") == ["(1,new)", "(2,own)"]
+
+
+def test_rows_that_are_not_served_do_not_go_along(client: httpx2.Client, database: Database, family: None) -> None:
+    database.execute("create schema unserved")
+    try:
+        database.execute("create table unserved.child (parent int references public.f_parent on delete cascade)")
+        database.execute("insert into f_parent values (1)")
+        database.execute("insert into unserved.child values (1)")
+        answer = _undo(client, change=_latest(client, "f_parent")["change"])
+        assert (answer.status_code, problem_of(answer)["code"]) == (409, "undo_conflict")
+        assert "unserved" not in answer.text
+        assert database.execute("select count(*) from unserved.child")[0][0] == 1
+    finally:
+        database.execute("drop schema unserved cascade")
+
+
+def test_a_deletion_stays_in_the_trash_though_its_key_was_used_again(
+    client: httpx2.Client, database: Database, family: None
+) -> None:
+    database.execute("insert into f_parent values (8, 'first')")
+    database.execute("delete from f_parent")
+    database.execute("insert into f_parent values (8, 'second')")
+    of_row = {"id": "eq.8"}
+    assert client.get("/api/v1/f_parent/-/trash", params=of_row).json() == []
+    database.execute("update f_parent set id = 9")
+    (gone,) = client.get("/api/v1/f_parent/-/trash", params=of_row).json()
+    assert gone["before"]["owner"] == "first"
+    assert client.post("/api/v1/f_parent/8/-/restore").status_code == 200
+    assert _rows(database, "f_parent") == ["(8,first)", "(9,second)"]
 
 
 def test_all_that_stands_in_the_way_is_told(client: httpx2.Client, database: Database) -> None:

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from service.worker import Worker
 from tests.conftest import Database
 from tests.jobs.job_types import TYPES
 from tests.service_under_test import in_session, settings_from
+from tests.waiting import happens, until
 
 ROOT = Path(__file__).parents[2]
 # Short, so that nobody waits; the lease is longer than a busy machine may make a renewal wait.
@@ -77,14 +77,8 @@ class Jobs:
     def begun(self) -> int:
         return int(self.database.execute("select count(*) from job_tests.begun")[0][0])
 
-    def until(self, condition: Callable[[], bool], seconds: float = 30) -> None:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, "it did not happen in time"
-            time.sleep(0.05)
-
-    def until_state(self, job_id: UUID, *states: str, seconds: float = 30) -> asyncpg.Record:
-        self.until(lambda: self.row(job_id)["state"] in states, seconds)
+    def until_state(self, job_id: UUID, state: str) -> asyncpg.Record:
+        until(lambda: self.row(job_id)["state"] == state)
         return self.row(job_id)
 
     @asynccontextmanager
@@ -118,11 +112,13 @@ class Jobs:
         self, job_id: UUID, condition: Callable[[asyncpg.Record], bool], seconds: float = 30
     ) -> asyncpg.Record:
         """The row, when it is as wanted."""
-        for _ in range(int(seconds / 0.03)):
-            if condition(row := await asyncio.to_thread(self.row, job_id)):
-                return row
-            await asyncio.sleep(0.03)
-        raise AssertionError("it did not happen in time")
+
+        def row() -> asyncpg.Record | None:
+            return found if condition(found := self.row(job_id)) else None
+
+        found = await happens(row, seconds)
+        assert found is not None
+        return found
 
     def process(self, **environment: str) -> "WorkerProcess":
         """A worker as a process of its own, as `rowhouse worker` runs it, with the jobs of the tests."""

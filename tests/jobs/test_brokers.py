@@ -1,19 +1,23 @@
 """The messages that wake workers: by PostgreSQL, Redis and RabbitMQ; lost, and lost with their broker."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from uuid import UUID
 
 import pytest
+from taskiq import InMemoryBroker
 
 from service.core.errors import ConfigurationError
+from service.jobs.broker import let_go
 from service.jobs.timing import Timing
 from service.worker import Worker
 from tests.jobs.conftest import QUICK, Jobs
 from tests.jobs.job_types import INSERT
 from tests.jobs.servers import Server, rabbitmq_server, redis_server
 from tests.service_under_test import settings_from
+from tests.waiting import happens
 
 # Nothing but a message can wake these workers.
 DEAF = Timing(lease=30, sweep=3600)
@@ -49,6 +53,19 @@ async def enqueue(worker: Worker) -> UUID:
 async def is_heard(jobs: Jobs, worker: Worker, seconds: float = AT_ONCE) -> None:
     """A message wakes a worker now."""
     await jobs.settled(await enqueue(worker), seconds=seconds)
+
+
+async def is_heard_again(jobs: Jobs, worker: Worker, seconds: float = 60) -> None:
+    """Messages wake a worker after a while, and from then on; those of before may be lost."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            await is_heard(jobs, worker)
+            break
+        except AssertionError:
+            assert time.monotonic() < deadline, "no message is heard any more"
+    for _ in range(3):
+        await is_heard(jobs, worker)
 
 
 async def _wake_many(jobs: Jobs, broker: str = "") -> None:
@@ -108,8 +125,7 @@ def test_jobs_go_on_without_their_broker_and_it_is_used_when_it_is_back(jobs: Jo
                 for _ in range(3):
                     await is_heard(jobs, sweeping)
                 await asyncio.to_thread(server.start)
-            await asyncio.sleep(3)
-            await is_heard(jobs, hearing)
+            await is_heard_again(jobs, hearing)
 
     asyncio.run(run())
     assert set(jobs.effects().values()) == {1}
@@ -123,11 +139,7 @@ def test_a_restarted_rabbitmq_is_heard_again(jobs: Jobs, rabbitmq: tuple[str, Se
             await is_heard(jobs, worker)
             server.stop()
             await asyncio.to_thread(server.start)
-            await asyncio.sleep(5)
-            await enqueue(worker)  # it may be lost on the connection of before
-            await asyncio.sleep(5)
-            for _ in range(3):
-                await is_heard(jobs, worker)
+            await is_heard_again(jobs, worker)
 
     asyncio.run(run())
 
@@ -140,9 +152,21 @@ def test_a_cut_connection_to_postgresql_is_made_again(jobs: Jobs) -> None:
                 "select pg_terminate_backend(pid) from pg_stat_activity "
                 "where datname = current_database() and query ilike 'listen%rowhouse_jobs%'",
             )
-            await asyncio.sleep(2.5)
-            await is_heard(jobs, worker)
+            await is_heard_again(jobs, worker)
 
+    asyncio.run(run())
+
+
+def test_a_broker_that_does_not_end_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Endless(InMemoryBroker):
+        async def shutdown(self) -> None:
+            await asyncio.sleep(60)
+
+    async def run() -> None:
+        async with asyncio.timeout(5):
+            await let_go(Endless())
+
+    monkeypatch.setattr("service.jobs.broker._SHUTDOWN_SECONDS", 0.1)
     asyncio.run(run())
 
 
@@ -163,10 +187,7 @@ def test_a_cut_worker_leaves_its_messages_behind_for_an_hour_only(jobs: Jobs) ->
 
     async def run() -> None:
         async with jobs.worker():
-            for _ in range(200):
-                if (await asyncio.to_thread(jobs.states, "delete_finished_jobs")).get("done"):
-                    return
-                await asyncio.sleep(0.05)
+            await happens(lambda: jobs.states("delete_finished_jobs").get("done"))
 
     asyncio.run(run())
     assert jobs.database.execute("select count(*) from rowhouse.job_messages")[0][0] == 1

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from base64 import urlsafe_b64encode
 from pathlib import Path
 from uuid import UUID
@@ -14,6 +13,7 @@ from service.core.types import Role
 from tests.jobs.conftest import ROOT, Jobs
 from tests.jobs.job_types import FAIL, INSERT, SLEEP
 from tests.service_under_test import Service, make_keys, problem_of, run_service
+from tests.waiting import until
 
 PATH = "/api/v1/-/jobs"
 ANY = UUID(int=7, version=4)
@@ -164,13 +164,11 @@ def test_the_service_runs_jobs_inside_if_it_is_told_so_and_measures_the_queue(jo
     [dead] = jobs.add(FAIL.new({"times": 1}))
     die(jobs, dead)
     with run_service(environment, make_keys(jobs.database.service_url)) as service:
-        jobs.until(lambda: jobs.states("delete_finished_jobs") == {"done": 1})
-        jobs.until(lambda: jobs.states("delete_expired_logins") == {"done": 1})
+        until(lambda: jobs.states("delete_finished_jobs") == {"done": 1})
+        until(lambda: jobs.states("delete_expired_logins") == {"done": 1})
         with service.client(Role.ADMIN) as client:
-            for _ in range(100):
-                if "rowhouse_jobs_dead" in (text := client.get("/metrics").text):
-                    break
-                time.sleep(0.05)
+            until(lambda: "rowhouse_jobs_dead" in client.get("/metrics").text)
+            text = client.get("/metrics").text
     assert "rowhouse_jobs_dead 1.0" in text
     assert 'rowhouse_job_run_seconds_count{name="delete_finished_jobs",outcome="done"} 1.0' in text
 
@@ -195,8 +193,8 @@ def test_what_is_no_longer_needed_is_deleted(jobs: Jobs) -> None:
             str(hours).encode(), user, hours,
         )  # fmt: skip
     with jobs.processes(1):
-        jobs.until(lambda: jobs.states("delete_finished_jobs") == {"done": 1})
-        jobs.until(lambda: jobs.states("delete_expired_logins") == {"done": 1})
+        until(lambda: jobs.states("delete_finished_jobs") == {"done": 1})
+        until(lambda: jobs.states("delete_expired_logins") == {"done": 1})
     left = {row["id"] for row in jobs.database.execute("select id from rowhouse.jobs where name = 'insert'")}
     tokens = [
         row[0]
@@ -231,6 +229,29 @@ def test_the_command_lists_jobs_in_80_columns(jobs: Jobs) -> None:
     assert str(queued) in shown.stdout
     assert str(queued) not in rowhouse(jobs, "jobs", "--state", "dead").stdout
     assert "is not one of" in rowhouse(jobs, "jobs", "--state", "lost").stderr
+
+
+def test_the_command_tries_dead_jobs_again(jobs: Jobs) -> None:
+    [first, second, waits] = jobs.add(INSERT.new(), INSERT.new(), INSERT.new())
+    die(jobs, first, second)
+    again = rowhouse(jobs, "jobs", "retry", str(first), str(second))
+    assert again.returncode == 0, again.stderr
+    assert again.stderr.splitlines() == [f"Queued insert {first}.", f"Queued insert {second}."]
+    assert [(jobs.row(one)["state"], jobs.row(one)["attempts"]) for one in (first, second)] == [("queued", 0)] * 2
+    refused = rowhouse(jobs, "jobs", "retry", str(waits))
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr == "rowhouse: The job is queued: only a dead one can be tried again.\n"
+    assert "There is no such job" in rowhouse(jobs, "jobs", "retry", str(ANY)).stderr
+    assert rowhouse(jobs, "jobs", "retry", "x").returncode == 2
+    assert rowhouse(jobs, "jobs", "retry").returncode == 2
+
+
+def test_the_command_cancels_jobs_that_wait(jobs: Jobs) -> None:
+    [waits, dead] = jobs.add(INSERT.new(), INSERT.new())
+    die(jobs, dead)
+    assert rowhouse(jobs, "jobs", "cancel", str(waits)).stderr == f"Cancelled {waits}.\n"
+    assert jobs.row(waits)["state"] == "cancelled"
+    assert "only one that waits can be cancelled" in rowhouse(jobs, "jobs", "cancel", str(dead)).stderr
 
 
 def test_the_commands_explain_themselves(jobs: Jobs) -> None:

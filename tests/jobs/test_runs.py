@@ -1,30 +1,34 @@
 """What becomes of a job: claims, retries, leases."""
 
 import asyncio
+import time
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
+import asyncpg
 import pytest
 from prometheus_client import generate_latest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.crud.jobs import JobQueue
 from service.jobs.broker import Brokers, send
-from service.jobs.job_type import JobType, Periodic, Run, TransactionalJobType
+from service.jobs.job_type import AnyJobType, JobType, Periodic, Run, TransactionalJobType
 from service.jobs.timing import Timing
 from service.observability.metrics import Metrics
-from tests.jobs.conftest import QUICK, Jobs
+from tests.jobs.conftest import Jobs
 from tests.jobs.job_types import FAIL, INSERT, SLEEP
 from tests.service_under_test import in_session
 
 SLOW_SWEEP = Timing(lease=10, sweep=60, drain=10)
 
 
-def ended(jobs: Jobs, *job_ids: UUID, timing: Timing = QUICK) -> list[dict[str, object]]:
+def ended(jobs: Jobs, *job_ids: UUID, types: Sequence[AnyJobType] = (), **options: Any) -> list[dict[str, object]]:
     """Let a worker run until these jobs have ended. Returns their rows."""
 
     async def run() -> list[dict[str, object]]:
-        async with jobs.worker(timing=timing):
+        async with jobs.worker(*types, **options):
             return [dict(row) for row in await jobs.settled(*job_ids)]
 
     return asyncio.run(run())
@@ -186,6 +190,35 @@ def test_a_lease_is_renewed_as_long_as_the_job_runs(jobs: Jobs) -> None:
     assert (jobs.row(job_id)["state"], jobs.row(job_id)["attempts"]) == ("done", 1)
 
 
+def test_a_job_is_cut_off_when_its_lease_ends_though_the_database_does_not_answer(jobs: Jobs) -> None:
+    cut_off: list[float] = []
+
+    async def note_the_end(_: Run) -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            cut_off.append(time.monotonic())
+
+    endless = JobType(name="endless", run=note_the_end)
+    [job_id] = jobs.add(endless.new())
+
+    async def run() -> float:
+        async with jobs.worker(endless):
+            await jobs.reached(job_id, lambda row: row["state"] == "running")
+            connection = await asyncpg.connect(jobs.database.owner_url)
+            try:
+                async with connection.transaction():  # no renewal comes past this
+                    await connection.execute("select from rowhouse.jobs where id = $1 for update", job_id)
+                    begun = time.monotonic()
+                    await asyncio.sleep(4)
+            finally:
+                await connection.close()
+            return begun
+
+    begun = asyncio.run(run())
+    assert cut_off[0] - begun < 2.5  # the lease is 1.5
+
+
 def test_a_job_that_ends_every_worker_is_given_up(jobs: Jobs) -> None:
     [job_id] = jobs.add(SLEEP.new({"seconds": 0}))
     jobs.database.execute(
@@ -215,13 +248,8 @@ def test_a_result_that_cannot_be_kept_is_a_failure(jobs: Jobs, result: object) -
 
     giver = JobType(name="give", run=give, most_attempts=1)
     [job_id] = jobs.add(giver.new())
-
-    async def run() -> None:
-        async with jobs.worker(giver):
-            await jobs.settled(job_id)
-
-    asyncio.run(run())
-    assert jobs.row(job_id)["state"] == "dead"
+    [row] = ended(jobs, job_id, types=[giver])
+    assert row["state"] == "dead"
 
 
 def test_no_more_jobs_run_at_once_than_there_are_slots(jobs: Jobs) -> None:
@@ -235,25 +263,13 @@ def test_no_more_jobs_run_at_once_than_there_are_slots(jobs: Jobs) -> None:
         running -= 1
 
     counted = JobType(name="count", run=count)
-    ids = jobs.add(*(counted.new() for _ in range(12)))
-
-    async def run() -> None:
-        async with jobs.worker(counted, slots=3):
-            await jobs.settled(*ids)
-
-    asyncio.run(run())
+    ended(jobs, *jobs.add(*(counted.new() for _ in range(12))), types=[counted], slots=3)
     assert most == 3
 
 
 def test_a_run_is_measured(jobs: Jobs) -> None:
     metrics = Metrics("1")
-    [job_id, dead] = jobs.add(INSERT.new(), FAIL.new({"times": 9}))
-
-    async def run() -> None:
-        async with jobs.worker(metrics=metrics):
-            await jobs.settled(job_id, dead)
-
-    asyncio.run(run())
+    ended(jobs, *jobs.add(INSERT.new(), FAIL.new({"times": 9})), metrics=metrics)
     text = generate_latest(metrics.registry).decode()
     assert 'rowhouse_job_run_seconds_count{name="insert",outcome="done"} 1.0' in text
     assert 'rowhouse_job_run_seconds_count{name="fail",outcome="failed"} 2.0' in text

@@ -1,7 +1,6 @@
 """A table of the tests' own, an API, a receiver, and a worker that delivers quickly."""
 
 import asyncio
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from service.db.privileges import open_schemas
 from service.state import ServiceState
 from tests.conftest import Database
 from tests.service_under_test import Service, in_session, run_service
+from tests.waiting import until
 from tests.webhooks.receiver import Receiver, run_receiver
 from tests.webhooks.worker import run_worker
 
@@ -114,10 +114,7 @@ class Webhook:
         assert answer.status_code == 200, answer.text
 
     def wait_until(self, holds: Callable[["Webhook"], bool], seconds: float = 15) -> None:
-        deadline = time.monotonic() + seconds
-        while not holds(self):
-            assert time.monotonic() < deadline, (self.state(), self.deliveries())
-            time.sleep(0.02)
+        until(lambda: holds(self), seconds, lambda: (self.state(), self.deliveries()))
 
 
 @pytest.fixture
@@ -132,6 +129,14 @@ def make(tidy: None, api: Service, receiver: Receiver) -> Iterator[Callable[...,
     yield make_one
     for one in made:
         one.client.close()
+
+
+Make = Callable[..., Webhook]
+
+
+def add_parcels(database: Database, *ids: int, carrier: str = "UA") -> None:
+    for number in ids:
+        database.execute("insert into parcels values ($1, $2, 'new')", number, carrier)
 
 
 def grant(database: Database, role: Role, where: str | None, action: Action = Action.READ) -> None:

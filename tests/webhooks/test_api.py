@@ -1,6 +1,6 @@
 """Who may make webhooks, of what, and see which."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from uuid import uuid4
 
 import pytest
@@ -9,11 +9,10 @@ from service.core.types import Role
 from service.crud import accounts
 from tests.conftest import Database
 from tests.service_under_test import Service, in_session, problem_of, run_service
-from tests.webhooks.conftest import WEBHOOKS, Webhook
+from tests.webhooks.conftest import WEBHOOKS, Make
 from tests.webhooks.receiver import Receiver, status
 from tests.webhooks.worker import run_worker
 
-Make = Callable[..., Webhook]
 pytestmark = pytest.mark.usefixtures("tidy")
 
 
@@ -32,7 +31,9 @@ def test_a_webhook_is_made_shown_changed_and_deleted(make: Make, receiver: Recei
     assert (shown["state"], shown["events"], shown["filter"]) == ("active", ["update"], "carrier=eq.UA&select=id")
     assert webhook.secret.startswith("whsec_")
     assert webhook.client.get(WEBHOOKS).json() == [shown]
-    webhook.patch(filter="", events=["insert", "delete"], state="paused", description="", url=receiver.url("/other"))
+    webhook.patch(
+        filter="", events=["insert", "delete", "insert"], state="paused", description="", url=receiver.url("/other")
+    )
     changed = webhook.client.get(webhook.path).json()
     assert (changed["filter"], changed["events"], changed["state"]) == ("", ["insert", "delete"], "paused")
     assert changed["url"].endswith("/other")

@@ -2,6 +2,9 @@
 
 import asyncio
 import ipaddress
+import socket
+import threading
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -105,6 +108,12 @@ _INSIDE = [
     "240.0.0.1",
     "255.255.255.255",
     "192.0.0.1",
+    "192.0.0.192",
+    "168.63.129.16",
+    "192.88.99.1",
+    "64:ff9b::a83f:8110",
+    "::ffff:168.63.129.16",
+    "2002:a83f:8110::",
     "192.0.2.1",
     "198.18.0.1",
     "198.51.100.1",
@@ -151,6 +160,34 @@ def test_addresses_inside_are_refused_by_name_and_as_such(address: str) -> None:
 )
 def test_addresses_outside_are_public(address: str) -> None:
     assert is_public(ipaddress.ip_address(address))
+
+
+def test_a_slow_name_server_holds_up_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither other names, nor what else the process does in threads, such as looking at passwords."""
+    released = threading.Event()
+    asked: list[str] = []
+
+    def look_up(host: str, port: int, *_: object, **__: object) -> list[tuple[object, ...]]:
+        asked.append(host)
+        if host.startswith("slow"):
+            released.wait(20)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (_PUBLIC, port))]
+
+    async def run() -> float:
+        found = Targets(settings_from({}).webhooks)
+        slow = [asyncio.create_task(found.addresses(f"slow{n % 20}.example", 443)) for n in range(200)]
+        await asyncio.sleep(0.1)
+        begun = time.monotonic()
+        async with asyncio.timeout(3):
+            await asyncio.gather(found.addresses("quick.example", 443), asyncio.to_thread(int))
+        seconds = time.monotonic() - begun
+        released.set()
+        await asyncio.gather(*slow)
+        return seconds
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    assert asyncio.run(run()) < 1
+    assert len(asked) == 21, "those who ask at the same time share a look-up"
 
 
 def test_a_name_without_an_address_is_refused() -> None:

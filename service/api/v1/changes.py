@@ -77,7 +77,9 @@ class Changes:
                 await send_stream(scope, receive, send, events)
             else:
                 most_rows = self._settings.api.api_max_rows
-                answer = await Poll(session, request.cursor is not None, request.wait, most_rows).answer(events)
+                answer = await Poll(session, request.cursor is not None, request.wait, most_rows).answer(
+                    receive, events
+                )
                 await answer.send(send, is_head=scope["method"] == "HEAD")
 
     def _plans(self, request: FollowRequest, principal: Principal) -> list[ReadPlan]:

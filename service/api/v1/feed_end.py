@@ -79,6 +79,8 @@ async def until_gone(receive: Receive, message_type: str) -> AsyncIterator[None]
     watcher = asyncio.create_task(watch())
     try:
         yield
+        if is_gone:  # just now: here it is told so
+            await asyncio.sleep(0)
     except asyncio.CancelledError:
         if not is_gone:
             raise

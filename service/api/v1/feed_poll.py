@@ -5,16 +5,19 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 import orjson
+from starlette.types import Receive
 
 from service.api.v1.exchange import Answer
-from service.api.v1.feed_end import Events, refusal
-from service.core.errors import LimitExceeded, MustRefetch
+from service.api.v1.feed_end import Events, refusal, until_gone
+from service.core.errors import DatabaseUnavailable, LimitExceeded, MustRefetch
 from service.events.channel import FeedEnded
 from service.events.event import Event, Kind
 from service.events.session import Session
 
 # So many changes are enough for one answer: the next one gets the rest.
 _MOST_POLLED = 5000
+# And so long may it look for them.
+_MOST_SECONDS = 20
 _CHANGES = (Kind.INSERT, Kind.UPDATE, Kind.DELETE)
 
 
@@ -29,34 +32,43 @@ class Poll:
     _found: list[Event] = field(default_factory=list)
     _is_live: bool = False
 
-    async def answer(self, events: Events) -> Answer:
+    async def answer(self, receive: Receive, events: Events) -> Answer:
         """What was found, and the cursor for the next poll.
 
         Raises:
+            DatabaseUnavailable: it could not begin.
             MustRefetch: some of it is gone.
             LimitExceeded: it began with more rows than one answer may have.
         """
         try:
-            with suppress(TimeoutError):
-                await self._gather(events)
-        except FeedEnded as ended:
-            if not self._found:  # the client keeps the cursor that it has
-                raise refusal(ended.reason) from None
+            async with until_gone(receive, "http.disconnect"):
+                with suppress(TimeoutError):
+                    await self._gather(events)
+        except FeedEnded as ended:  # the client keeps the cursor that it has
+            raise refusal(ended.reason) from None
         finally:
             await events.aclose()
+        if not self.session.cursor and not self._found:
+            raise DatabaseUnavailable("The feed could not begin; try again.", retry_after=1)
         bodies = b",".join(event.body for event in self._found)
         body = b'{"events":[%s],"cursor":%s}' % (bodies, orjson.dumps(self.session.cursor))
         return Answer(200, body, [(b"cache-control", b"no-store")])
 
     async def _gather(self, events: Events) -> None:
+        now = asyncio.get_running_loop().time
+        latest = now() + _MOST_SECONDS
         async with asyncio.timeout(None) as patience:
             async for page in events:
                 self._take(page)
                 if not self._is_live and any(event.kind is Kind.UP_TO_DATE for event in page):
                     self._is_live = True  # only now is there something to wait for
-                    patience.reschedule(asyncio.get_running_loop().time() + self.wait)
-                if self._has_enough(page):
+                    patience.reschedule(now() + self.wait)
+                if self._has_enough(page) or (now() > latest and self._may_stop()):
                     return
+
+    def _may_stop(self) -> bool:
+        """Whether there is a cursor to go on from with the next poll, or nothing at all."""
+        return not self._is_live and (bool(self.session.cursor) or not self._found)
 
     def _take(self, page: list[Event]) -> None:
         if any(event.kind is Kind.MUST_REFETCH for event in page):
@@ -76,4 +88,4 @@ class Poll:
     def _has_enough(self, page: list[Event]) -> bool:
         if self._is_live:
             return bool(self._found) or not self.has_begun
-        return len(self._found) >= _MOST_POLLED and page[-1].kind is not Kind.ROWS
+        return len(self._found) >= _MOST_POLLED and all(event.kind is not Kind.ROWS for event in page)

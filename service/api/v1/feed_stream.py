@@ -1,7 +1,7 @@
 """A feed as Server-Sent Events and by WebSocket."""
 
 import asyncio
-from urllib.parse import urlsplit
+from collections.abc import Iterable, Iterator
 
 from starlette.types import Receive, Scope, Send
 
@@ -14,6 +14,8 @@ from service.events.event import Event, Kind
 _RETRY_MS = 1000
 # A client that takes nothing for so long is taken for gone: it comes back with its last id.
 _SEND_SECONDS = 60
+# What it must take in that time, of a stream; of a WebSocket it is one message.
+_PIECE = 65_536
 _SSE_HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
@@ -26,17 +28,18 @@ async def send_stream(scope: Scope, receive: Receive, send: Send, events: Events
     first = await first_of(events)
     await send({"type": "http.response.start", "status": 200, "headers": list(_SSE_HEADERS)})
 
-    async def write(data: bytes) -> None:
-        async with asyncio.timeout(_SEND_SECONDS):
-            await send({"type": "http.response.body", "body": data, "more_body": True})
+    async def write(*frames: bytes) -> None:
+        for piece in _pieces(frames):
+            async with asyncio.timeout(_SEND_SECONDS):
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
 
     await write(b"retry: %d\n\n" % _RETRY_MS)
     if scope["method"] != "HEAD":
         async with until_gone(receive, "http.disconnect"):
             try:
-                await write(b"".join(event.frame for event in first))
+                await write(*(event.frame for event in first))
                 async for page in events:
-                    await write(b"".join(event.frame for event in page) or b": still here\n\n")
+                    await write(*(event.frame for event in page) if page else (b": still here\n\n",))
             except FeedEnded as ended:
                 await write(ENDINGS[ended.reason].event().frame)
             except RowhouseError:  # the stream has begun: the client comes back by itself, and is told then
@@ -46,6 +49,18 @@ async def send_stream(scope: Scope, receive: Receive, send: Send, events: Events
             finally:
                 await events.aclose()
     await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _pieces(frames: Iterable[bytes]) -> Iterator[bytes]:
+    """The frames, many small ones as one, and large ones in parts."""
+    piece = bytearray()
+    for frame in frames:
+        piece += frame
+        while len(piece) >= _PIECE:
+            yield bytes(piece[:_PIECE])
+            del piece[:_PIECE]
+    if piece:
+        yield bytes(piece)
 
 
 class Socket:
@@ -80,8 +95,8 @@ class Socket:
             await self._send({"type": "websocket.close", "code": ending.close, "reason": ending.code})
 
     async def _write(self, page: list[Event]) -> None:
-        async with asyncio.timeout(_SEND_SECONDS):
-            for event in page:
+        for event in page:
+            async with asyncio.timeout(_SEND_SECONDS):
                 await self._send({"type": "websocket.send", "text": event.text})
 
     def _require_origin(self) -> None:
@@ -95,6 +110,6 @@ class Socket:
         if origin is None:
             return
         text = origin.decode("latin-1")
-        is_own = urlsplit(text).netloc.encode() == headers.get(b"host")
+        is_own = origin.partition(b"://")[2] == headers.get(b"host")
         if not is_own and text not in self._origins:
             raise Forbidden(f"The origin {text!r} is not allowed.", hint="ALLOWED_ORIGINS names those that are.")

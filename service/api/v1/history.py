@@ -5,17 +5,17 @@ from dataclasses import dataclass, replace
 from starlette.types import Scope
 
 from service.api.v1.exchange import Answer, Request
-from service.api.v1.paths import HistoryPath, key_predicate, key_values
+from service.api.v1.paths import HistoryPath, key_values
 from service.api.v1.read import kept_parameters
 from service.auth.policy import Policy
 from service.auth.principal import Principal
 from service.core.errors import Conflict, InvalidQuery, MethodNotAllowed
 from service.events.follow_request import make_feed, read_plans, tables_of
-from service.events.history import Entry, History
+from service.events.history import Entry, History, HistoryPage
 from service.events.log import ChangeLog
 from service.events.past import time_of
 from service.query.parse.parameters import Bounds, Parameters, decode_parameters
-from service.query.plan import Bind, BindKind, FollowedTable, HistoryPlan, ReadPlan
+from service.query.plan import Bind, BindKind, FollowedTable, HistoryPlan
 
 _LATEST = str(2**63 - 1)
 _METHODS = ("GET", "HEAD", "OPTIONS")
@@ -24,6 +24,7 @@ _OPERATIONS = {"insert": "i", "update": "u", "delete": "d", "truncate": "t"}
 _OF_HISTORY = frozenset({"actor", "request", "transaction", "since", "until", "operation"})
 _OF_PAGES = frozenset({"limit", "cursor", "tables"})
 _PAGE = 100
+_NOTHING = HistoryPage([], None)
 
 
 def asks_for_history(scope: Scope) -> bool:
@@ -57,17 +58,18 @@ class HistoryHandlers:
         if request.method not in _METHODS:
             raise MethodNotAllowed(f"This does not take {request.method}.", allow=", ".join(_METHODS))
         asked = parse_history(decode_parameters(request.query_string), self._max_rows)
-        entries = await self.entries(path, asked, request.principal)
-        answer = Answer(200, b"[%s]" % b",".join(entry.body for entry in entries))
-        if len(entries) == asked.limit:
+        tables = await self._tables(path, asked, request.principal)
+        page = await self._history.page(self._plan(path, asked, tables), asked.limit) if tables else _NOTHING
+        answer = Answer(200, b"[%s]" % b",".join(entry.body for entry in page.entries))
+        if page.following is not None:
             query = "&".join(
-                [*kept_parameters(request.query_string), f"limit={asked.limit}", f"cursor={entries[-1].number}"]
+                [*kept_parameters(request.query_string), f"limit={asked.limit}", f"cursor={page.following}"]
             )
             answer.add(b"link", f'<{request.prefix}{path.url}?{query}>; rel="next"')
         return answer
 
     async def entries(self, path: HistoryPath, asked: "Asked", principal: Principal) -> list[Entry]:
-        """The changes. Raises: as `serve`."""
+        """The first page of the changes. Raises: as `serve`."""
         tables = await self._tables(path, asked, principal)
         return await self._history.entries(self._plan(path, asked, tables)) if tables else []
 
@@ -76,8 +78,8 @@ class HistoryHandlers:
         names = [path.table] if path.table is not None else await self._named(asked, principal)
         filters = {name: asked.filters if path.table is not None else () for name in names}
         plans = read_plans(filters, policy, principal, self._bounds)
-        if path.key is not None:
-            plans = [_of_key(plan, path.key) for plan in plans]
+        if path.key is not None and plans[0].where is not None:
+            raise InvalidQuery("The history of a row takes no filters of its columns.")
         if path.is_trash and not plans[0].resource.key:
             raise Conflict(f"{path.table!r} has no key, so that what was deleted cannot be told apart.")
         tracked = [await self._log.tracked(plan.resource) for plan in plans]
@@ -131,12 +133,6 @@ def parse_history(parameters: Parameters, max_rows: int) -> Asked:
     if any(name == "select" for name, _ in rest):
         raise InvalidQuery("A history has whole rows: leave out select.")
     return Asked(plan, limit, tables_of(given["tables"]) if "tables" in given else [], rest)
-
-
-def _of_key(plan: ReadPlan, key: str) -> ReadPlan:
-    if plan.where is not None:
-        raise InvalidQuery("The history of a row takes no filters of its columns.")
-    return replace(plan, where=key_predicate(plan.resource, key_values(plan.resource, key)))
 
 
 def _operations(text: str) -> list[str]:

@@ -41,6 +41,13 @@ class Preferences:
         honoured = tuple(item for item in self.honoured if item[0] != "resolution")
         return replace(self, resolution=None, honoured=honoured)
 
+    def counting_exactly(self) -> "Preferences":
+        """The same; if the rows are to be counted, one by one."""
+        if self.count is None:
+            return self
+        honoured = tuple(("count", Count.EXACT) if item[0] == "count" else item for item in self.honoured)
+        return replace(self, count=Count.EXACT, honoured=honoured)
+
 
 NONE = Preferences()
 _RESOLUTIONS = {"merge-duplicates": OnConflict.REPLACE, "ignore-duplicates": OnConflict.IGNORE}

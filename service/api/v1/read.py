@@ -55,6 +55,8 @@ class ReadHandlers:
 
     async def page(self, request: Request, resource: Resource) -> Answer:
         preferences = parse_preferences(request.header(b"prefer"), may_roll_back=self._may_roll_back)
+        if (moment := _moment(request)) is not None:
+            preferences = preferences.counting_exactly()  # what PostgreSQL estimates, it estimates of the present
         catalog = self._policy.visible(request.principal)
         query_string, accept = request.query_string, request.header(b"accept")
         if b"format=" in query_string:
@@ -62,7 +64,7 @@ class ReadHandlers:
             accept = named or accept
         query = self._queries.page(catalog, resource, query_string, count=preferences.count)
         query = narrowed(query, request)
-        if (moment := _moment(request)) is not None:
+        if moment is not None:
             query = replace(query, plan=await self._time_machine.at(query.plan, moment, request.principal))
         form = accepted(accept, handlers=self._handlers(request, query.plan), is_exported=True)
         if form.media in EXPORTS:
@@ -223,11 +225,12 @@ def _next_link(request: Request, resource: Resource, query: Query, page: Page) -
 
 def kept_parameters(query_string: bytes) -> list[str]:
     """The parameters that a next page has as well, as they were written."""
-    parts = [
-        part
-        for part in query_string.split(b"&")
-        if part and unquote_to_bytes(part.partition(b"=")[0]) not in _OF_THIS_PAGE
-    ]
-    if all(map(_PLAIN.fullmatch, parts)):
+    parts = [part for part in query_string.split(b"&") if part and _name(part) not in _OF_THIS_PAGE]
+    if _PLAIN.fullmatch(b"".join(parts)):
         return [part.decode() for part in parts]
     return [quote(part, safe=_WRITTEN) for part in parts]
+
+
+def _name(parameter: bytes) -> bytes:
+    name = parameter.partition(b"=")[0]
+    return unquote_to_bytes(name) if b"%" in name else name

@@ -6,14 +6,13 @@ from service.api.v1.body import parse_json
 from service.api.v1.exchange import Answer, Request
 from service.api.v1.history import HistoryHandlers, parse_history
 from service.api.v1.paths import HistoryPath, UndoPath, key_predicate, key_values
-from service.core.errors import InvalidBody, InvalidQuery, MethodNotAllowed, RowNotFound
+from service.core.errors import Forbidden, InvalidBody, InvalidQuery, MethodNotAllowed, RowNotFound
 from service.core.settings import ApiSettings
 from service.crud.work import Work
-from service.crud.write import Writer
 from service.events.history import History
 from service.events.undo import Selection, Undo
-from service.query.plan import Bind, Written
-from service.query.soft_delete import showing
+from service.query.plan import Bind, ReadPlan, Written
+from service.query.soft_delete import deleted_row, showing
 from service.state import Runtime
 
 _SELECTIONS = {"change": Selection.change, "request": Selection.request, "transaction": Selection.transaction}
@@ -47,7 +46,7 @@ class UndoHandlers:
         runtime = self._runtime
         async with runtime.pool.transaction(keeps=not is_tried) as transaction:
             work = Work.on(transaction, runtime.policy, runtime.statements, self._settings)
-            done = await self._shown_again(path.table, path.key, request, work.writer)
+            done = await self._shown_again(path.table, path.key, request, work)
             if not done:
                 selection = await self._selection(path, given, request)
                 undo = Undo(
@@ -63,7 +62,7 @@ class UndoHandlers:
         return Answer(200, orjson.dumps({"undone": done, "dry_run": is_tried}))
 
     async def _shown_again(
-        self, table: str | None, key_text: str | None, request: Request, writer: Writer
+        self, table: str | None, key_text: str | None, request: Request, work: Work
     ) -> list[dict[str, object]]:
         """A row that was hidden is brought back by clearing when it was deleted."""
         if table is None or key_text is None:
@@ -71,11 +70,20 @@ class UndoHandlers:
         resource = self._runtime.policy.resource(request.principal, table)
         if not resource.hides_deleted:
             return []
-        values = key_values(resource, key_text)
-        plan = showing(resource, key_predicate(resource, values), _written(request))
-        outcome = await writer.run(plan, request.principal)
-        key = dict(zip(resource.key, outcome.key or (), strict=False))
-        return [{"table": resource.name, "key": key, "did": "update"}] if outcome.rows else []
+        key = key_values(resource, key_text)
+        try:
+            await work.reader.item(
+                ReadPlan(resource, where=deleted_row(key_predicate(resource, key))), request.principal
+            )
+        except RowNotFound:
+            return []
+        plan = showing(resource, key_predicate(resource, key), _written(request))
+        outcome = await work.writer.run(plan, request.principal)
+        if not outcome.rows:
+            raise Forbidden("This row is not one that you may change.")
+        return [
+            {"table": resource.name, "key": dict(zip(resource.key, outcome.key or key, strict=True)), "did": "update"}
+        ]
 
     async def _given(self, request: Request) -> dict[str, object]:
         body = await request.body(self._settings.api_max_body_bytes)

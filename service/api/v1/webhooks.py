@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from service.api.dependencies import Connected, KnownCaller
 from service.api.responses import responses
@@ -53,7 +53,11 @@ Filter = Annotated[
         pattern=_WITHOUT_NUL,
     ),
 ]
-Events = Annotated[list[EventName], Field(description="Which changes.", min_length=1, max_length=3)]
+Events = Annotated[
+    list[EventName],
+    AfterValidator(lambda events: list(dict.fromkeys(events))),
+    Field(description="Which changes.", min_length=1, max_length=3),
+]
 Description = Annotated[str, Field(description="What it is for.", max_length=1000, pattern=_WITHOUT_NUL)]
 
 
@@ -183,7 +187,7 @@ DeliveryId = Annotated[int, Path(description="The delivery's id.", ge=1, lt=2**6
 )
 async def create(principal: KnownCaller, runtime: Connected, response: Response, body: WebhookIn) -> WebhookWithSecret:
     response.headers["cache-control"] = "no-store"
-    events = [Kind(event) for event in dict.fromkeys(body.events)]
+    events = [Kind(event) for event in body.events]
     new = NewWebhook(body.url, body.table, body.filter, events, body.description)
     return WebhookWithSecret.made(*await runtime.subscriptions.create(principal, new))
 

@@ -1,6 +1,7 @@
 """PATCH, PUT and DELETE of a row."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from service.api.v1.body import add_members, read_payload, read_row
 from service.api.v1.conditional import ANY, is_version
@@ -10,6 +11,7 @@ from service.api.v1.preferences import Return
 from service.api.v1.writing import WriteRequest, WriteTools, row_answer, rows_answer, selected, version_predicate
 from service.catalog.resource import Resource
 from service.core.errors import (
+    Conflict,
     FieldError,
     Forbidden,
     InvalidBody,
@@ -37,6 +39,7 @@ from service.query.plan import (
     WritePlan,
     all_of,
 )
+from service.query.soft_delete import deleted_row
 
 _OTHER_KEY = "Payload values do not match URL in primary key column(s)"
 
@@ -105,7 +108,7 @@ class ItemWriteHandlers:
         if not outcome.rows and is_new_only:
             raise PreconditionFailed("A row with this key is there already.")
         if not outcome.rows:
-            raise Forbidden("This row is not one that you may replace.")
+            raise await self._kept(request, resource, values)
         told = rows_answer if is_of_table else row_answer
         answer = told(outcome, write, 201 if outcome.is_new else 200)
         if outcome.is_new and all(name != b"location" for name, _ in answer.headers):  # a trigger may have set it
@@ -140,6 +143,17 @@ class ItemWriteHandlers:
         if not outcome.rows:
             raise await self._missed(request, plan.resource, key)
         return outcome
+
+    async def _kept(self, request: Request, resource: Resource, values: tuple[str, ...]) -> RowhouseError:
+        """Why a row that is there was not replaced: it is deleted softly, or not the caller's to write."""
+        if resource.hides_deleted and self._tools.policy.may(request.principal, resource, Action.READ):
+            deleted = ReadPlan(resource, where=deleted_row(key_predicate(resource, values)))
+            with suppress(RowNotFound):
+                await self._tools.reader.item(deleted, request.principal)
+                return Conflict(
+                    "A row that was deleted has this key.", hint="Bring it back with …/-/restore, or take another key."
+                )
+        return Forbidden("This row is not one that you may replace.")
 
     async def _missed(self, request: Request, resource: Resource, key: str) -> RowhouseError:
         """Why no row was written: there is none, it is in another version, or it is not the caller's to write."""

@@ -5,6 +5,7 @@ from service.models.system.idempotency import IdempotencyKey
 from service.models.system.identity import ApiKey, Grant, RefreshToken, User
 from service.models.system.job import IS_UNFINISHED, Job, JobMessage
 from service.models.system.ticket import Ticket
+from service.models.system.undone import Undone
 from service.models.system.webhook import Delivery, Lane, Webhook
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Lane",
     "RefreshToken",
     "Ticket",
+    "Undone",
     "User",
     "Webhook",
 ]

@@ -6,17 +6,12 @@ import sqlalchemy as sa
 from sqlalchemy import ColumnElement, FromClause, Select, Text
 from sqlalchemy.sql.selectable import LateralFromClause
 
-from service.catalog.resource import Resource
 from service.catalog.sql_type import SqlType
-from service.query.compile.columns import Columns, comparable_type
-from service.query.compile.feed import Sight, constant, key_object, sight
-from service.query.compile.logged import CHANGES, image, is_of, version_of
-from service.query.compile.predicate import Conditions
-from service.query.compile.projection import Projector
+from service.query.compile.feed import Sight, constant
+from service.query.compile.logged import CHANGES, is_key, is_of, is_of_key, key_text, tracked_of
+from service.query.compile.side import Side
 from service.query.compile.statement import Parameters, Statement, finish
 from service.query.plan import FollowedTable, HistoryPlan
-
-_BYTES_OF_KEY: ColumnElement[int] = sa.literal_column("200")
 
 
 def compile_history(plan: HistoryPlan) -> Statement:
@@ -37,37 +32,55 @@ def compile_history(plan: HistoryPlan) -> Statement:
     return finish(sa.select(page).order_by(page.c.seq.desc()).limit(limit))
 
 
+def compile_window(plan: HistoryPlan) -> Statement:
+    """One row: the lowest of the latest `limit` changes that may be asked for, before any row is looked at; NULL where
+    there are not so many.
+    """
+    parameters = Parameters(plan)
+    limit = sa.cast(parameters[plan.limit], SqlType("bigint"))
+    parts = []
+    for number, table in enumerate(plan.tables):
+        change = CHANGES.alias(f"c{number}")
+        query = sa.select(change.c.seq).where(*_asked(change, table, plan, parameters))
+        parts.append(query.order_by(change.c.seq.desc()).limit(limit).subquery())
+    every = sa.union_all(*(sa.select(part) for part in parts)).subquery("h")
+    latest = sa.select(every.c.seq).order_by(every.c.seq.desc()).limit(limit).subquery("w")
+    return finish(sa.select(sa.case((sa.func.count() == limit, sa.func.min(latest.c.seq)))).select_from(latest))
+
+
 def _changes(number: int, table: FollowedTable, plan: HistoryPlan, parameters: Parameters) -> Select[Any]:
-    change = CHANGES.alias(f"c{number}")
-    resource = table.read.resource
-    was = image(resource, change.c.was, f"w{number}", version_of(change))
-    now = image(resource, change.c.now, f"n{number}", version_of(change))
-    projector = Projector(parameters)
-    before = projector.record(projector.rows(table.read, was))
-    after = projector.record(projector.rows(table.read, now))
-    of_was, of_now = (Conditions(Columns(resource, row, parameters), parameters) for row in (was, now))
-    was_seen = sight(change.c.was, of_was, table.was_visible, table.was_where)
-    now_seen = sight(change.c.now, of_now, table.visible, table.where)
+    change = _latest(number, table, plan, parameters)
+    told_by = table.read.resource.key if plan.is_trash else ()
+    was = Side(table, change, f"w{number}", parameters, is_after=False, also=told_by)
+    now = Side(table, change, f"n{number}", parameters, is_after=True)
     hidden = constant(Sight.HIDDEN)
-    shown_before = sa.case((was_seen > hidden, sa.func.row_to_json(before.table_valued())))
-    shown_after = sa.case((now_seen > hidden, sa.func.row_to_json(after.table_valued())))
-    source = change.join(was, sa.true()).join(now, sa.true()).join(before, sa.true()).join(after, sa.true())
+    shown_before, shown_after = (sa.case((side.seen > hidden, side.shown)) for side in (was, now))
+    source = change.join(was.source, sa.true()).join(now.source, sa.true())
     return (
         sa.select(
             change.c.seq,
             sa.literal_column(str(number)).label("table"),
             _facts(change).label("facts"),
-            was_seen.label("was_seen"),
-            now_seen.label("now_seen"),
-            sa.case((was_seen > hidden, key_object(resource, was, change.c.was, parameters))).label("was_key"),
-            sa.case((now_seen > hidden, key_object(resource, now, change.c.now, parameters))).label("now_key"),
+            was.seen.label("was_seen"),
+            now.seen.label("now_seen"),
+            sa.case((was.seen > hidden, was.key)).label("was_key"),
+            sa.case((now.seen > hidden, now.key)).label("now_key"),
             shown_before.label("before"),
             shown_after.label("after"),
             _differing(shown_before, shown_after, number).label("columns"),
         )
         .select_from(source)
-        .where(*_asked(change, table, plan, parameters), *_of_trash(change, was, resource, plan, parameters))
+        .where(*_of_trash(change, was.read, table, plan))
     )
+
+
+def _latest(number: int, table: FollowedTable, plan: HistoryPlan, parameters: Parameters) -> FromClause:
+    """The changes that are looked at. Where each of them is shown, they are cut before their rows are read."""
+    change = CHANGES.alias(f"l{number}")
+    query = sa.select(change).where(*_asked(change, table, plan, parameters))
+    if table.where is None and table.visible is None and not plan.is_trash:
+        query = query.order_by(change.c.seq.desc()).limit(sa.cast(parameters[plan.limit], SqlType("bigint")))
+    return query.subquery(f"c{number}")
 
 
 def _facts(change: FromClause) -> ColumnElement[Any]:
@@ -98,9 +111,12 @@ def _asked(change: FromClause, table: FollowedTable, plan: HistoryPlan, paramete
         is_of(change, parameters[table.tracked]),
         change.c.seq < sa.cast(parameters[plan.before], SqlType("bigint")),
     ]
+    if plan.down_to is not None:
+        terms.append(change.c.seq >= sa.cast(parameters[plan.down_to], SqlType("bigint")))
+    if plan.is_trash:
+        terms.append(_is_deletion(change))
     if plan.key:
-        text = _key_text(table.read.resource, plan, parameters)
-        terms.append(sa.or_(_is_key(change.c.key, text), _is_key(change.c.old_key, text)))
+        terms.append(is_of_key(change, key_text(table.read.resource, plan.key, parameters)))
     if plan.actor is not None:  # who wrote beside the service is known by their database user
         terms.append(sa.func.coalesce(change.c.actor, change.c.db_user) == parameters[plan.actor])
     if plan.request is not None:
@@ -118,31 +134,16 @@ def _asked(change: FromClause, table: FollowedTable, plan: HistoryPlan, paramete
     return terms
 
 
-def _key_text(resource: Resource, plan: HistoryPlan, parameters: Parameters) -> ColumnElement[str]:
-    """A key as the log writes it: its index leads to the changes of a row."""
-    columns = (resource.columns[name] for name in resource.key)
-    texts = [
-        sa.func.to_json(sa.cast(parameters[value], comparable_type(column))).op("#>>")(sa.literal_column("'{}'"))
-        for column, value in zip(columns, plan.key, strict=True)
-    ]
-    return texts[0] if len(texts) == 1 else sa.cast(sa.func.row(*texts), Text)
-
-
-def _is_key(logged: ColumnElement[str], key: ColumnElement[str]) -> ColumnElement[bool]:
-    """By the beginning, which is indexed, and in whole."""
-    return sa.and_(sa.func.left(logged, _BYTES_OF_KEY) == sa.func.left(key, _BYTES_OF_KEY), logged == key)
-
-
-def _of_trash(
-    change: FromClause, was: LateralFromClause, resource: Resource, plan: HistoryPlan, parameters: Parameters
-) -> list[Any]:
+def _of_trash(change: FromClause, was: LateralFromClause, table: FollowedTable, plan: HistoryPlan) -> list[Any]:
     """Only where the row is not there, and was not deleted again later."""
     if not plan.is_trash:
         return []
+    resource = table.read.resource
     row = resource.table.alias("there")
-    is_there = sa.exists(
-        sa.select(sa.literal_column("1")).select_from(row).where(*(row.c[name] == was.c[name] for name in resource.key))
-    )
+    is_same = [row.c[name] == was.c[name] for name in resource.key]
+    if table.is_family:
+        is_same.append(tracked_of(row) == change.c.tracked)
+    is_there = sa.exists(sa.select(sa.literal_column("1")).select_from(row).where(*is_same))
     later = CHANGES.alias("later")
     is_older = sa.exists(
         sa.select(sa.literal_column("1"))
@@ -150,12 +151,14 @@ def _of_trash(
         .where(
             later.c.tracked == change.c.tracked,
             later.c.seq > change.c.seq,
-            sa.or_(_is_key(later.c.key, change.c.key), _is_key(later.c.old_key, change.c.key)),
+            is_key(later.c.key, change.c.key),
+            _is_deletion(later),
         )
     )
-    return [
-        change.c.was.is_not(None),
-        change.c.op.in_([sa.literal_column("'d'"), sa.literal_column("'t'")]),
-        sa.not_(is_there),
-        sa.not_(is_older),
-    ]
+    return [sa.not_(is_there), sa.not_(is_older)]
+
+
+def _is_deletion(change: FromClause) -> ColumnElement[bool]:
+    """Whether a row went, and was logged."""
+    is_of_kind = change.c.op.in_([sa.literal_column("'d'"), sa.literal_column("'t'")])
+    return sa.and_(change.c.was.is_not(None), is_of_kind)

@@ -10,7 +10,7 @@ from sqlalchemy import ARRAY, ColumnElement, FromClause, Text, and_, false, not_
 from service.catalog.sql_type import SqlType
 from service.query.compile.columns import Columns, function, row_version
 from service.query.compile.keyset import SortKey
-from service.query.compile.logged import logged_row
+from service.query.compile.logged import image, told_apart
 from service.query.compile.statement import Parameters
 from service.query.plan import (
     Aggregated,
@@ -91,8 +91,8 @@ class Conditions:
                 return sa.case((self.where(by), self.where(term)), else_=false())
             case HasVersion(versions=versions):
                 return self._is_version(versions)
-            case Holds(columns=columns, image=image):
-                return and_(true(), *(self._holds(name, image) for name in columns))
+            case Holds(columns=columns, image=logged):
+                return and_(true(), *(self._holds(name, logged) for name in columns))
             case AnyOne(term=term):
                 return self._is_first(term)
 
@@ -104,14 +104,15 @@ class Conditions:
         first = sa.select(*_place(rows)).where(meets).limit(sa.literal_column("1"))
         return sa.tuple_(*_place(self.columns.source)).in_(first)
 
-    def _holds(self, name: str, image: Bind) -> ColumnElement[bool]:
+    def _holds(self, name: str, logged: Bind) -> ColumnElement[bool]:
         """Keys by their equality, which has an index; others as they are written, since some types have none."""
         resource, value = self.columns.resource, self.columns.source.c[name]
-        row = logged_row(resource, self._parameters[image], "l")
-        logged = sa.select(row.c[name]).scalar_subquery()
+        row = image(resource, self._parameters[logged], "l", sa.null(), (name,))
+        held = sa.select(row.c[name]).scalar_subquery()
         if name in resource.key:
-            return value == logged
-        return sa.cast(value, Text).is_not_distinct_from(sa.cast(logged, Text))
+            return value == held
+        stands, was = (sa.cast(told_apart(resource.columns[name], one), Text) for one in (value, held))
+        return stands.is_not_distinct_from(was)
 
     def _is_version(self, versions: Bind) -> ColumnElement[bool]:
         if not self.columns.resource.abilities.has_version:

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, FromClause, Select, Text
 
 from service.catalog.sql_type import SqlType
 from service.query.compile.columns import quoted_text
-from service.query.compile.logged import CHANGES, image, is_of
+from service.query.compile.logged import CHANGES, image, is_of, tracked_of
 from service.query.compile.past import hash_of, identity
 from service.query.compile.statement import Parameters, Statement, finish
 from service.query.plan import VerifyPlan
@@ -29,7 +29,7 @@ def compile_verify(plan: VerifyPlan) -> Statement:
     known = sa.union_all(
         _logged(plan, parameters, "a", is_after=True), _logged(plan, parameters, "b", is_after=False), _standing(plan)
     ).subquery("k")
-    ids = [known.c[f"i{number}"] for number in range(max(1, len(plan.resource.key)))]
+    ids = [column for column in known.c if column.key not in ("image", "net")]
     images = sa.select(*ids, sa.func.sum(known.c.net).label("net")).group_by(*ids, known.c.image).subquery("g")
     by = [images.c[one.key] for one in ids]
     missing = sa.func.sum(sa.func.greatest(images.c.net, _ZERO))
@@ -74,7 +74,7 @@ def _logged(plan: VerifyPlan, parameters: Parameters, name: str, *, is_after: bo
     row = image(plan.resource, logged, name, change.c.seq)
     net = sa.literal_column("1" if is_after else "-1", sa.Integer)
     return (
-        sa.select(*_told_apart(plan, row), net.label("net"))
+        sa.select(*_told_apart(plan, row, change.c.tracked), net.label("net"))
         .select_from(change.join(row, sa.true()))
         .where(logged.is_not(None), *_within(plan, change, parameters))
     )
@@ -82,10 +82,11 @@ def _logged(plan: VerifyPlan, parameters: Parameters, name: str, *, is_after: bo
 
 def _standing(plan: VerifyPlan) -> Select[Any]:
     row = plan.resource.table.alias("s")
-    return sa.select(*_told_apart(plan, row), sa.literal_column("-1", sa.Integer).label("net"))
+    return sa.select(*_told_apart(plan, row, tracked_of(row)), sa.literal_column("-1", sa.Integer).label("net"))
 
 
-def _told_apart(plan: VerifyPlan, row: FromClause) -> list[ColumnElement[Any]]:
+def _told_apart(plan: VerifyPlan, row: FromClause, tracked: ColumnElement[int]) -> list[ColumnElement[Any]]:
+    held = hash_of(plan.resource, plan.columns, row)
     if plan.resource.key:
-        return [*identity(plan.resource, row), hash_of(plan.columns, row).label("image")]
-    return [hash_of(plan.columns, row).label("i0"), sa.literal_column("''", Text).label("image")]
+        return [*identity(plan.resource, row, tracked if plan.is_family else None), held.label("image")]
+    return [held.label("i0"), sa.literal_column("''", Text).label("image")]

@@ -33,7 +33,7 @@ from service.query.plan import (
     OnConflict,
     Predicate,
     ReadPlan,
-    Referrer,
+    Reference,
     UpdatePlan,
     WritePlan,
     Written,
@@ -77,6 +77,9 @@ def _compile(plan: WritePlan, render: Rendering) -> Statement:
     if isinstance(plan, UpdatePlan | DeletePlan) and plan.unreferenced_by:
         is_free = sa.and_(*(sa.not_(_refers(one, written, plan)) for one in plan.unreferenced_by))
         query = query.where(or_refuse(is_free, FOREIGN_KEY, "Other rows refer to it."))
+    if plan.written.refers_to:
+        is_shown = sa.and_(*(sa.not_(_refers_to_deleted(one, written, plan)) for one in plan.written.refers_to))
+        query = query.where(or_refuse(is_shown, FOREIGN_KEY, "It refers to a row that is deleted."))
     if plan.written.check is not None:
         query = query.where(or_refuse(conditions.where(plan.written.check), ROW_POLICY, "row policy"))
     return finish(query.add_columns(*SAID) if plan.resource.abilities.runs_code else query)
@@ -93,14 +96,28 @@ def _written(plan: WritePlan, parameters: Parameters) -> CTE:
             return _delete(plan, context, parameters)
 
 
-def _refers(referrer: Referrer, written: CTE, plan: UpdatePlan | DeletePlan) -> ColumnElement[bool]:
+def _refers(reference: Reference, written: CTE, plan: UpdatePlan | DeletePlan) -> ColumnElement[bool]:
     """Whether a row refers to what was written; to what is hidden now, a row that is not hidden itself."""
-    rows, resource = referrer.resource.table.alias("referrer"), referrer.resource
-    conditions: list[ColumnElement[bool]] = [rows.c[there] == written.c[here] for there, here in referrer.pairs]
+    rows, resource = reference.resource.table.alias("referrer"), reference.resource
+    conditions: list[ColumnElement[bool]] = [rows.c[there] == written.c[here] for there, here in reference.pairs]
     if isinstance(plan, UpdatePlan):
         conditions.append(written.c[DELETED_AT].is_not(None))
         if resource.hides_deleted:
             conditions.append(rows.c[DELETED_AT].is_(None))
+    return _exists(rows, conditions, written)
+
+
+def _refers_to_deleted(reference: Reference, written: CTE, plan: WritePlan) -> ColumnElement[bool]:
+    """Whether what was written, and is not hidden itself, refers to a row that is."""
+    rows = reference.resource.table.alias("referred")
+    conditions: list[ColumnElement[bool]] = [rows.c[there] == written.c[here] for there, here in reference.pairs]
+    conditions.append(rows.c[DELETED_AT].is_not(None))
+    if plan.resource.hides_deleted:
+        conditions.append(written.c[DELETED_AT].is_(None))
+    return _exists(rows, conditions, written)
+
+
+def _exists(rows: FromClause, conditions: Sequence[ColumnElement[bool]], written: CTE) -> ColumnElement[bool]:
     return sa.exists(sa.select(sa.literal_column("1")).select_from(rows).where(*conditions).correlate(written))
 
 

@@ -1,0 +1,132 @@
+"""A feed under load: many feeds, large rows, slow clients, and pools that others have emptied."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from time import monotonic, sleep
+
+import asyncpg
+import httpx2
+import pytest
+
+from service.api.v1 import feed_stream
+from service.core.types import Role
+from service.crud import accounts
+from service.events.channel import End, FeedEnded, Subscriber
+from service.events.event import Event, Kind
+from service.events.position import Position
+from tests.conftest import Database
+from tests.events.client import following
+from tests.service_under_test import Service, in_session, run_service
+
+_CHANGES = "/api/v1/airlines/-/changes"
+_POOL = 16
+_LARGE = 200_000
+
+
+@pytest.fixture(autouse=True)
+def _tidy(database: Database) -> Iterator[None]:
+    yield
+    database.execute("delete from airlines where carrier like '~%'")
+
+
+def _environment(database: Database, **others: str) -> dict[str, str]:
+    return {"DATABASE_URL": database.service_url, "JWT_SECRET": "x" * 40} | others
+
+
+def test_however_many_feeds_there_are_requests_have_connections(database: Database, keys: dict[Role, str]) -> None:
+    """The pool keeps what was open at once."""
+    with run_service(_environment(database, POOL_MAX_SIZE=str(_POOL)), keys) as service, ExitStack() as feeds:
+        several = [feeds.enter_context(following(service, f"{_CHANGES}?name=neq.{n}")) for n in range(24)]
+        for feed in several:
+            feed.next("up-to-date")
+        database.execute("insert into airlines select '~' || n, 'x' from generate_series(1, 50) n")
+        for feed in several:
+            assert feed.change()["table"] == "airlines"
+        assert service.state.connected().pool.sizes()[0] <= _POOL // 2
+
+
+def test_the_guard_waits_for_nobody(service: Service, database: Database) -> None:
+    key = in_session(database.service_url, lambda session: accounts.create_key(session, "guarded", Role.ADMIN, None))
+
+    def ticket() -> None:
+        with service.client(Role.ADMIN) as client:
+            client.post("/api/v1/-/tickets")
+
+    async def exhausted() -> str:
+        """All connections of the control plane wait for a lock."""
+        connection = await asyncpg.connect(database.owner_url)
+        try:
+            await connection.execute("begin; lock table rowhouse.tickets")
+            for _ in range(8):
+                threads.submit(ticket)
+            while await connection.fetchval("select count(*), pg_sleep(0.01) from pg_locks where not granted") < 5:
+                pass
+            await asyncio.to_thread(
+                database.execute, "update rowhouse.api_keys set revoked_at = now() where name = 'guarded'"
+            )
+            return str((await asyncio.to_thread(feed.next, seconds=1.5))["type"])
+        finally:
+            await connection.close()
+
+    with ThreadPoolExecutor(8) as threads, following(service, _CHANGES, key=key.key) as feed:
+        feed.next("up-to-date")
+        assert asyncio.run(exhausted()) == "revoked"
+
+
+def test_a_poll_whose_client_has_gone_counts_no_more(database: Database, keys: dict[Role, str]) -> None:
+    with run_service(_environment(database, FEED_MAX_CONNECTIONS="1"), keys) as service:
+        with service.client(Role.ADMIN) as client:
+            cursor = client.get(_CHANGES).json()["cursor"]
+            with pytest.raises(httpx2.ReadTimeout):
+                client.get(_CHANGES, params={"cursor": cursor, "wait": "60"}, timeout=0.5)
+        until = monotonic() + 3
+        with service.client(Role.ADMIN) as client:
+            while (answer := client.get(_CHANGES)).status_code == 429 and monotonic() < until:
+                sleep(0.1)
+        assert answer.status_code == 200
+
+
+def test_a_client_that_takes_large_rows_slowly_gets_them_all(
+    service: Service, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is only let go where it takes nothing."""
+    monkeypatch.setattr(feed_stream, "_SEND_SECONDS", 2)
+    with service.client(Role.ADMIN) as client:
+        cursor = client.get(_CHANGES).json()["cursor"]
+    database.execute(f"insert into airlines select '~' || n, repeat('x', {_LARGE}) from generate_series(1, 100) n")
+    host, port = service.url.removeprefix("http://").split(":")
+    with socket.socket() as stream:
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        stream.settimeout(5)
+        stream.connect((host, int(port)))
+        lines = [f"GET {_CHANGES} HTTP/1.1", "Host: x", "Accept: text/event-stream", f"Last-Event-ID: {cursor}"]
+        stream.sendall("\r\n".join([*lines, f"X-API-Key: {service.keys[Role.ADMIN]}", "", ""]).encode())
+        tail = b""
+        while b"up-to-date" not in tail:
+            data = stream.recv(65_536)
+            assert data, "the feed has ended"
+            tail = tail[-100:] + data
+            sleep(0.01)
+
+
+async def test_what_waits_for_a_client_is_bounded_in_bytes() -> None:
+    subscriber = Subscriber(1000, 0)
+    event = Event("", Kind.INSERT, b"{}")
+    assert subscriber.offer([event], 50_000_000), "who has read all gets the next page, however large"
+    assert not subscriber.offer([event], 1)
+    assert subscriber.has_gap
+    assert subscriber.depth == 0
+
+
+async def test_who_waits_to_join_is_not_kept_waiting_without_a_word() -> None:
+    subscriber = Subscriber(1000, 0)
+    assert not await subscriber.has_joined(0.01)
+    subscriber.join(Position.at("7:7:"))
+    assert await subscriber.has_joined(0.01)
+    other = Subscriber(1000, 0)
+    other.end(End.REVOKED)
+    with pytest.raises(FeedEnded):
+        await other.has_joined(0.01)
