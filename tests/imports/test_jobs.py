@@ -182,6 +182,7 @@ def test_a_job_whose_owner_is_gone_writes_nothing(working: Service, client: http
                 row = await holding.fetchrow(
                     "select state, error from rowhouse.jobs where id = $1::text::uuid", answer.json()["id"]
                 )
+                assert row is not None
                 if row["state"] in ("done", "dead"):
                     return dict(row)
                 assert time.monotonic() < deadline
