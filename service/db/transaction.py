@@ -152,7 +152,7 @@ class Transaction:
                 table[1],
                 schema_name=table[0],
                 columns=list(columns),
-                source=source,
+                source=self._while_open(source),
                 format="csv",
                 null=form.null,
                 delimiter=form.delimiter,
@@ -164,10 +164,19 @@ class Transaction:
         except TimeoutError as error:
             self._connection.terminate()
             raise LimitExceeded("The body took longer to arrive than the service allows.", code="57014") from error
-        except LOST as error:
+        except (*LOST, RuntimeError, DatabaseUnavailable) as error:
+            if isinstance(error, RuntimeError | DatabaseUnavailable) and not self._connection.is_closed():
+                raise  # not uvloop's, which has written to what is closed
             self._connection.terminate()
             raise DatabaseUnavailable("The connection to the database was lost; nothing was written.") from error
         return int(status.rpartition(" ")[2])
+
+    async def _while_open(self, source: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The same, ended where nobody takes it any more: else whoever sends it would go on."""
+        async for chunk in source:
+            if self._connection.is_closed():
+                raise DatabaseUnavailable("The connection to the database was lost; nothing was written.")
+            yield chunk
 
     async def commit(self) -> None:
         try:

@@ -105,7 +105,8 @@ def test_rows_that_are_left_out_are_listed(database: Database, tmp_path: Path) -
     try:
         refused = rowhouse(database, str(file), "airlines")
         taken = rowhouse(database, str(file), "airlines", "--max-rejected", "1")
-        assert database.execute("select name from airlines where carrier like '\\_%'")[0]["name"] == "One"
+        (row,) = database.execute("select name from airlines where carrier like '\\_%'")
+        assert row["name"] == "One"
     finally:
         database.execute("delete from airlines where carrier like '\\_%'")
     assert (refused.returncode, "Row 2, column 'name'" in refused.stderr) == (1, True)
