@@ -88,7 +88,7 @@ def _looked_at(plan: WritePlan) -> tuple[str, ...]:
 
 def _compile(plan: WritePlan, render: Rendering) -> Statement:
     parameters = Parameters(plan)
-    written = _written(plan, parameters, tuple(plan.resource.columns))
+    written = _written(plan, parameters, None)
     conditions = Conditions(Columns(plan.resource, written, parameters), parameters)
     query = sa.select(
         _answer(plan.written.answer, written, parameters, render),
@@ -115,7 +115,7 @@ def _checked(query: Select[Any], plan: WritePlan, written: CTE, parameters: Para
     return query
 
 
-def _written(plan: WritePlan, parameters: Parameters, returned: Sequence[str]) -> CTE:
+def _written(plan: WritePlan, parameters: Parameters, returned: Sequence[str] | None) -> CTE:
     context = _context(plan.written, parameters)
     match plan:
         case InsertPlan():
@@ -171,7 +171,7 @@ def _compile_overriding(element: _Overriding, compiler: SQLCompiler, **options: 
     return f"overriding system value {rows}"
 
 
-def _insert(plan: InsertPlan, context: CTE, parameters: Parameters, returned: Sequence[str]) -> CTE:
+def _insert(plan: InsertPlan, context: CTE, parameters: Parameters, returned: Sequence[str] | None) -> CTE:
     table = plan.resource.table
     body = body_rows(plan, context, parameters)
     names = [column.name for column in body.c]
@@ -209,7 +209,7 @@ def _replaced(plan: InsertPlan) -> list[str]:
     return [column.name for column in plan.resource.columns.values() if column.is_writable]
 
 
-def _update(plan: UpdatePlan, context: CTE, parameters: Parameters, returned: Sequence[str]) -> CTE:
+def _update(plan: UpdatePlan, context: CTE, parameters: Parameters, returned: Sequence[str] | None) -> CTE:
     table = _target(plan.resource)
     body = body_rows(plan, context, parameters)
     key = plan.resource.key if plan.is_by_key else ()
@@ -220,7 +220,7 @@ def _update(plan: UpdatePlan, context: CTE, parameters: Parameters, returned: Se
     return update.returning(*_returned(table, returned), sa.false().label(IS_NEW_LABEL)).cte("written")
 
 
-def _delete(plan: DeletePlan, context: CTE, parameters: Parameters, returned: Sequence[str]) -> CTE:
+def _delete(plan: DeletePlan, context: CTE, parameters: Parameters, returned: Sequence[str] | None) -> CTE:
     table = _target(plan.resource)
     delete = sa.delete(table).where(
         sa.exists(sa.select(context.c.actor)), *_where(plan.resource, table, plan.where, parameters)
@@ -232,12 +232,14 @@ def _target(resource: Resource) -> Alias:
     return cast("Alias", resource.table.alias("t"))
 
 
-def _returned(table: FromClause, names: Sequence[str]) -> list[ColumnElement[Any]]:
-    """These columns, and the version that the rows now have: the number of the running transaction.
+def _returned(table: FromClause, names: Sequence[str] | None) -> list[ColumnElement[Any]]:
+    """These columns; or all of them, and the version that the rows now have: the number of the running transaction.
 
     It is that in any table; `xmin` itself cannot be read of rows that were routed to a partition.
     """
-    return [*(table.c[name] for name in names), sa.literal_column("pg_current_xact_id()::xid").label(VERSION_LABEL)]
+    if names is not None:
+        return [table.c[name] for name in names]
+    return [*table.c, sa.literal_column("pg_current_xact_id()::xid").label(VERSION_LABEL)]
 
 
 def _where(
