@@ -5,6 +5,7 @@ import os
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -18,8 +19,6 @@ API_KEY_PREFIX = "rh_"
 _ALGORITHM = "HS256"
 _ISSUER = "rowhouse"
 _hasher = PasswordHasher()
-# Verified against when the account does not exist, so that an unknown name takes as long as a wrong password.
-_ABSENT_HASH = _hasher.hash(secrets.token_hex(16))
 
 
 def hash_password(password: str) -> str:
@@ -29,11 +28,18 @@ def hash_password(password: str) -> str:
 
 def verify_password(password: str, password_hash: str | None) -> bool:
     """Compare in constant work: without a hash a stand-in is verified and the answer is no."""
+    stand_in = _stand_in()
     try:
-        _hasher.verify(password_hash or _ABSENT_HASH, password)
+        _hasher.verify(password_hash or stand_in, password)
     except (VerifyMismatchError, InvalidHashError):
         return False
     return password_hash is not None
+
+
+@cache
+def _stand_in() -> str:
+    """Verified against when the account does not exist, so that an unknown name takes as long as a wrong password."""
+    return _hasher.hash(secrets.token_hex(16))
 
 
 def make_password() -> str:

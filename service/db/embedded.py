@@ -25,6 +25,8 @@ DATABASE = "rowhouse"
 OWNER = "rowhouse_owner"
 SERVICE = "rowhouse_service"
 _SUPERUSER = "postgres"
+# When a change was committed is what its place in the past is told by. A service has several pools, and a few workers.
+_SETTINGS = {"track_commit_timestamp": "on", "max_connections": "200"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ def _start_server(data_dir: Path) -> EmbeddedPostgres:
         _forget_dead_users(server)
         server.ensure_pgdata_inited()
         _allow_own_user_only(pgdata)
-        _keep_commit_times(pgdata)
+        _set(pgdata)
         server.start()
         server.__enter__()
     except Exception as error:
@@ -110,12 +112,11 @@ def _allow_own_user_only(pgdata: Path) -> None:
     _write_if_changed(pgdata / "pg_ident.conf", "".join(f"rowhouse {user} all\n" for user in sorted(system_users)))
 
 
-def _keep_commit_times(pgdata: Path) -> None:
-    """When a change was committed is what its place in the past is told by."""
+def _set(pgdata: Path) -> None:
     settings = pgdata / "postgresql.auto.conf"
     text = settings.read_text()
-    if "track_commit_timestamp" not in text:
-        settings.write_text(f"{text}track_commit_timestamp = on\n")
+    missing = (f"{name} = {value}\n" for name, value in _SETTINGS.items() if name not in text)
+    settings.write_text(text + "".join(missing))
 
 
 def _owner_of(path: Path) -> str:

@@ -71,8 +71,11 @@ def test_it_keeps_changes_for_ever_if_it_is_told_so(log: Log) -> None:
     here = "select to_regclass('rowhouse.changes_20180101') is not null"
     once(log, days="0")
     assert log.fetch(here)[0][0]
-    once(log)
-    assert not log.fetch(here)[0][0]
+    for _ in range(20):  # a partition goes in a moment in which nobody uses the log
+        once(log)
+        if not log.fetch(here)[0][0]:
+            return
+    raise AssertionError("the partition is kept")
 
 
 def test_its_metrics_tell_of_the_log(log: Log) -> None:

@@ -147,7 +147,7 @@ def test_one_caller_has_only_so_many_at_once(service: Service, editor: httpx2.Cl
     database.execute(
         "insert into rowhouse.jobs (name, arguments, most_attempts, actor, run_after) "
         "select 'import_rows', '{\"body\": \"none\"}', 5, $1, now() + interval '1 hour' from generate_series(1, 4)",
-        _actor(database),
+        _actor(database, service),
     )
     try:
         refused = editor.post("/api/v1/readings", content="id\n1\n", headers=ASYNC)
@@ -157,11 +157,13 @@ def test_one_caller_has_only_so_many_at_once(service: Service, editor: httpx2.Cl
     assert "retry-after" in refused.headers
 
 
-def _actor(database: Database) -> str:
-    ((actor,),) = rows_of(
-        database, "select 'key:' || name || '#' || prefix from rowhouse.api_keys where name = 'test editor'"
+def _actor(database: Database, service: Service) -> str:
+    key = service.keys[Role.EDITOR]
+    (row,) = database.execute(
+        "select 'key:' || name || '#' || prefix as actor from rowhouse.api_keys where starts_with($1, prefix || '_')",
+        key,
     )
-    return str(actor)
+    return str(row["actor"])
 
 
 def test_a_job_whose_owner_is_gone_writes_nothing(working: Service, client: httpx2.Client, database: Database) -> None:

@@ -243,7 +243,6 @@ def test_the_command_tries_dead_jobs_again(jobs: Jobs) -> None:
     assert refused.stderr == "rowhouse: The job is queued: only a dead one can be tried again.\n"
     assert "There is no such job" in rowhouse(jobs, "jobs", "retry", str(ANY)).stderr
     assert rowhouse(jobs, "jobs", "retry", "x").returncode == 2
-    assert rowhouse(jobs, "jobs", "retry").returncode == 2
 
 
 def test_the_command_cancels_jobs_that_wait(jobs: Jobs) -> None:

@@ -241,7 +241,7 @@ def test_progress_is_told_while_a_job_runs(jobs: Jobs) -> None:
     assert jobs.row(job_id)["progress"] == 1
 
 
-@pytest.mark.parametrize("result", [{"when": object()}, "x" * 20_000])
+@pytest.mark.parametrize("result", [{"when": object()}, "x" * 1_100_000])
 def test_a_result_that_cannot_be_kept_is_a_failure(jobs: Jobs, result: object) -> None:
     async def give(_: Run) -> object:
         return result
