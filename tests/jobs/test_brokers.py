@@ -43,9 +43,9 @@ async def listening(jobs: Jobs, *, timing: Timing = DEAF, broker: str = "") -> A
         yield worker
 
 
-async def enqueue(worker: Worker) -> UUID:
+async def enqueue(worker: Worker, steps: int = 0) -> UUID:
     async with worker.unit_of_work.begin() as session:
-        job_id = await worker.queue.enqueue(session, INSERT.new())
+        job_id = await worker.queue.enqueue(session, INSERT.new({"steps": steps}))
     assert job_id is not None
     return job_id
 
@@ -70,7 +70,8 @@ async def is_heard_again(jobs: Jobs, worker: Worker, seconds: float = 60) -> Non
 
 async def _wake_many(jobs: Jobs, broker: str = "") -> None:
     async with listening(jobs, broker=broker) as first, listening(jobs, broker=broker):
-        ids = [await enqueue(first) for _ in range(30)]
+        # Each takes so long that one worker has not the slots for all.
+        ids = [await enqueue(first, steps=10) for _ in range(30)]
         await jobs.settled(*ids, seconds=10)
 
 
