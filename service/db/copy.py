@@ -104,7 +104,7 @@ class CopyPool:
             return await self._connections.take(self._wait)
         except AllBusy:
             raise DatabaseUnavailable("Too many exports run at once.", code="pool_exhausted") from None
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (*LOST, asyncpg.PostgresError) as error:
             raise DatabaseUnavailable("The database cannot be reached.") from error
 
     async def _connect(self) -> Connection:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
-from pyarrow import parquet
+from pyarrow.parquet import ParquetWriter
 
 from service.catalog.result_column import ResultColumn
 from service.core.errors import NotAcceptable
@@ -91,41 +91,39 @@ class _Pieces:
             yield b"".join(pieces)
 
 
-class StreamEncoder:
+class _Encoder:
+    """Sends what its writer has written so far. The writer writes into `pieces`."""
+
+    def __init__(
+        self, batches: _Batches, pieces: _Pieces, writer: pa.ipc.RecordBatchStreamWriter | ParquetWriter
+    ) -> None:
+        self._batches = batches
+        self._pieces = pieces
+        self._writer = writer
+
+    def encode(self, block: bytes) -> Iterator[bytes]:
+        self._writer.write_batch(self._batches.of(block))
+        yield from self._pieces.take()
+
+    def end(self) -> Iterator[bytes]:
+        self._writer.close()
+        yield from self._pieces.take()
+
+    def close(self) -> None:
+        """It holds nothing."""
+
+
+class StreamEncoder(_Encoder):
     """Arrow's IPC stream (Arrow Columnar Format, "IPC Streaming Format")."""
 
     def __init__(self, columns: Sequence[ResultColumn]) -> None:
-        self._batches = _Batches(columns, Format.ARROW)
-        self._pieces = _Pieces()
-        self._writer = pa.ipc.new_stream(self._pieces, self._batches.schema)
-
-    def encode(self, block: bytes) -> Iterator[bytes]:
-        self._writer.write_batch(self._batches.of(block))
-        yield from self._pieces.take()
-
-    def end(self) -> Iterator[bytes]:
-        self._writer.close()
-        yield from self._pieces.take()
-
-    def close(self) -> None:
-        """It holds nothing."""
+        batches, pieces = _Batches(columns, Format.ARROW), _Pieces()
+        super().__init__(batches, pieces, pa.ipc.new_stream(pieces, batches.schema))
 
 
-class ParquetEncoder:
+class ParquetEncoder(_Encoder):
     """Parquet, a row group for each block."""
 
     def __init__(self, columns: Sequence[ResultColumn]) -> None:
-        self._batches = _Batches(columns, Format.PARQUET)
-        self._pieces = _Pieces()
-        self._writer = parquet.ParquetWriter(self._pieces, self._batches.schema)
-
-    def encode(self, block: bytes) -> Iterator[bytes]:
-        self._writer.write_batch(self._batches.of(block))
-        yield from self._pieces.take()
-
-    def end(self) -> Iterator[bytes]:
-        self._writer.close()
-        yield from self._pieces.take()
-
-    def close(self) -> None:
-        """It holds nothing."""
+        batches, pieces = _Batches(columns, Format.PARQUET), _Pieces()
+        super().__init__(batches, pieces, ParquetWriter(pieces, batches.schema))
