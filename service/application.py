@@ -17,6 +17,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import __version__
+from service.admin.back_office import BackOffice
+from service.admin.pages.all import add_pages
 from service.api import probes
 from service.api.body_limit import BodyLimit
 from service.api.docs import add_docs
@@ -93,6 +95,10 @@ class Application(FastAPI):
             raise
 
     async def control_plane(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Mounted applications are found by paths that have the prefix in them, as ASGI wants it.
+        prefix = scope.get("root_path", "")
+        if prefix and not scope["path"].startswith(f"{prefix}/"):
+            scope["path"] = prefix + scope["path"]
         await super().__call__(scope, receive, send)
 
 
@@ -132,9 +138,11 @@ def create_app(settings: Settings | None = None) -> Application:
         redirect_slashes=False,
     )
     app.state.service = state
+    plane = TablePlane(BodyLimit(app.control_plane, settings.api.api_max_body_bytes), state)
     _add_errors(app)
     _add_routes(app, state)
-    app.entry = _entry(app, state, access_log)
+    add_pages(BackOffice(app, state, plane))
+    app.entry = _entry(plane, state, access_log)
     return app
 
 
@@ -183,11 +191,10 @@ def _add_routes(app: FastAPI, state: ServiceState) -> None:
         return RedirectResponse(f"{request.scope.get('root_path', '')}/docs")
 
 
-def _entry(app: Application, state: ServiceState, access_log: AccessLog) -> ASGIApp:
+def _entry(plane: TablePlane, state: ServiceState, access_log: AccessLog) -> ASGIApp:
     """The way in, built from its far end."""
     settings = state.settings
-    way: ASGIApp = BodyLimit(app.control_plane, settings.api.api_max_body_bytes)
-    way = TablePlane(way, state)
+    way: ASGIApp = plane
     if settings.security.allowed_origins:
         way = CORSMiddleware(
             way,

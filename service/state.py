@@ -11,10 +11,13 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.auth.authenticate import Authenticator
+from service.auth.csrf import Csrf
 from service.auth.limits import LoginThrottle, RequestLimiter
 from service.auth.links import Links
 from service.auth.login import Logins
 from service.auth.policy import Policy
+from service.auth.second_factor import SecondFactors
+from service.auth.sessions import Sessions
 from service.auth.tickets import Tickets
 from service.catalog.catalog import Catalog
 from service.catalog.declared import declared_catalog
@@ -76,6 +79,9 @@ class Runtime:
     policy: Policy
     authenticator: Authenticator
     logins: Logins
+    sessions: Sessions
+    second_factors: SecondFactors
+    csrf: Csrf
     statements: StatementCache
     copies: CopyPool
     exporter: Exporter
@@ -239,11 +245,12 @@ class ServiceState:
         unit_of_work = UnitOfWork(engine)
         security = self.settings.security
         policy = Policy(unit_of_work, catalog, security.credential_cache_seconds)
-        signer = TokenSigner(self._secret(), security.access_token_seconds)
+        signer = TokenSigner(self.secret(), security.access_token_seconds)
         self.metrics.watch_pool(pool.sizes)
         authenticator = Authenticator(unit_of_work, signer, security)
+        second_factors = SecondFactors(unit_of_work, self.secret())
         statements = StatementCache()
-        change_log = ChangeLog(pool, statements, Cursors(self._secret()), max(1, settings.pool_max_size // 4))
+        change_log = ChangeLog(pool, statements, Cursors(self.secret()), max(1, settings.pool_max_size // 4))
         hub = Hub(change_log, self.settings.feed, self.metrics.feed)
         follower = Follower(partial(self._connect_apart, url, role), hub, self.settings.feed.feed_poll_seconds)
         hub.follower = follower
@@ -272,7 +279,10 @@ class ServiceState:
             engine=engine,
             policy=policy,
             authenticator=authenticator,
-            logins=Logins(unit_of_work, signer, LoginThrottle(security), security),
+            logins=Logins(unit_of_work, signer, LoginThrottle(security), second_factors, security),
+            sessions=Sessions(unit_of_work, security),
+            second_factors=second_factors,
+            csrf=Csrf(self.secret()),
             statements=statements,
             import_bodies=Bodies(unit_of_work, JobQueue(waker.wake), self.settings.imports),
             import_slots=Slots(self.settings.imports.import_at_once, settings.pool_timeout),
@@ -285,7 +295,7 @@ class ServiceState:
                 {CHANGES_CHANNEL: partial(_heard, hub, notifier.identity)},
             ),
             tickets=Tickets(unit_of_work, authenticator),
-            links=Links(self._secret(), authenticator, self.settings.exports.export_link_seconds),
+            links=Links(self.secret(), authenticator, self.settings.exports.export_link_seconds),
             hub=hub,
             follower=follower,
             guard=Guard(policy, make_engine(url, settings, role=role, size=1), signer, security),
@@ -301,7 +311,7 @@ class ServiceState:
                 authenticator,
                 Feeds(policy, hub.log, bounds),
                 self.targets,
-                Secrets(self._secret()),
+                Secrets(self.secret()),
                 self.settings.webhooks,
             ),
             delivery_log=DeliveryLog(unit_of_work),
@@ -349,7 +359,8 @@ class ServiceState:
         runtime.policy.take(catalog)
         _log.info("catalog_reloaded", tables=len(list(catalog)))
 
-    def _secret(self) -> str:
+    def secret(self) -> str:
+        """What every secret of the service is derived from."""
         secret = self.settings.security.jwt_secret
         return secret.get_secret_value() if secret else development_secret(self.settings.database.data_dir)
 

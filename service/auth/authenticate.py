@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from time import monotonic
 from uuid import UUID
 
-from sqlalchemy import exists, select, update
+from sqlalchemy import ColumnElement, exists, or_, select, update
 
 from service.auth.principal import Principal, PrincipalKind
 from service.core.errors import AuthenticationFailed
@@ -14,7 +14,7 @@ from service.core.settings import SecuritySettings
 from service.core.single_flight import SingleFlight
 from service.core.types import Role
 from service.db.engine import UnitOfWork
-from service.models.system import ApiKey, RefreshToken, User
+from service.models.system import ApiKey, RefreshToken, Session, User
 
 _LAST_USE_STEP = timedelta(minutes=1)
 _MOST_CACHED = 10_000
@@ -73,7 +73,7 @@ class Authenticator:
 
     async def _verify_token(self, token: str) -> Principal:
         claims = self._signer.read(token)
-        is_revoked = exists().where(RefreshToken.family == claims.family, RefreshToken.revoked_at.is_not(None))
+        is_revoked = _is_over(claims.family)
         async with self._unit_of_work.begin() as session:
             user = await session.scalar(select(User).where(User.id == claims.user_id, User.is_active, ~is_revoked))
         if user is None:
@@ -95,8 +95,7 @@ class Authenticator:
                 if key := await session.scalar(select(ApiKey).where(ApiKey.prefix == identity, holds)):
                     found = Principal(kind, key.prefix, key.name, Role(key.role))
             elif kind is PrincipalKind.USER:
-                is_revoked = exists().where(RefreshToken.family == login, RefreshToken.revoked_at.is_not(None))
-                active = select(User).where(User.id == UUID(identity), User.is_active, ~is_revoked)
+                active = select(User).where(User.id == UUID(identity), User.is_active, ~_is_over(login))
                 if user := await session.scalar(active):
                     found = Principal(kind, str(user.id), user.email, Role(user.role), login)
         if found is None:
@@ -116,15 +115,25 @@ class Authenticator:
         valid_keys = select(ApiKey.prefix, ApiKey.role).where(ApiKey.prefix.in_(keys), holds)
         active = select(User.id, User.role).where(User.id.in_(users), User.is_active)
         revoked = RefreshToken.family.in_(logins) & RefreshToken.revoked_at.is_not(None)
+        closed = Session.id.in_(logins) & (Session.revoked_at.is_not(None) | (Session.expires_at <= now))
         async with self._unit_of_work.begin() as session:
             roles = {prefix: role for prefix, role in await session.execute(valid_keys)}
             roles |= {str(identity): role for identity, role in await session.execute(active)}
             ended = set(await session.scalars(select(RefreshToken.family).where(revoked)))
+            ended |= set(await session.scalars(select(Session.id).where(closed)))
         for one in principals:
             is_over = one.login in ended or (one.expires_at is not None and one.expires_at <= now)
             if one.role is not None and roles.get(one.id) == one.role and not is_over:
                 standing.add(one)
         return standing
+
+
+def _is_over(login: UUID | None) -> ColumnElement[bool]:
+    """Whether a login was ended: of the API, whose tokens share a family, or of the back-office."""
+    return or_(
+        exists().where(RefreshToken.family == login, RefreshToken.revoked_at.is_not(None)),
+        exists().where(Session.id == login, Session.revoked_at.is_not(None)),
+    )
 
 
 def _bearer(authorization: str) -> str:

@@ -9,6 +9,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.auth.limits import LoginThrottle
+from service.auth.second_factor import SecondFactors
 from service.core.errors import AuthenticationFailed
 from service.core.security import TokenSigner, hash_token, make_token, verify_password
 from service.core.settings import SecuritySettings
@@ -29,24 +30,61 @@ class Logins:
     """Starts, continues and ends logins."""
 
     def __init__(
-        self, unit_of_work: UnitOfWork, signer: TokenSigner, throttle: LoginThrottle, settings: SecuritySettings
+        self,
+        unit_of_work: UnitOfWork,
+        signer: TokenSigner,
+        throttle: LoginThrottle,
+        factors: SecondFactors,
+        settings: SecuritySettings,
     ) -> None:
         self._unit_of_work = unit_of_work
         self._signer = signer
         self._throttle = throttle
+        self._factors = factors
         self._refresh_life = timedelta(seconds=settings.refresh_token_seconds)
 
-    async def log_in(self, email: str, password: str, address: str) -> TokenPair:
-        """A new login.
+    async def log_in(self, email: str, password: str, address: str, code: str | None = None) -> TokenPair:
+        """A new login. Whoever has a second factor shows a `code` of it.
+
+        Raises:
+            AuthenticationFailed: as `verify`; `second_factor_needed` where the code is missing, or it is wrong.
+            TooManyRequests: as `verify`.
+        """
+        async with self._throttle.attempt(email, address):
+            user = await self._verified(email, password)
+            if await self._factors.is_on(user.id):
+                await self._show(user, code)
+        async with self._unit_of_work.begin() as session:
+            return self._issue(session, user.id, uuid4())
+
+    async def verify(self, email: str, password: str, address: str) -> User:
+        """Whose name and password these are.
 
         Raises:
             AuthenticationFailed: name or password is wrong (which of them is not said), or the account is closed.
             TooManyRequests: too many failures of this account or address.
         """
         async with self._throttle.attempt(email, address):
-            user = await self._verified(email, password)
-        async with self._unit_of_work.begin() as session:
-            return self._issue(session, user.id, uuid4())
+            return await self._verified(email, password)
+
+    async def verify_factor(self, user_id: UUID, email: str, code: str, address: str) -> None:
+        """Use up a code of the user's second factor.
+
+        Raises:
+            AuthenticationFailed: it is wrong, or was used before.
+            TooManyRequests: too many failures of this account or address.
+        """
+        async with self._throttle.attempt(email, address):
+            await self._factors.verify(user_id, code)
+
+    async def _show(self, user: User, code: str | None) -> None:
+        if not code:
+            raise AuthenticationFailed(
+                "This login needs a code of your authenticator.",
+                hint="Send it as `otp`, beside the password.",
+                code="second_factor_needed",
+            )
+        await self._factors.verify(user.id, code)
 
     async def _verified(self, email: str, password: str) -> User:
         async with self._unit_of_work.begin() as session:

@@ -144,6 +144,10 @@ class SecuritySettings(_Section):
     )
     access_token_seconds: int = Field(900, ge=60, description="Life of an access token.")
     refresh_token_seconds: int = Field(30 * 86400, ge=300, description="Life of a refresh token.")
+    session_seconds: int = Field(7 * 86400, ge=300, description="Life of a login to the back-office.")
+    session_idle_seconds: int = Field(
+        12 * 3600, ge=60, description="Seconds after which such a login ends that is not used."
+    )
     anonymous_role: Role | None = Field(
         None, description="Role of a request without a credential: `viewer`, `editor` or `admin`. Default: none."
     )

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from service.core.errors import Conflict, InvalidBody, RowNotFound
 from service.core.security import hash_password, hash_token, make_api_key
 from service.core.types import Action, Role
-from service.models.system import ApiKey, Grant, RefreshToken, User
+from service.models.system import ApiKey, Grant, RefreshToken, Session, User
 
 MINIMUM_PASSWORD_LENGTH = 12
 
@@ -70,12 +70,11 @@ async def set_password(session: AsyncSession, user: User, password: str) -> None
 
 
 async def end_logins(session: AsyncSession, user: User) -> None:
-    """Revoke every login of the user: refresh tokens, and with them access tokens."""
-    await session.execute(
-        update(RefreshToken)
-        .where(RefreshToken.user_id == user.id, RefreshToken.revoked_at.is_(None))
-        .values(revoked_at=func.now())
-    )
+    """Revoke every login of the user: sessions, refresh tokens, and with them access tokens."""
+    for login in (RefreshToken, Session):
+        await session.execute(
+            update(login).where(login.user_id == user.id, login.revoked_at.is_(None)).values(revoked_at=func.now())
+        )
 
 
 async def create_key(session: AsyncSession, name: str, role: Role, days: int | None) -> NewKey:

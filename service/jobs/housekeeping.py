@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from service.db.engine import UnitOfWork
 from service.jobs.job_type import JobType, Periodic, Run
 from service.models import SystemBase
-from service.models.system import Job, JobMessage, RefreshToken
+from service.models.system import Job, JobMessage, RefreshToken, Session
 
 _BATCH = 1000
 _EVERY = timedelta(hours=1)
@@ -42,7 +42,10 @@ class Housekeeping:
     async def _delete_expired_logins(self, _: Run) -> dict[str, int]:
         """A revoked login is remembered as long as access tokens of it could be used."""
         expired = RefreshToken.expires_at < func.now() - self.access_tokens
-        return {"refresh_tokens": await self._delete(RefreshToken, expired)}
+        return {
+            "refresh_tokens": await self._delete(RefreshToken, expired),
+            "sessions": await self._delete(Session, Session.expires_at < func.now()),
+        }
 
     async def _delete(self, table: type[SystemBase], condition: ColumnElement[bool]) -> int:
         deleted, last = 0, _BATCH

@@ -65,7 +65,7 @@ def test_a_receiver_that_fails_gets_the_same_message_again(
     webhook.wait_until(lambda one: one.deliveries()[0]["state"] == "delivered")
     delivery = webhook.deliveries()[0]
     assert (delivery["attempts"], delivery["status"], delivery["answer"]) == (3, 200, "thanks")
-    assert webhook.client.get(webhook.path).json()["failing_since"] is None
+    webhook.wait_until(lambda one: one.client.get(one.path).json()["failing_since"] is None)
 
 
 def test_after_the_last_attempt_a_delivery_is_dead_and_its_row_goes_on(

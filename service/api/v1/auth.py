@@ -33,6 +33,11 @@ RefreshTokenField = Annotated[
     AfterValidator(_as_text),
     Form(description="The refresh token, as it was given.", min_length=1, max_length=512),
 ]
+OneTimePassword = Annotated[
+    str | None,
+    AfterValidator(lambda text: None if text is None else _as_text(text)),
+    Form(description="A code of the authenticator, or a recovery code.", max_length=64),
+]
 
 
 class Tokens(BaseModel):
@@ -59,15 +64,20 @@ class Me(BaseModel):
 @router.post(
     "/token",
     summary="Log in",
-    description="Exchanges a user's name and password for an access token and a refresh token.",
+    description="Exchanges a user's name and password for an access token and a refresh token. Whoever has a second "
+    "factor sends a code of it as `otp`; without one the answer is a 401 with the code `second_factor_needed`.",
     responses=responses(AuthenticationFailed, TooManyRequests),
 )
 async def log_in(
-    request: Request, response: Response, runtime: Connected, form: Annotated[OAuth2PasswordRequestForm, Depends()]
+    request: Request,
+    response: Response,
+    runtime: Connected,
+    form: Annotated[OAuth2PasswordRequestForm, Depends()],
+    otp: OneTimePassword = None,
 ) -> Tokens:
     response.headers["cache-control"] = "no-store"
     name, password = _as_text(form.username), _as_text(form.password)
-    return Tokens.of(await runtime.logins.log_in(name, password, client_address(request)))
+    return Tokens.of(await runtime.logins.log_in(name, password, client_address(request), otp))
 
 
 @router.post(

@@ -102,6 +102,14 @@ class TablePlane:
         scope["rowhouse.route"] = PREFIX + "{table}"
         runtime = self._state.connected()
         request = await self._linked(runtime, path, scope, receive) or await self._admit(runtime, scope, receive)
+        return await self.answer(path, request)
+
+    async def answer(self, path: Path, request: Request) -> Answer:
+        """The answer to a request of a caller who is known.
+
+        Raises: what the handlers raise; DatabaseUnavailable.
+        """
+        runtime = self._state.connected()
         await runtime.policy.refresh()
         if isinstance(path, UndoPath):
             request.scope["rowhouse.route"] = path.route

@@ -5,6 +5,7 @@ from service.models.system.idempotency import IdempotencyKey
 from service.models.system.identity import ApiKey, Grant, RefreshToken, User
 from service.models.system.import_chunk import ImportChunk
 from service.models.system.job import IS_UNFINISHED, Job, JobMessage
+from service.models.system.session import RecoveryCode, SecondFactor, Session
 from service.models.system.ticket import Ticket
 from service.models.system.undone import Undone
 from service.models.system.webhook import Delivery, Lane, Webhook
@@ -20,7 +21,10 @@ __all__ = [
     "Job",
     "JobMessage",
     "Lane",
+    "RecoveryCode",
     "RefreshToken",
+    "SecondFactor",
+    "Session",
     "Ticket",
     "Undone",
     "User",

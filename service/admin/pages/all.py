@@ -1,0 +1,39 @@
+"""Every page of the back-office, and its menu."""
+
+from service.admin.back_office import BackOffice
+from service.admin.menu import Entry, Section
+from service.admin.pages import create, delete, edit, home, row, table_list
+from service.admin.pages.login import add_login
+from service.admin.slug import to_slug
+from service.admin.visit import Visit
+from service.core.types import Action
+
+_ROW = "/{identity}/%s/{pk}"
+
+
+def add_pages(office: BackOffice) -> None:
+    """Add them to the application. The pages of no table come first: their addresses begin with a dash."""
+    add_login(office)
+    office.add_page("/", home.show)
+    office.add_page("/{identity}/list", table_list.show)
+    office.add_page("/{identity}/create", create.show)
+    office.add_action("/{identity}/create", create.save)
+    office.add_page(_ROW % "details", row.show)
+    office.add_page(_ROW % "edit", edit.show)
+    office.add_action(_ROW % "edit", edit.save)
+    office.add_action(_ROW % "merge", edit.merge)
+    office.add_page(_ROW % "delete", delete.show)
+    office.add_action(_ROW % "delete", delete.delete)
+    office.sections_made.append(tables)
+
+
+def tables(visit: Visit) -> Section:
+    """The tables that the operator may read."""
+    principal, policy = visit.session.principal, visit.runtime.policy
+    here = visit.request.path_params.get("identity")
+    readable = [one for one in policy.visible(principal) if policy.may(principal, one, Action.READ)]
+    entries = [
+        Entry(one.name, visit.of_table(one, "list"), to_slug(one.name) == here)
+        for one in sorted(readable, key=lambda one: one.name)
+    ]
+    return Section("Tables", entries)

@@ -1,0 +1,77 @@
+"""Rows as pages show them: each value as PostgreSQL's own text, references with the label of their row."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from service.admin.fields import Field, label_column
+from service.admin.filters import quoted_name
+from service.admin.visit import Visit
+from service.catalog.resource import Resource
+from service.core.types import Action
+
+_LABEL = "_label_"
+Pairs = list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A value as text, as PostgreSQL writes it; None is NULL. A reference has a label and leads to its row."""
+
+    text: str | None
+    label: str | None = None
+    path: str | None = None
+
+
+def encode(pairs: Pairs) -> str:
+    """Parameters as a query string."""
+    return "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in pairs)
+
+
+def labels_of(visit: Visit, resource: Resource, fields: Sequence[Field]) -> dict[str, str]:
+    """For each reference whose target the operator may read, the column there that tells people which row it is."""
+    policy, principal = visit.runtime.policy, visit.session.principal
+    visible = policy.visible(principal)
+    labels = {}
+    for field in fields:
+        target = visible.find(field.reference.target) if field.reference else None
+        if target is not None and policy.may(principal, target, Action.READ):
+            label = label_column(target)
+            if label is not None:
+                labels[field.name] = label
+    return labels
+
+
+def label_selects(fields: Sequence[Field], labels: Mapping[str, str]) -> list[str]:
+    """What to select for the labels, in the query language: each as an embedded row with an alias by its number."""
+    return [
+        f"{_LABEL}{number}:{quoted_name(field.reference.target)}!{quoted_name(field.reference.constraint or '')}"
+        f"({quoted_name(labels[field.name])}::text)"
+        for number, field in enumerate(fields)
+        if field.name in labels and field.reference is not None
+    ]
+
+
+def label_in(row: Mapping[str, Any], number: int) -> str | None:
+    """The label of field number so and so."""
+    embedded = row.get(f"{_LABEL}{number}")
+    return next(iter(embedded.values()), None) if isinstance(embedded, dict) else None
+
+
+def cells_of(visit: Visit, fields: Sequence[Field], row: Mapping[str, Any]) -> list[Cell]:
+    """The values of a row that was read with `label_selects` of the same fields."""
+    return [
+        Cell(row[field.name], label_in(row, number), reference_path(visit, field, row[field.name]))
+        for number, field in enumerate(fields)
+    ]
+
+
+def reference_path(visit: Visit, field: Field, value: str | None) -> str | None:
+    """The page of the row that a reference names, where its key is what the foreign key refers to."""
+    if field.reference is None or value is None:
+        return None
+    target = visit.runtime.policy.visible(visit.session.principal).find(field.reference.target)
+    if target is None or target.key != (field.reference.pairs[0][1],):
+        return None
+    return visit.of_row(target, "details", (value,))

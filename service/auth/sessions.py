@@ -1,0 +1,150 @@
+"""Sessions: browsers that are logged in to the back-office, as rows, so that they can be listed and ended."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import exists, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from service.auth.principal import Principal, PrincipalKind
+from service.core.errors import RowNotFound
+from service.core.security import hash_token, make_token
+from service.core.settings import SecuritySettings
+from service.core.types import Role
+from service.db.engine import UnitOfWork
+from service.models.system import SecondFactor, Session, User
+
+_ROTATED_EVERY = timedelta(minutes=15)
+# Requests that were under way when the cookie changed still carry the one before.
+_GRACE = timedelta(seconds=60)
+_SEEN_EVERY = timedelta(minutes=1)
+_SECONDS_TO_COMPLETE = timedelta(minutes=5)
+_LONGEST_BROWSER = 200
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """A session that holds. `token` is what its cookie should be from now on; None where it stays.
+
+    One that is not complete waits for the second factor, and stands for nobody yet.
+    """
+
+    id: UUID
+    user_id: UUID
+    email: str
+    role: Role
+    is_complete: bool
+    token: str | None
+
+    @property
+    def principal(self) -> Principal:
+        return Principal(PrincipalKind.USER, str(self.user_id), self.email, self.role, self.id)
+
+
+class Sessions:
+    """Opens sessions, recognises them, and ends them."""
+
+    def __init__(self, unit_of_work: UnitOfWork, settings: SecuritySettings) -> None:
+        self._unit_of_work = unit_of_work
+        self._idle = timedelta(seconds=settings.session_idle_seconds)
+        self._life = timedelta(seconds=settings.session_seconds)
+
+    async def open(self, user_id: UUID, address: str, browser: str) -> tuple[str, bool]:
+        """A session of a user whose password was right: its token, and whether it is complete without a second
+        factor.
+        """
+        token, now = make_token(), datetime.now(UTC)
+        async with self._unit_of_work.begin() as session:
+            has_factor = await session.scalar(
+                select(exists().where(SecondFactor.user_id == user_id, SecondFactor.is_confirmed))
+            )
+            life = _SECONDS_TO_COMPLETE if has_factor else self._life
+            session.add(
+                Session(
+                    token_hash=hash_token(token),
+                    user_id=user_id,
+                    is_complete=not has_factor,
+                    address=address,
+                    browser=browser[:_LONGEST_BROWSER],
+                    expires_at=now + life,
+                )
+            )
+        return token, not has_factor
+
+    async def complete(self, identity: UUID) -> str:
+        """The second factor was shown: the session goes on under another token."""
+        token, now = make_token(), datetime.now(UTC)
+        async with self._unit_of_work.begin() as session:
+            await session.execute(
+                update(Session)
+                .where(Session.id == identity)
+                .values(
+                    token_hash=hash_token(token),
+                    previous_hash=None,
+                    is_complete=True,
+                    rotated_at=now,
+                    last_seen_at=now,
+                    expires_at=now + self._life,
+                )
+            )
+        return token
+
+    async def find(self, token: str) -> OpenSession | None:
+        """The session of a cookie; None where it has ended, or never was."""
+        now, digest = datetime.now(UTC), hash_token(token)
+        is_its = (Session.token_hash == digest) | (
+            (Session.previous_hash == digest) & (Session.rotated_at > now - _GRACE)
+        )
+        holds = Session.revoked_at.is_(None) & (Session.expires_at > now) & (Session.last_seen_at > now - self._idle)
+        async with self._unit_of_work.begin() as session:
+            row = (
+                await session.execute(
+                    select(Session, User).join(User, User.id == Session.user_id).where(is_its, holds, User.is_active)
+                )
+            ).first()
+            if row is None:
+                return None
+            found, user = row
+            token_now = await _refreshed(session, found, digest, now) if found.is_complete else None
+        return OpenSession(found.id, user.id, user.email, Role(user.role), found.is_complete, token_now)
+
+    async def of_user(self, user_id: UUID | None) -> list[tuple[Session, User]]:
+        """Sessions that hold, of one user or of all, the last seen first."""
+        now = datetime.now(UTC)
+        holds = Session.revoked_at.is_(None) & (Session.expires_at > now) & (Session.last_seen_at > now - self._idle)
+        listed = select(Session, User).join(User, User.id == Session.user_id).where(holds, Session.is_complete)
+        if user_id is not None:
+            listed = listed.where(Session.user_id == user_id)
+        async with self._unit_of_work.begin() as session:
+            rows = await session.execute(listed.order_by(Session.last_seen_at.desc(), Session.id).limit(500))
+            return [(found, user) for found, user in rows]
+
+    async def end(self, identity: UUID, user_id: UUID | None = None) -> None:
+        """End a session, of that user where one is named.
+
+        Raises:
+            RowNotFound: there is none that holds.
+        """
+        ended = update(Session).where(Session.id == identity, Session.revoked_at.is_(None))
+        if user_id is not None:
+            ended = ended.where(Session.user_id == user_id)
+        async with self._unit_of_work.begin() as session:
+            if await session.scalar(ended.values(revoked_at=func.now()).returning(Session.id)) is None:
+                raise RowNotFound("There is no such session, or it has ended.")
+
+
+async def _refreshed(session: AsyncSession, found: Session, digest: bytes, now: datetime) -> str | None:
+    """Note that it was seen, and give it another token when it is time; of two requests at once, to one."""
+    if found.token_hash == digest and found.rotated_at <= now - _ROTATED_EVERY:
+        token = make_token()
+        rotated = (
+            update(Session)
+            .where(Session.id == found.id, Session.token_hash == digest)
+            .values(token_hash=hash_token(token), previous_hash=digest, rotated_at=now, last_seen_at=now)
+        )
+        if await session.scalar(rotated.returning(Session.id)) is not None:
+            return token
+    elif found.last_seen_at <= now - _SEEN_EVERY:
+        await session.execute(update(Session).where(Session.id == found.id).values(last_seen_at=now))
+    return None
