@@ -10,7 +10,7 @@ from service.core.errors import DatabaseUnavailable, RowhouseError
 from service.events.event import Event
 from service.events.follow import Batch
 from service.events.log import PAGE, PAGE_BYTES, ChangeLog, Feed, Page
-from service.events.position import Position
+from service.events.position import Cursor, Position
 
 _log = structlog.get_logger()
 _RETRY_SECONDS = 0.25
@@ -45,7 +45,9 @@ class Subscriber:
     One that falls behind is taken off the channel (`has_gap`): what it has not read, it reads from the log.
     """
 
-    __slots__ = ("_end", "_is_nudged", "_joined", "_most", "_queue", "_size", "_waiter", "after", "has_gap", "start")
+    __slots__ = (
+        "_end", "_is_nudged", "_joined", "_most", "_queue", "_size", "_waiter", "after", "channel", "has_gap", "start",
+    )  # fmt: skip
 
     def __init__(self, most: int, after: int) -> None:
         self._queue: list[Event] = []
@@ -54,6 +56,7 @@ class Subscriber:
         self._waiter: asyncio.Future[None] | None = None
         self._is_nudged = False
         self._end: End | None = None
+        self.channel: Channel | None = None
         self.after = after
         self.has_gap = False
         self.start = Position.at("1:1:")
@@ -139,7 +142,7 @@ class Channel:
     `position` is a boundary between batches: a subscriber joins there, and reads what is before from the log.
     """
 
-    def __init__(self, feed: Feed, log: ChangeLog, on_gap: Callable[[], None]) -> None:
+    def __init__(self, feed: Feed, log: ChangeLog, on_gap: Callable[[], None], on_sent: Callable[[int], None]) -> None:
         self.feed = feed
         self.members: set[Subscriber] = set()
         self.position: str | None = None
@@ -147,7 +150,9 @@ class Channel:
         self._tracked = frozenset(feed.tracked)
         self._log = log
         self._on_gap = on_gap
+        self._on_sent = on_sent
         self._pending: Batch | None = None
+        self._boundary: tuple[str, str] | None = None
         self._announced = asyncio.Event()
         self._is_reading = False
         self.is_closed = False
@@ -162,6 +167,7 @@ class Channel:
 
     def join(self, subscriber: Subscriber) -> None:
         """Let it have what comes after a boundary that lies behind this moment."""
+        subscriber.channel = self
         self._joining.append(subscriber)
 
     def leave(self, subscriber: Subscriber) -> None:
@@ -171,8 +177,16 @@ class Channel:
 
     @property
     def boundary(self) -> str | None:
-        """Where the channel stands while it reads nothing: all that was before has been handed out."""
-        return None if self._is_reading or self._pending is not None else self.position
+        """The cursor of where the channel stands while it reads nothing: all that was before has been handed out.
+
+        It is written once for all subscribers, who ask for it at the same moment.
+        """
+        if self._is_reading or self._pending is not None or self.position is None:
+            return None
+        if self._boundary is None or self._boundary[0] != self.position:
+            cursor = Cursor(self._log.life, self.feed.digest, Position.at(self.position))
+            self._boundary = (self.position, self._log.cursors.write(cursor))
+        return self._boundary[1]
 
     def close(self, reason: End) -> None:
         self.is_closed = True
@@ -231,6 +245,7 @@ class Channel:
 
     def _hand_out(self, page: Page) -> None:
         size = page.size
+        self._on_sent(len(page.events) * len(self.members))
         for subscriber in [one for one in self.members if not one.offer(page.events, size)]:
             self.members.discard(subscriber)
             self._on_gap()

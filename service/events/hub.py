@@ -10,7 +10,6 @@ from service.core.settings import FeedSettings
 from service.events.channel import Channel, End, FeedEnded, Subscriber
 from service.events.follow import Batch, Follower
 from service.events.log import ChangeLog, Feed
-from service.events.position import Position
 from service.observability.metrics import FeedMetrics
 
 _RECONNECT_SECONDS = 1
@@ -43,12 +42,6 @@ class Hub(Background):
         """Whether somebody follows already, and must not miss what happens between two looks."""
         return any(channel.position is not None for channel in self._channels.values())
 
-    def boundary(self, feed: Feed) -> Position | None:
-        """Where the subscribers of a feed stand who have read all that they were given; None where that is not sure."""
-        channel = self._channels.get(feed)
-        snapshot = None if channel is None else channel.boundary
-        return None if snapshot is None else Position.at(snapshot)
-
     def admit(self, client: str) -> None:
         """Count a connection of a client; `release` gives it back.
 
@@ -76,7 +69,7 @@ class Hub(Background):
             raise FeedEnded(End.SHUTDOWN)
         channel = self._channels.get(feed)
         if channel is None or channel.is_closed:
-            channel = self._channels[feed] = Channel(feed, self.log, self.metrics.count_gap)
+            channel = self._channels[feed] = Channel(feed, self.log, self.metrics.count_gap, self.metrics.count_events)
         assert self.follower is not None
         subscriber = Subscriber(self.settings.feed_queue, self.follower.request())
         channel.join(subscriber)

@@ -60,7 +60,9 @@ class Session:
                 try:
                     async for page in self._missed(start, subscriber.start):
                         self.require_going()
-                        yield self._sent(page.events, page.cursor)
+                        self._last = page.cursor
+                        self.hub.metrics.count_events(len(page.events))
+                        yield page.events
                 except DatabaseUnavailable:
                     raise
                 except RowhouseError:  # what was logged does not fit the table any more; what it holds now can be read
@@ -75,7 +77,11 @@ class Session:
                     events = await subscriber.take()
                     if subscriber.has_gap:  # the channel has gone on without this client
                         break
-                    yield self._sent(events, events[-1].id) if events else self._idle()
+                    if events:
+                        self._last = events[-1].id
+                        yield events
+                    else:
+                        yield self._idle()
             finally:
                 self.hub.leave(self.feed, subscriber)
             cursor = self.hub.log.cursors.read(self._last)
@@ -111,15 +117,11 @@ class Session:
 
     def _idle(self) -> list[Event]:
         """Nothing has happened: the client stands where the channel does."""
-        boundary = self.hub.boundary(self.feed)
+        channel = None if self._subscriber is None else self._subscriber.channel
+        boundary = None if channel is None else channel.boundary
         if boundary is not None:
-            self._last = self._write(boundary)
+            self._last = boundary
         return []
-
-    def _sent(self, events: list[Event], cursor: str) -> list[Event]:
-        self._last = cursor
-        self.hub.metrics.count_events(len(events))
-        return events
 
     def _told(self, kind: Kind, position: Position) -> Event:
         self._last = self._write(position)
