@@ -119,12 +119,12 @@ def _within(change: Any, table: FollowedTable, plan: FeedPlan, parameters: Param
     """
     seen, until = (snapshot(parameters[bind]) for bind in (plan.seen, plan.until))
     return [
-        is_of(change, parameters[table.tracked]),
+        # A page is found by its numbers alone. `tracked` as it is, and `xid >= …`, an index could answer as well: while
+        # statistics lag behind a load, all changes of the table would be read and sorted for each page.
+        is_of(change, parameters[table.tracked], is_way_in=False),
         change.c.seq >= FIRST_SEQ,
         change.c.seq > _number(parameters[plan.after]),
         change.c.seq <= _number(parameters[plan.last]),
-        # Not `xid >= …`, which an index could answer: its statistics lag behind, and would have all changes sorted for
-        # each page. A page is found by its numbers.
         sa.not_(sa.func.pg_visible_in_snapshot(change.c.xid, seen)),
         sa.func.pg_visible_in_snapshot(change.c.xid, until),
     ]

@@ -50,9 +50,10 @@ _EXACT = frozenset(
 )
 
 
-def is_of(change: FromClause, tracked: ColumnElement[Any]) -> ColumnElement[bool]:
-    """Whether a change is of the tables with these numbers."""
-    return change.c.tracked == sa.any_(sa.cast(tracked, sa.ARRAY(SqlType("integer"))))
+def is_of(change: FromClause, tracked: ColumnElement[Any], *, is_way_in: bool = True) -> ColumnElement[bool]:
+    """Whether a change is of the tables with these numbers; as no index can find it, unless it `is_way_in`."""
+    number = change.c.tracked if is_way_in else change.c.tracked + sa.literal_column("0")
+    return number == sa.any_(sa.cast(tracked, sa.ARRAY(SqlType("integer"))))
 
 
 def tracked_of(row: FromClause) -> ColumnElement[int]:
