@@ -22,7 +22,7 @@ from service.application import create_app
 from service.catalog.catalog import Catalog
 from service.catalog.declared import declared_catalog
 from service.catalog.found import read_found
-from service.catalog.resource import Column, Relation, Resource
+from service.catalog.resource import Column, ColumnRights, Relation, Resource
 from service.core.settings import Settings
 from service.core.types import Action
 from service.db.embedded import EmbeddedPostgres
@@ -432,7 +432,7 @@ def test_functions_have_one_path_a_name(awkward: Document) -> None:
 
 
 def test_functions_that_are_not_granted_are_not_described(awkward_catalog: Catalog) -> None:
-    document = describe(awkward_catalog.only({"people"}, {"over"}))
+    document = describe(awkward_catalog.only({"people": ColumnRights()}, {"over"}))
     assert [path for path in document["paths"] if "/rpc/" in path] == ["/api/v1/rpc/over"]
 
 

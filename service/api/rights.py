@@ -39,7 +39,7 @@ class Rights:
         return said
 
     def _has_writable(self) -> bool:
-        return any(column.is_writable for column in self.resource.columns.values())
+        return bool(self.resource.writable())
 
     def _impossible(self) -> list[Action]:
         unable = self._unable()

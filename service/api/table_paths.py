@@ -19,6 +19,7 @@ from service.api.table_parameters import (
     written_name,
 )
 from service.api.v1.paths import item_url, table_url
+from service.catalog.catalog import unsettable
 from service.catalog.resource import DELETED_AT, Relation, Resource
 from service.core.settings import ApiSettings
 from service.core.types import Action
@@ -61,16 +62,19 @@ class TableDescription:
     def schemas(self) -> JsonObject:
         """By the name in `components`."""
         schemas: JsonObject = {f"{self._name}.row": row_schema(self._resource)} | filter_schemas(self._resource)
-        written = self._ref("write")
         if self._rights.may(Action.CREATE):
-            schemas[f"{self._name}.insert"] = insert_schema(self._resource, written)
+            schemas[f"{self._name}.insert"] = insert_schema(self._resource, self._written_by(Action.CREATE))
         if self._may_put:
-            schemas[f"{self._name}.put"] = replacement_schema(self._resource, written)
+            schemas[f"{self._name}.put"] = replacement_schema(self._resource, self._written_by(Action.CREATE))
         if self._rights.may(Action.UPDATE):
-            schemas[f"{self._name}.change"] = change_schema(self._resource, written)
-        if self._rights.may(Action.CREATE) or self._rights.may(Action.UPDATE):
+            schemas[f"{self._name}.change"] = change_schema(self._resource, self._written_by(Action.UPDATE))
+        if not self._resource.settable and (self._rights.may(Action.CREATE) or self._rights.may(Action.UPDATE)):
             schemas[f"{self._name}.write"] = input_schema(self._resource)
         return schemas
+
+    def _written_by(self, action: Action) -> JsonObject:
+        """What may be written: the same for all actions, unless some of them may set some columns alone."""
+        return input_schema(self._resource, action) if self._resource.settable else self._ref("write")
 
     @property
     def responses(self) -> JsonObject:
@@ -104,7 +108,10 @@ class TableDescription:
 
     @property
     def _may_put(self) -> bool:
-        return bool(self._resource.key) and self._rights.may(Action.CREATE, Action.UPDATE)
+        actions = (Action.CREATE, Action.UPDATE)
+        if unsettable(self._resource, self._resource.writable(), actions):
+            return False
+        return bool(self._resource.key) and self._rights.may(*actions)
 
     def _of_row(self) -> JsonObject:
         return {
@@ -237,7 +244,7 @@ class TableDescription:
         return ("If-Match",) if self._resource.abilities.has_version else ()
 
     def _hides(self) -> str:
-        if not self._resource.hides_deleted:
+        if not (self._resource.hides_deleted and DELETED_AT in self._resource.columns):
             return ""
         return f"It is hidden by its `{DELETED_AT}`, and removed where a filter names that column. "
 

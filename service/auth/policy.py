@@ -14,10 +14,10 @@ from sqlalchemy import select
 from service.auth.principal import Principal
 from service.catalog.catalog import Catalog
 from service.catalog.handler import Handler
-from service.catalog.resource import Resource
+from service.catalog.resource import ColumnRights, Resource
 from service.core.errors import AuthenticationFailed, Forbidden, RowhouseError
 from service.core.single_flight import SingleFlight
-from service.core.types import Action, Role
+from service.core.types import OF_COLUMNS, Action, Role
 from service.db.engine import UnitOfWork
 from service.models.system import Grant
 from service.query.parse.request import parse_filter
@@ -33,20 +33,24 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class GrantRow:
-    """A grant as it is kept: the rows are a filter of the query language, None for all."""
+    """A grant as it is kept: the rows are a filter of the query language, None for all; as are the columns."""
 
     role: Role
     table: str
     action: Action
     row_filter: str | None
+    columns: tuple[str, ...] | None = None
 
 
 class Grants:
-    """What is granted: for a role and table, each allowed action with the rows that it reaches (None: all)."""
+    """What is granted: for a role and table, each allowed action with the rows that it reaches (None: all), and the
+    columns of reading and setting (None: all).
+    """
 
     def __init__(self, catalog: Catalog, grants: Iterable["GrantRow"]) -> None:
         self._catalog = catalog
         self._by_role: dict[tuple[Role, str], dict[Action, Predicate | None]] = {}
+        self._columns: dict[tuple[Role, str], dict[Action, frozenset[str] | None]] = {}
         self._visible: dict[Role | None, Catalog] = {None: Catalog(()), Role.ADMIN: catalog}
         for grant in grants:
             self._add(grant)
@@ -59,8 +63,22 @@ class Grants:
         if role not in self._visible:
             names = {table for holder, table in self._by_role if holder is role}
             functions = {name.removeprefix(FUNCTIONS) for name in names if name.startswith(FUNCTIONS)}
-            self._visible[role] = self._catalog.only(names, functions)
+            tables = {name: self._column_rights(role, name) for name in names}
+            self._visible[role] = self._catalog.only(tables, functions)
         return self._visible[role]
+
+    def _column_rights(self, role: Role | None, table: str) -> ColumnRights:
+        """Who may read nothing knows the columns that it may set."""
+        granted = self._columns.get((role, table), {}) if role else {}
+        limited = [columns for columns in granted.values() if columns is not None]
+        if not limited:
+            return ColumnRights()
+        if Action.READ in granted:
+            readable = granted[Action.READ]
+        else:
+            readable = frozenset().union(*limited) if len(limited) == len(granted) else None
+        settable = {action: granted.get(action, frozenset()) for action in (Action.CREATE, Action.UPDATE)}
+        return ColumnRights(readable, {action: names for action, names in settable.items() if names is not None})
 
     def _add(self, grant: "GrantRow") -> None:
         if grant.action is Action.EXECUTE:
@@ -75,6 +93,9 @@ class Grants:
             _log.error("grant_unusable", role=grant.role, table=grant.table, message=error.message)
             return
         self._by_role.setdefault((grant.role, grant.table), {})[grant.action] = rows
+        if grant.action in OF_COLUMNS:
+            columns = None if grant.columns is None else frozenset(grant.columns)
+            self._columns.setdefault((grant.role, grant.table), {})[grant.action] = columns
 
 
 class Policy:
@@ -90,6 +111,7 @@ class Policy:
         self._reading: SingleFlight[None] = SingleFlight()
         self._reads = 0
         self._taken = 0
+        self._followed: dict[tuple[str, tuple[str, ...]], Resource] = {}
         self.generation = 0
 
     async def refresh(self) -> None:
@@ -107,7 +129,16 @@ class Policy:
         if number < self._taken:  # one that began later was faster
             return
         self._taken = number
-        rows = tuple(GrantRow(Role(one.role), one.table_name, Action(one.action), one.row_filter) for one in grants)
+        rows = tuple(
+            GrantRow(
+                Role(one.role),
+                one.table_name,
+                Action(one.action),
+                one.row_filter,
+                None if one.columns is None else tuple(one.columns),
+            )
+            for one in grants
+        )
         if rows != self._granted_rows:  # else what was parsed and compiled for the visible tables stays good
             self._grants, self._granted_rows = Grants(self.catalog, rows), rows
             self.generation += 1
@@ -116,6 +147,7 @@ class Policy:
     def take(self, catalog: Catalog) -> None:
         """Go on with another catalog, and the same grants."""
         self._grants = Grants(catalog, self._granted_rows)
+        self._followed.clear()
         self.catalog = catalog
         self.generation += 1
 
@@ -136,6 +168,16 @@ class Policy:
         if schema is not None:
             return catalog.get(name, schema)
         return catalog.find(name, catalog.schemas[0]) or catalog.get(name)
+
+    def followed(self, resource: Resource) -> Resource:
+        """The table as it is for all who may read the same columns of it: so feeds of several roles may be the same."""
+        whole = self.catalog.get(resource.name)
+        if not resource.hides_columns:
+            return whole
+        readable = tuple(resource.columns)
+        if (resource.name, readable) not in self._followed:
+            self._followed[resource.name, readable] = whole.narrowed(ColumnRights(frozenset(readable)))
+        return self._followed[resource.name, readable]
 
     def may(self, principal: Principal, resource: Resource, action: Action) -> bool:
         return principal.role is Role.ADMIN or action in self._granted(principal, resource)

@@ -10,15 +10,18 @@ from sqlalchemy import Table
 
 from service.catalog.embedding import pick
 from service.catalog.function import Function
-from service.catalog.resource import Relation, Resource
+from service.catalog.resource import ColumnRights, Relation, Resource
 from service.core.errors import (
     AmbiguousRelation,
     FieldError,
+    Forbidden,
     InvalidBody,
     RelationNotFound,
+    RowhouseError,
     TableNotFound,
     UnknownColumn,
 )
+from service.core.types import Action
 
 
 class Catalog:
@@ -76,14 +79,15 @@ class Catalog:
         """Every function, overloads side by side."""
         return tuple(one for (schema, _), overloads in self._functions.items() if schema is None for one in overloads)
 
-    def only(self, names: Collection[str], functions: Collection[str]) -> "Catalog":
-        """The catalog of those resources and functions alone, with the ways between them.
+    def only(self, tables: Mapping[str, ColumnRights], functions: Collection[str]) -> "Catalog":
+        """The catalog of those resources, as far as these rights go, and functions alone, with the ways between them.
 
         Computed columns and relationships are functions of the row, and go with these.
         """
         calls = [item for item in self.all_functions() if item.name in functions]
         places = {(item.schema, item.sql_name) for item in calls}
-        return Catalog((_within(item, names, places) for item in self if item.name in names), calls, self.schemas)
+        narrowed = {item.name: item.narrowed(tables[item.name]) for item in self if item.name in tables}
+        return Catalog((_within(item, narrowed, places) for item in narrowed.values()), calls, self.schemas)
 
     def relation(self, resource: Resource, target: str, hint: str | None) -> Relation:
         """The one way from `resource` that `target` and `hint` pick, as PostgREST picks it.
@@ -127,17 +131,31 @@ class Catalog:
         return {place: tuple(overloads) for place, overloads in named.items()}
 
 
-def _within(resource: Resource, names: Collection[str], functions: Collection[tuple[str, str]]) -> Resource:
-    """The resource with the ways that lead, and pass, through those resources and functions alone."""
+def _within(resource: Resource, others: Mapping[str, Resource], functions: Collection[tuple[str, str]]) -> Resource:
+    """The resource with the ways that lead, and pass, through those resources and functions alone, by columns that
+    are not hidden: to join rows by a column is to read it.
+    """
     ways = tuple(
         way
         for way in resource.relations
-        if way.target in names
-        and (way.junction is None or way.junction.name in names)
-        and (way.function is None or way.function in functions)
+        if (way.function is None or way.function in functions) and _is_open(way, resource, others)
     )
     computed = {name: column for name, column in resource.computed.items() if column.function in functions}
     return replace(resource, relations=ways, computed=computed)
+
+
+def _is_open(way: Relation, resource: Resource, others: Mapping[str, Resource]) -> bool:
+    target = others.get(way.target)
+    if target is None:
+        return False
+    if way.junction is None:
+        return all(here in resource.columns and there in target.columns for here, there in way.pairs)
+    between = others.get(way.junction.name)
+    return (
+        between is not None
+        and all(here in resource.columns and there in between.columns for here, there in way.junction.pairs)
+        and all(here in between.columns and there in target.columns for here, there in way.junction.onward)
+    )
 
 
 def _ambiguous(resource: Resource, target: str, ways: Sequence[Relation]) -> AmbiguousRelation:
@@ -173,12 +191,14 @@ def unknown_column(resource: Resource, name: str) -> UnknownColumn:
     return UnknownColumn(f"Table {resource.name!r} has no column {name!r}.", hint=suggest(name, known))
 
 
-def unwritable(resource: Resource, names: Iterable[str], row: int | None = None) -> InvalidBody | None:
-    """The error for names in a body that are no columns of the table, or columns that PostgreSQL computes; None where
-    all can be written.
+def unwritable(
+    resource: Resource, names: Iterable[str], actions: Sequence[Action], row: int | None = None
+) -> RowhouseError | None:
+    """The error for names in a body that are no columns of the table, columns that may not be set, or that PostgreSQL
+    computes; None where all can be written.
     """
     known = list(names)
-    columns = resource.columns
+    columns = resource.in_bodies(*actions)
     if unknown := [FieldError(name, "is no column of this table", row) for name in known if name not in columns]:
         return InvalidBody(
             f"Could not find the '{unknown[0].field}' column of '{resource.table.name}' in the schema cache",
@@ -187,7 +207,24 @@ def unwritable(resource: Resource, names: Iterable[str], row: int | None = None)
             code="PGRST204",
         )
     fixed = [FieldError(name, "is computed", row) for name in known if not columns[name].is_writable]
-    return InvalidBody("Computed columns cannot be written.", fields=fixed, code="428C9") if fixed else None
+    if fixed:
+        return InvalidBody("Computed columns cannot be written.", fields=fixed, code="428C9")
+    return unsettable(resource, known, actions, row)
+
+
+def unsettable(
+    resource: Resource, names: Iterable[str], actions: Sequence[Action], row: int | None = None
+) -> Forbidden | None:
+    """The error for columns that the caller may not set; None where all may be. What is hidden is not named."""
+    if not resource.settable:
+        return None
+    refused = [name for name in names if not all(resource.sets(name, action) for action in actions)]
+    if not refused:
+        return None
+    named = [name for name in refused if name in resource.in_bodies(*actions)]
+    which = ", ".join(map(repr, named[:20])) or "all columns that this needs"
+    fields = [FieldError(name, "may not be set", row) for name in named[:20]]
+    return Forbidden(f"Your role may not set {which} of {resource.name!r}.", fields=fields)
 
 
 def suggest(wrong: str, known: Iterable[str]) -> str | None:

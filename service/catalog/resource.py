@@ -1,7 +1,7 @@
 """What is known of one served table. Every surface walks these values; none knows a table by name."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from sqlalchemy import Column as SqlColumn
@@ -9,6 +9,7 @@ from sqlalchemy import Table
 from sqlalchemy.types import TypeEngine
 
 from service.catalog.handler import Handler
+from service.core.types import Action
 
 # When a row was deleted, in tables whose rows are hidden rather than removed.
 DELETED_AT = "deleted_at"
@@ -126,6 +127,16 @@ class Abilities:
     is_partitioned: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class ColumnRights:
+    """The columns of a table that a role may read (None: all), and those that bodies of an action may set; an action
+    that has no entry may set all.
+    """
+
+    readable: frozenset[str] | None = None
+    settable: Mapping[Action, frozenset[str]] = field(default_factory=lambda: MappingProxyType({}))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Resource:
     """A served table, view or foreign table. Compared by identity: the catalog holds one of each.
@@ -133,11 +144,16 @@ class Resource:
     `name` is as in its path; outside the first exposed schema it is `schema.name`. `computed` are functions that take
     the row and return a value: they are read like columns. `unique` are the columns of
     each unique index, by its name; `handlers` are what renders the rows in other media types.
+
+    `columns` are those that may be read, and named; `stored` are all that the table has, which policy and PostgreSQL
+    work with. They differ where a role may not see all (`narrowed`), as may what a body sets: `settable`, by action,
+    which has no entry where that is everything.
     """
 
     name: str
     table: Table
     columns: Mapping[str, Column]
+    stored: Mapping[str, Column]
     key: tuple[str, ...]
     relations: tuple[Relation, ...]
     comment: str | None
@@ -145,6 +161,7 @@ class Resource:
     computed: Mapping[str, Column] = field(default_factory=dict)
     unique: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     handlers: Mapping[str, Handler] = field(default_factory=lambda: MappingProxyType({}))
+    settable: Mapping[Action, frozenset[str]] = field(default_factory=lambda: MappingProxyType({}))
 
     @classmethod
     def build(
@@ -159,10 +176,12 @@ class Resource:
         handlers: Iterable[Handler] = (),
     ) -> "Resource":
         names = {column.sql: column.name for column in columns}
+        stored = MappingProxyType({column.name: column for column in columns})
         return cls(
             name=name,
             table=table,
-            columns=MappingProxyType({column.name: column for column in columns}),
+            columns=stored,
+            stored=stored,
             key=tuple(names[column] for column in table.primary_key.columns),
             relations=relations,
             comment=table.comment,
@@ -173,9 +192,56 @@ class Resource:
         )
 
     @property
+    def hides_columns(self) -> bool:
+        return len(self.columns) < len(self.stored)
+
+    def sets(self, name: str, action: Action) -> bool:
+        """Whether a body of this action may set the column, as far as that is granted."""
+        return action not in self.settable or name in self.settable[action]
+
+    def in_bodies(self, *actions: Action) -> Mapping[str, Column]:
+        """The columns that bodies of these actions may name: those that may be read, or set by one of them."""
+        if not self.hides_columns:
+            return self.stored
+        return {
+            name: column
+            for name, column in self.stored.items()
+            if name in self.columns or any(self.sets(name, action) for action in actions)
+        }
+
+    def writable(self, *actions: Action) -> dict[str, Column]:
+        """The columns that PostgreSQL lets be written; those that bodies of one of these actions may set, where some
+        are named.
+        """
+        return {
+            name: column
+            for name, column in self.stored.items()
+            if column.is_writable and (not actions or any(self.sets(name, action) for action in actions))
+        }
+
+    def narrowed(self, rights: ColumnRights) -> "Resource":
+        """The table to those who have these rights alone.
+
+        Without all of its key it has none. What is about columns that are hidden, or needs whole rows, is left out.
+        """
+        settable, readable = MappingProxyType(dict(rights.settable)), rights.readable
+        if readable is None or readable >= self.stored.keys():
+            return replace(self, settable=settable)
+        return replace(
+            self,
+            columns=MappingProxyType({name: column for name, column in self.stored.items() if name in readable}),
+            key=self.key if all(name in readable for name in self.key) else (),
+            unique=MappingProxyType(
+                {name: columns for name, columns in self.unique.items() if all(one in readable for one in columns)}
+            ),
+            handlers=MappingProxyType({kind: one for kind, one in self.handlers.items() if one.rows_of is None}),
+            settable=settable,
+        )
+
+    @property
     def hides_deleted(self) -> bool:
         """Whether its rows are deleted by saying when: it is a table with a `deleted_at` that may be empty."""
-        column = self.columns.get(DELETED_AT)
+        column = self.stored.get(DELETED_AT)
         if column is None or not (self.abilities.has_version and self.abilities.can_update):
             return False
         return column.is_nullable and column.is_writable and column.base_type.startswith("timestamp")

@@ -11,13 +11,13 @@ from rich.table import Table
 from sqlalchemy import select
 
 from service.auth.policy import FUNCTIONS
-from service.catalog.catalog import Catalog
+from service.catalog.catalog import Catalog, unknown_column
 from service.catalog.declared import declared_catalog
 from service.catalog.served import read_catalog
 from service.cli.session import command, database, messages, unit_of_work
 from service.core.errors import InvalidQuery, TableNotFound
 from service.core.settings import Settings
-from service.core.types import OF_TABLES, Action, Role
+from service.core.types import OF_COLUMNS, OF_TABLES, Action, Role
 from service.crud import accounts
 from service.crud.explain import explain
 from service.db.connections import Connection
@@ -26,6 +26,7 @@ from service.db.sqlstate import to_domain
 from service.models import TableBase
 from service.models.system import Grant
 from service.query.compile.read import compile_item
+from service.query.parse.reader import Reader
 from service.query.parse.request import parse_filter
 from service.query.plan import ReadPlan
 
@@ -47,12 +48,23 @@ async def grant(
     where: Annotated[
         str | None, typer.Option(help="Only rows that meet this filter, such as 'origin=eq.JFK'.", show_default="all")
     ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            help="Read, or set, only these columns, such as 'id,name'. Rows are deleted whole.", show_default="all"
+        ),
+    ] = None,
 ) -> None:
     """Let a role do something with the rows of a table.
 
-    Nothing is granted by default; administrators may do everything.
+    Nothing is granted by default; administrators may do everything. What was granted before of the same actions is
+    granted anew, not added to.
     """
     settings = Settings.load()
+    names = None if columns is None else names_of(columns)
+    chosen = actions or _all_of(table, names)
+    if names is not None and not set(chosen) <= set(OF_COLUMNS):
+        raise InvalidQuery("Columns are granted to read, create and update.", hint="Grant the rest without --columns.")
     async with connected(settings) as connection:
         catalog = await read_catalog(connection, declared_catalog(TableBase), settings.database.exposed_schemas)
         if table.startswith(FUNCTIONS):
@@ -62,17 +74,20 @@ async def grant(
         else:
             resource = catalog.get(table)
             await _try(connection, ReadPlan(resource, where=parse_filter(resource, where, settings.api.api_max_depth)))
-    chosen = actions or _all_of(table)
+        for name in names or ():
+            if name not in catalog.get(table).columns:
+                raise unknown_column(catalog.get(table), name)
     async with unit_of_work(settings) as work, work.begin() as session:
-        await accounts.grant(session, role, table, chosen, where)
+        await accounts.grant(session, role, table, chosen, where, names)
     rows = f"the rows where {where}" if where else "all rows"
-    messages.print(f"{role.value} may {_words(chosen)} {rows} of {table}.", highlight=False)
+    of_rows = f"{', '.join(names)} in {rows}" if names else rows
+    messages.print(f"{role.value} may {_words(chosen)} {of_rows} of {table}.", highlight=False)
 
 
 @command
 async def revoke(role: RoleArgument, table: TableArgument, actions: ActionArguments = None) -> None:
     """Take grants back."""
-    chosen = actions or _all_of(table)
+    chosen = actions or _all_of(table, None)
     async with unit_of_work(Settings.load()) as work, work.begin() as session:
         count = await accounts.revoke_grant(session, role, table, chosen)
     messages.print(f"Took {count} grants on {table} back from {role.value}.", highlight=False)
@@ -83,9 +98,10 @@ async def listing() -> None:
     """List what is granted."""
     async with unit_of_work(Settings.load()) as work, work.begin() as session:
         grants = (await session.scalars(select(Grant).order_by(Grant.role, Grant.table_name, Grant.action))).all()
-    table = Table("Role", "Table", "Action", "Rows")
+    table = Table("Role", "Table", "Action", "Rows", "Columns")
     for item in grants:
-        table.add_row(item.role, item.table_name, item.action, item.row_filter or "all")
+        columns = "all" if item.columns is None else ", ".join(item.columns)
+        table.add_row(item.role, item.table_name, item.action, item.row_filter or "all", columns)
     Console().print(table)
 
 
@@ -140,8 +156,22 @@ def _check_function(catalog: Catalog, name: str, where: str | None) -> None:
         raise TableNotFound(f"There is no function {name.removeprefix(FUNCTIONS)!r} here.")
 
 
-def _all_of(name: str) -> list[Action]:
-    return [Action.EXECUTE] if name.startswith(FUNCTIONS) else list(OF_TABLES)
+def names_of(text: str) -> list[str]:
+    """The columns of a list, as the query language writes names.
+
+    Raises:
+        InvalidQuery: it is none.
+    """
+    reader = Reader(text, "--columns")
+    names = list(dict.fromkeys(reader.list_of(reader.name)))
+    reader.expect_end()
+    return names
+
+
+def _all_of(name: str, columns: list[str] | None) -> list[Action]:
+    if name.startswith(FUNCTIONS):
+        return [Action.EXECUTE]
+    return list(OF_TABLES if columns is None else OF_COLUMNS)
 
 
 def _words(actions: list[Action]) -> str:

@@ -3,6 +3,7 @@ running statement can make.
 """
 
 FOREIGN_KEY = "23503"
+NOT_NULL = "23502"
 QUERY_CANCELED = "57014"
 
 MAX_AFFECTED = "RH001"

@@ -22,6 +22,8 @@ class Action(StrEnum):
 
 
 OF_TABLES = (Action.READ, Action.CREATE, Action.UPDATE, Action.DELETE)
+# What may be granted of some columns alone: who deletes, deletes whole rows.
+OF_COLUMNS = (Action.READ, Action.CREATE, Action.UPDATE)
 
 
 class JobState(StrEnum):

@@ -109,17 +109,30 @@ async def revoke_key(session: AsyncSession, prefix: str) -> None:
         raise RowNotFound(f"There is no key {prefix} that is not revoked.")
 
 
-async def grant(session: AsyncSession, role: Role, table: str, actions: list[Action], row_filter: str | None) -> None:
-    """Let a role do the actions on a table, on the rows that the filter selects."""
+async def grant(
+    session: AsyncSession,
+    role: Role,
+    table: str,
+    actions: list[Action],
+    row_filter: str | None,
+    columns: list[str] | None = None,
+) -> None:
+    """Let a role do the actions on a table, on the rows that the filter selects; read or set these columns alone."""
     rows = [
-        {"role": role.value, "table_name": table, "action": action.value, "row_filter": row_filter}
+        {
+            "role": role.value,
+            "table_name": table,
+            "action": action.value,
+            "row_filter": row_filter,
+            "columns": columns,
+        }
         for action in actions
     ]
     statement = insert(Grant).values(rows)
     await session.execute(
         statement.on_conflict_do_update(
             index_elements=[Grant.role, Grant.table_name, Grant.action],
-            set_={"row_filter": statement.excluded.row_filter},
+            set_={"row_filter": statement.excluded.row_filter, "columns": statement.excluded["columns"]},
         )
     )
 

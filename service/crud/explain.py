@@ -6,7 +6,8 @@ import orjson
 
 from service.catalog.resource import Resource
 from service.core.errors import Conflict, FieldError, InvalidBody, InvalidQuery, RowhouseError
-from service.core.states import FOREIGN_KEY
+from service.core.states import FOREIGN_KEY, NOT_NULL
+from service.core.types import Action
 from service.query.plan import (
     COMPARES_VALUES,
     And,
@@ -37,24 +38,35 @@ def explain(
     """
     if isinstance(plan, CallPlan):
         return error
-    if error.constraint is not None and isinstance(error, (Conflict, InvalidBody)):
-        name_constrained(error, plan.resource)
-    elif type(error) is InvalidBody and not error.fields:
+    tell_of_columns(error, plan.resource)
+    if error.constraint is None and type(error) is InvalidBody and not error.fields and error.stable_code != NOT_NULL:
         explained = _explain_values(error, plan)
-        if not explained.fields and ran is not plan:
+        is_of_hidden = plan.resource.hides_columns and not isinstance(plan, ReadPlan)
+        if is_of_hidden or (not explained.fields and ran is not plan):
             explained.message, explained.details = "A value cannot be read as its column's type.", None
         return explained
     return error
 
 
-def name_constrained(error: RowhouseError, resource: Resource) -> None:
-    """Say of an error which columns the constraint is about that was violated, and nothing of hidden tables."""
-    if error.constraint is None:
+def tell_of_columns(error: RowhouseError, resource: Resource) -> None:
+    """Say of an error which columns the constraint is about that was violated, and nothing of what is hidden: tables,
+    columns, and what these hold.
+    """
+    if not isinstance(error, (Conflict, InvalidBody)):
         return
-    error.fields = tuple(_constrained(resource, error.constraint))
-    is_known = any(way.constraint == error.constraint for way in resource.relations)
-    if error.stable_code == FOREIGN_KEY and not is_known:
-        error.details = None  # it names a table that the caller may not know of
+    if error.constraint is not None:
+        error.fields = tuple(_constrained(resource, error.constraint))
+        is_known = any(way.constraint == error.constraint for way in resource.relations)
+        if error.stable_code == FOREIGN_KEY and not is_known:
+            error.details = None  # it names a table that the caller may not know of
+        if resource.hides_columns and not (is_known or error.constraint in resource.unique):
+            error.details = None
+            if isinstance(error, InvalidBody):
+                error.message = "The row violates a check of the table."
+    elif resource.hides_columns and error.stable_code == NOT_NULL:
+        known = resource.in_bodies(Action.CREATE, Action.UPDATE)
+        if any(one.field not in known for one in error.fields):
+            error.fields, error.message = (), "A column that your role may not set must have a value."
 
 
 def refuse_unfit(plan: UpdatePlan) -> None:

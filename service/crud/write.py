@@ -7,6 +7,7 @@ import orjson
 
 from service.auth.policy import Policy
 from service.auth.principal import Principal
+from service.catalog.catalog import unsettable
 from service.catalog.resource import Resource
 from service.core.errors import RowhouseError
 from service.core.types import Action
@@ -100,7 +101,8 @@ class Writer:
         return row
 
     def restricted(self, plan: WritePlan, principal: Principal) -> WritePlan:
-        """The plan as far as the caller may. Raises: as `Policy.rows`."""
+        """The plan as far as the caller may. Raises: as `Policy.rows`; Forbidden for columns that it may not set."""
+        _require_settable(plan)
         plan = self._refer_to_live(plan)
         match plan:
             case InsertPlan(on_conflict=OnConflict.REPLACE):
@@ -156,3 +158,25 @@ class Writer:
             return written
         answer: ReadPlan = self._policy.restrict(written.answer, principal, hides_deleted=False)
         return written if answer is written.answer else replace(written, answer=answer)
+
+
+def _require_settable(plan: WritePlan) -> None:
+    """Refuse, with Forbidden, to set a column that the caller may not set. Rows that a body names by their key are
+    found by it.
+    """
+    match plan:
+        case InsertPlan(resource=resource, columns=columns):
+            error = unsettable(resource, columns, (Action.CREATE,))
+            if plan.on_conflict is OnConflict.REPLACE:
+                replaced = resource.writable() if plan.resets_others else columns
+                found_by = plan.conflict or resource.key
+                names = (name for name in replaced if name not in found_by)
+                error = error or unsettable(resource, names, (Action.UPDATE,))
+        case UpdatePlan(resource=resource):
+            found_by = resource.key if plan.is_by_key else ()
+            names = (name for name in (*plan.columns, *plan.defaults) if name not in found_by)
+            error = unsettable(resource, names, (Action.UPDATE,))
+        case DeletePlan():
+            return
+    if error is not None:
+        raise error

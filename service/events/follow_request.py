@@ -98,10 +98,9 @@ def make_feed(plans: list[ReadPlan], tracked: list[Logged], policy: Policy, prin
     for plan, logged in zip(plans, tracked, strict=True):
         rows = policy.rows(principal, plan.resource, Action.READ)
         logged.require(plan, rows)
-        resource = policy.catalog.get(plan.resource.name)  # as it is for all: feeds of several roles may be the same
         tables.append(
             FollowedTable(
-                ReadPlan(resource, logged.shown(plan)),
+                ReadPlan(policy.followed(plan.resource), logged.shown(plan)),
                 Bind(logged.numbers, BindKind.LIST),
                 Bind(logged.read_since),
                 where=fresh(plan.where),

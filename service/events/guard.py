@@ -87,6 +87,6 @@ class Guard(Background):
             session.generation = self._policy.generation
             return
         tables = zip(feed.tables, session.feed.tables, strict=True)
-        is_other_table = any(new.read.resource is not old.read.resource for new, old in tables)
+        is_other_table = any(new.read.resource.table is not old.read.resource.table for new, old in tables)
         # Tables that were read again are followed again from the same place; other rights need other rows.
         session.end(End.SHUTDOWN if is_other_table else End.REFETCH)

@@ -79,16 +79,16 @@ def _own(written: Written) -> Written:
 def _step(change: Change, resource: Resource, written: Written, referrers: Iterable[Reference]) -> Step | None:
     """The write; None where only columns have changed that PostgreSQL computes."""
     now = _image(change.now)
-    columns = tuple(name for name in orjson.loads(now) if name in resource.columns)
+    columns = tuple(name for name in orjson.loads(now) if name in resource.stored)
     if change.operation == "i":
         where = _as_it_is(resource, columns, now)
         # Rows that others have made refer to it since would go with it.
         plan = DeletePlan(resource, where, _own(written), with_deleted=True, unreferenced_by=tuple(referrers))
         return Step((change,), resource, plan, "delete")
-    changed = tuple(name for name in change.columns if name in resource.columns)
+    changed = tuple(name for name in change.columns if name in resource.stored)
     if resource.key:  # others may have changed other columns since
         columns = tuple(dict.fromkeys((*resource.key, *changed)))
-    written_back = tuple(name for name in changed if resource.columns[name].is_writable)
+    written_back = tuple(name for name in changed if resource.stored[name].is_writable)
     if not written_back:
         return None
     body = _json(f"[{_image(change.was)}]")
@@ -119,7 +119,7 @@ def _columns(resource: Resource, change: Change) -> tuple[str, ...]:
     names = orjson.loads(_image(change.was))
     return tuple(
         name
-        for name, column in resource.columns.items()
+        for name, column in resource.stored.items()
         if name in names and (column.is_writable or column.is_always_numbered)
     )
 

@@ -249,8 +249,13 @@ def _plan(tables: tuple[FollowedTable, ...], position: Position, last: int, limi
 
 def _digest(tables: tuple[FollowedTable, ...]) -> str:
     """What of the tables is seen. A cursor of another feed knows nothing of the rows that only this one has."""
-    seen = [(one.read.resource.name, one.read.select, one.where, one.visible) for one in tables]
+    seen = [(one.read.resource.name, one.read.select, one.where, one.visible, *_shown_of(one)) for one in tables]
     return urlsafe_b64encode(hashlib.sha256(repr(seen).encode()).digest()[:_DIGEST_BYTES]).decode()
+
+
+def _shown_of(table: FollowedTable) -> tuple[str, ...]:
+    """The columns that may be read, where that are not all."""
+    return tuple(table.read.resource.columns) if table.read.resource.hides_columns else ()
 
 
 def _hashable(value: object) -> object:

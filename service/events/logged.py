@@ -54,8 +54,9 @@ class Logged:
         if foreign := sorted(used - set(plan.resource.columns) - {VERSION_COLUMN}):
             raise InvalidQuery(f"{foreign[0]!r} is computed, and the change log has the table's own columns.")
         if missing := sorted((used | column_names(rows)) & self.excluded):
+            which = f"Column {missing[0]!r}" if missing[0] in plan.resource.columns else "A column"
             raise Conflict(
-                f"Column {missing[0]!r} of {plan.resource.name!r} does not enter the change log, and this needs it.",
+                f"{which} of {plan.resource.name!r} does not enter the change log, and this needs it.",
                 code="not_tracked",
             )
 

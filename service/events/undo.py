@@ -182,7 +182,7 @@ class Undo:
                 _require_whole(change, resource, logged)
             if any(change.operation == "i" for change in changes):
                 await self._require_no_cascade(resource)
-            if self._policy.rows(principal, resource, Action.READ) is None:
+            if self._policy.rows(principal, resource, Action.READ) is None and not resource.hides_columns:
                 continue
             numbers = [str(change.number) for change in changes]
             feed = make_feed([ReadPlan(resource, logged.shown(ReadPlan(resource)))], [logged], self._policy, principal)
@@ -223,7 +223,8 @@ class Undo:
     async def _reason(self, step: Step, principal: Principal) -> FieldError:
         change = step.changes[0]
         place = place_of(change, step.resource)
-        later = await self._transaction.read(_LATER, [str(change.number)])
+        # Who changed what is hidden is not told either.
+        later = None if step.resource.hides_columns else await self._transaction.read(_LATER, [str(change.number)])
         by = f" by {later[1]} (change {later[0]})" if later is not None else ""
         if not step.resource.key or change.now is None:
             return FieldError(place, f"the row is not there any more, or has changed{by}")
@@ -235,6 +236,8 @@ class Undo:
         left, stands = orjson.loads(change.now), orjson.loads(item.body)
         names = change.columns or tuple(left)
         other = [name for name in names if name in stands and stands[name] != left[name]]
+        if not other and step.resource.hides_columns:
+            return FieldError(place, "the row has changed, or is not one that you may change")
         if not other:
             return FieldError(place, "the row is not one that you may change")
         return FieldError(place, f"{', '.join(other)} changed since{by}")
@@ -243,9 +246,10 @@ class Undo:
 def _require_whole(change: Change, resource: Resource, logged: Logged) -> None:
     image = set(orjson.loads(change.was or change.now or "{}")) - {_NULLS_OF_JSON}
     if change.operation in "dt" and logged.excluded:
-        names = ", ".join(sorted(logged.excluded))
-        raise Conflict(f"Columns that never enter the log ({names}) cannot be brought back.", code="undo_conflict")
-    if image - set(resource.columns) and set(resource.columns) - image - logged.excluded:
+        names = ", ".join(sorted(logged.excluded.intersection(resource.columns)))
+        which = f"Columns that never enter the log ({names})" if names else "Columns that never enter the log"
+        raise Conflict(f"{which} cannot be brought back.", code="undo_conflict")
+    if image - set(resource.stored) and set(resource.stored) - image - logged.excluded:
         raise Conflict(f"Columns of {resource.name!r} had other names then.", code="undo_conflict")
 
 

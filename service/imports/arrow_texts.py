@@ -25,7 +25,7 @@ class Texts:
 
     def __init__(self, schema: Any, resource: Resource) -> None:
         self._names = list(schema.names)
-        targets = [resource.columns.get(name) for name in schema.names]
+        targets = [resource.stored.get(name) for name in schema.names]
         types = [_plain_type(field.type) for field in schema]
         self.nested = frozenset(field.name for field, kind in zip(schema, types, strict=True) if _is_nested(kind))
         self._renders = [_render(kind, target) for kind, target in zip(types, targets, strict=True)]

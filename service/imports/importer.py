@@ -13,6 +13,7 @@ from service.core.errors import (
     UnfilteredWrite,
 )
 from service.core.settings import ImportSettings
+from service.core.types import Action
 from service.crud.read import as_bytes
 from service.crud.statements import StatementCache
 from service.crud.write import Writer
@@ -56,7 +57,8 @@ class Importer:
             InvalidBody: the body names what is none, or cannot be written.
         """
         columns = rows.names if order.columns is None else order.columns
-        if error := unwritable(resource, columns):
+        actions = (Action.CREATE, Action.UPDATE) if order.on_conflict is OnConflict.REPLACE else (Action.CREATE,)
+        if error := unwritable(resource, columns, actions):
             raise error
         return columns
 

@@ -3,7 +3,8 @@
 from service.catalog.resource import Resource
 from service.core.errors import FieldError, InvalidBody, Rejected, RowhouseError
 from service.core.states import FOREIGN_KEY
-from service.crud.explain import name_constrained
+from service.core.types import Action
+from service.crud.explain import tell_of_columns
 from service.db.transaction import Transaction
 from service.imports.attempt import TWICE, Attempt, is_of_a_row
 from service.imports.stage import Stage
@@ -83,9 +84,9 @@ class Locator:
         return None
 
     async def _explained(self, number: int, error: RowhouseError) -> tuple[str | None, str]:
-        if error.constraint is not None:
-            name_constrained(error, self._resource)
-        if named := next((one.field for one in error.fields if one.field in self._resource.columns), None):
+        tell_of_columns(error, self._resource)
+        known = self._resource.in_bodies(Action.CREATE, Action.UPDATE)
+        if named := next((one.field for one in error.fields if one.field in known), None):
             return named, error.message
         if not isinstance(error, InvalidBody):
             return None, error.message
@@ -110,7 +111,7 @@ class Locator:
         if self._has_probe:
             return
         self._has_probe = True
-        columns = self._resource.columns.values()
+        columns = self._resource.stored.values()
         typed = ", ".join(f"{field_name(place)} {column.sql_type}" for place, column in enumerate(columns))
         await self._transaction.execute(f"create temp table {PROBE} ({typed}) on commit drop")
         await self._attempt.keep()

@@ -38,7 +38,7 @@ class Sweep:
         """
         staged = self.plan.body
         assert isinstance(staged, Staged)
-        columns = [self.plan.resource.columns[name] for name in self.plan.columns]
+        columns = [self.plan.resource.stored[name] for name in self.plan.columns]
         judged = [column for column in columns if _is_judged(column, staged)]
         if staged.form is StagedForm.OBJECTS or not judged or self.stage.version < _SINCE:
             return []

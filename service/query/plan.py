@@ -485,6 +485,11 @@ class FollowedTable:
     was_visible: Predicate | None = None
     is_family: bool = False
 
+    @property
+    def is_searched(self) -> bool:
+        """Whether rows have to be looked at to find the changes that are followed."""
+        return self.where is not None or self.visible is not None or self.read.resource.hides_columns
+
 
 @dataclass(frozen=True, slots=True)
 class FeedPlan:
@@ -529,7 +534,7 @@ class HistoryPlan:
         """Whether rows have to be looked at to find those that are asked for, and no index leads to them."""
         if self.key or self.numbers is not None:
             return False
-        return self.is_trash or any(table.where is not None or table.visible is not None for table in self.tables)
+        return self.is_trash or any(table.is_searched for table in self.tables)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from service.catalog.resource import Column, Resource
+from service.core.types import Action
 from service.schemas.examples import change_example, insert_example, put_example, row_example
 from service.schemas.types import value_schema
 
@@ -17,9 +18,9 @@ def row_schema(resource: Resource) -> JsonObject:
     return _object(columns) | {"title": resource.name, "examples": [row_example(resource)]} | about
 
 
-def input_schema(resource: Resource) -> JsonObject:
-    """What may be written: the columns that PostgreSQL does not compute."""
-    writable = (column for column in resource.columns.values() if column.is_writable)
+def input_schema(resource: Resource, *actions: Action) -> JsonObject:
+    """What these actions may write: the columns that PostgreSQL does not compute, and the caller may set."""
+    writable = resource.writable(*actions).values()
     return _object(writable) | {"title": f"{resource.name} to write", "additionalProperties": False}
 
 
@@ -40,7 +41,7 @@ def change_schema(resource: Resource, written: JsonObject) -> JsonObject:
 
 
 def _required_names(resource: Resource) -> list[str]:
-    return [column.name for column in resource.columns.values() if column.is_required]
+    return [name for name, column in resource.writable(Action.CREATE).items() if column.is_required]
 
 
 def _required(names: list[str]) -> JsonObject:

@@ -9,6 +9,7 @@ from sqlalchemy.types import TypeEngine
 
 from service.catalog.resource import Column, Resource
 from service.catalog.sql_type import CompositeType, RangeType, SqlType
+from service.core.types import Action
 from service.schemas.types import base_name
 
 _EXAMPLES: Mapping[str, object] = {
@@ -94,7 +95,7 @@ def row_example(resource: Resource) -> dict[str, object]:
 
 def insert_example(resource: Resource) -> dict[str, object]:
     """A row to insert. What has a default is left to it."""
-    columns = [column for column in resource.columns.values() if column.is_writable]
+    columns = list(resource.writable(Action.CREATE).values())
     named = [column for column in columns if not column.has_default] or columns
     return {column.name: example_value(column) for column in named}
 
@@ -107,6 +108,6 @@ def put_example(resource: Resource) -> dict[str, object]:
 
 def change_example(resource: Resource) -> dict[str, object]:
     """What a PATCH sets: a column outside the key, where there is one."""
-    columns = [column for column in resource.columns.values() if column.is_writable]
+    columns = list(resource.writable(Action.UPDATE).values())
     named = [column for column in columns if column.name not in resource.key] or columns
     return {column.name: example_value(column) for column in named[:1]}

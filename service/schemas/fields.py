@@ -29,7 +29,7 @@ def explain_rows(resource: Resource, rows: Sequence[Mapping[str, object]]) -> li
     found: list[FieldError] = []
     for number, row in enumerate(rows, start=1):
         for name, value in row.items():
-            if name in resource.columns and (message := _problem(resource.columns[name], value)):
+            if name in resource.stored and (message := _problem(resource.stored[name], value)):
                 found.append(FieldError(name, message, number if len(rows) > 1 else None))
                 if len(found) == _MOST_ERRORS:
                     return found

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from pydantic import BaseModel, Field
 
 from service.catalog.resource import Column, Relation, Resource
+from service.core.types import Action
 from service.schemas.types import value_schema
 
 JsonType = Literal["integer", "number", "string", "boolean", "array", "object", "any"]
@@ -20,7 +21,9 @@ class ColumnSchema(BaseModel):
     format: str | None = Field(description="What kind of JSON value it is more exactly.", examples=["date-time"])
     nullable: bool = Field(description="Whether it may be null.")
     has_default: bool = Field(description="Whether an insert may leave it out.")
-    writable: bool = Field(description="Whether it can be written. What PostgreSQL computes cannot.")
+    writable: bool = Field(
+        description="Whether you may set it in new rows, or change it. What PostgreSQL computes cannot be written."
+    )
     comment: str | None = Field(description="What it holds.")
     values: list[str] | None = Field(description="The values of an enum, in their order; else null.")
 
@@ -49,17 +52,18 @@ class TableSchema(BaseModel):
 
 def table_schema(resource: Resource) -> dict[str, Any]:
     """The schema as JSON has it; of the caller's catalog, so that it tells of nothing that is hidden."""
+    settable = resource.writable(Action.CREATE, Action.UPDATE)
     return TableSchema(
         name=str(resource.name),
         comment=resource.comment,
         key=list(resource.key),
-        columns=[_column(column) for column in resource.columns.values()],
-        computed=[_column(column) for column in resource.computed.values()],
+        columns=[_column(column, is_settable=column.name in settable) for column in resource.columns.values()],
+        computed=[_column(column, is_settable=False) for column in resource.computed.values()],
         relations=[_relation(way) for way in resource.relations],
     ).model_dump(mode="json")
 
 
-def _column(column: Column) -> ColumnSchema:
+def _column(column: Column, *, is_settable: bool) -> ColumnSchema:
     schema = value_schema(column)
     kind = schema.get("type", "any")
     return ColumnSchema(
@@ -69,7 +73,7 @@ def _column(column: Column) -> ColumnSchema:
         format=schema.get("format"),
         nullable=column.is_nullable,
         has_default=column.has_default,
-        writable=column.is_writable,
+        writable=is_settable,
         comment=column.comment,
         values=list(column.type.enums) if isinstance(column.type, sa.Enum) else None,
     )

@@ -3,6 +3,7 @@
 import pytest
 
 from service.catalog.catalog import Catalog
+from service.catalog.resource import ColumnRights
 from service.core.errors import AmbiguousRelation, RelationNotFound, TableNotFound
 
 
@@ -73,12 +74,12 @@ def test_tables_are_found_by_schema(catalog: Catalog) -> None:
 
 
 def test_what_is_hidden_is_not_led_to(catalog: Catalog) -> None:
-    some = catalog.only({"people", "skills", "teams"}, {"seniors"})
+    some = catalog.only(dict.fromkeys(("people", "skills", "teams"), ColumnRights()), {"seniors"})
     assert some.schemas == catalog.schemas
     assert {way.target for way in some.get("people").relations} <= {"people", "teams"}
     assert not some.get("skills").relations, "the junction is hidden"
     [seniors] = some.functions("seniors")
     assert seniors.result is some.get("people")
-    [rows] = catalog.only({"skills"}, {"seniors"}).functions("seniors")
+    [rows] = catalog.only({"skills": ColumnRights()}, {"seniors"}).functions("seniors")
     assert rows.result is not None
     assert {way.target for way in rows.result.relations} == set()

@@ -64,6 +64,9 @@ def test_users_are_made_listed_and_changed(database: Database) -> None:
         (["users", "password", "nobody@example.com"], "", "no user"),
         (["grant", "viewer", "flihgts"], "", "'public.flights'"),
         (["grant", "viewer", "flights", "read", "--where", "orgin=eq.JFK"], "", "'origin'"),
+        (["grant", "viewer", "flights", "read", "--columns", "orgin"], "", "'origin'"),
+        (["grant", "viewer", "flights", "delete", "--columns", "origin"], "", "Columns are granted to read"),
+        (["grant", "viewer", "rpc/shown", "--columns", "origin"], "", "Columns are granted to read"),
     ],
 )
 def test_errors_are_a_sentence(database: Database, arguments: list[str], stdin: str, said: str) -> None:
@@ -113,6 +116,16 @@ def test_grants_are_given_and_taken(database: Database) -> None:
     assert "viewer may read and update the rows where year=gt.2000 of planes" in given.stderr
     assert "year=gt.2000" in listed.stdout
     assert "Took 1 grants" in taken.stderr
+
+
+def test_grants_of_columns_are_given_and_listed(database: Database) -> None:
+    given = rowhouse(database, "grant", "viewer", "planes", "read", "--columns", "tailnum,year")
+    listed = rowhouse(database, "grants")
+    whole = rowhouse(database, "grant", "viewer", "planes", "read")
+    assert "viewer may read tailnum, year in all rows of planes" in given.stderr
+    assert "tailnum, year" in listed.stdout
+    assert "all rows of planes" in whole.stderr
+    assert "tailnum, year" not in rowhouse(database, "grants").stdout
 
 
 def test_tables_are_listed(database: Database) -> None:

@@ -104,6 +104,21 @@ def test_a_column_that_is_hidden_by_now_is_not_sent(
         database.execute("select rowhouse.track('parcels')")
 
 
+def test_a_column_that_the_owner_may_not_read_by_now_is_not_sent(
+    patient: ServiceState, make: Make, receiver: Receiver, database: Database
+) -> None:
+    grant(database, Role.VIEWER, None)
+    webhook = make(Role.VIEWER)
+    _refused_once(webhook, receiver, database, "UA")
+    columns = "update rowhouse.grants set columns = $1 where table_name = 'parcels' and role = 'viewer'"
+    database.execute(columns, ["id", "carrier"])
+    _try_again(database)
+    assert receiver.wait_for(1)[0].row == {"id": 1, "carrier": "UA"}
+    database.execute("update parcels set note = 'secret'")
+    database.execute("update parcels set carrier = 'AA'")
+    assert receiver.wait_for(2)[1].row == {"id": 1, "carrier": "AA"}
+
+
 def test_the_filter_of_now_holds_for_what_waits(
     patient: ServiceState, make: Make, receiver: Receiver, database: Database
 ) -> None:

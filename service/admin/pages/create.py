@@ -23,7 +23,9 @@ async def show(visit: Visit) -> Response:
     resource = visit.resource
     _require(visit, resource)
     given = dict(parse_qsl(visit.request.url.query, keep_blank_values=True))
-    begun = {one.name: given[f"was.{one.name}"] for one in writable(resource) if f"was.{one.name}" in given}
+    begun = {
+        one.name: given[f"was.{one.name}"] for one in writable(resource, Action.CREATE) if f"was.{one.name}" in given
+    }
     return await _form(visit, resource, Sent({}, begun), Faults())
 
 
@@ -32,7 +34,7 @@ async def save(visit: Visit) -> Response:
     resource = visit.resource
     _require(visit, resource)
     sent = _sent(resource, visit.form)
-    fields = {one.name: one for one in writable(resource)}
+    fields = {one.name: one for one in writable(resource, Action.CREATE)}
     try:
         body = {name: control_of(fields[name]).as_json(value) for name, value in sent.now.items()}
         names = [f"{quoted_name(name)}::text" for name in resource.key]
@@ -56,15 +58,15 @@ async def save(visit: Visit) -> Response:
 
 def _sent(resource: Resource, form: FormData) -> Sent:
     """What was typed in; fields that hold nothing are left to their defaults, unless NULL is ticked."""
-    sent = sent_of(writable(resource), form)
-    nulls = {one.name for one in writable(resource) if f"null.{one.name}" in form}
-    empties = {one.name for one in writable(resource) if f"empty.{one.name}" in form}
+    sent = sent_of(writable(resource, Action.CREATE), form)
+    nulls = {one.name for one in writable(resource, Action.CREATE) if f"null.{one.name}" in form}
+    empties = {one.name for one in writable(resource, Action.CREATE) if f"empty.{one.name}" in form}
     now = {name: value for name, value in sent.now.items() if value or name in nulls or name in empties}
     return Sent({}, now)
 
 
 async def _form(visit: Visit, resource: Resource, sent: Sent, faults: Faults) -> Response:
-    controls = [(control_of(one), sent.now.get(one.name, ""), None) for one in writable(resource)]
+    controls = [(control_of(one), sent.now.get(one.name, ""), None) for one in writable(resource, Action.CREATE)]
     return await visit.page(
         "create.html",
         422 if faults.message else 200,

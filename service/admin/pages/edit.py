@@ -7,7 +7,7 @@ from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from service.admin.controls import Control, control_of
-from service.admin.fields import Field, fields_of
+from service.admin.fields import Field, field_of, fields_of
 from service.admin.pages.row import Seen, read_row, row_url
 from service.admin.visit import Visit
 from service.api.problem import status_of
@@ -58,9 +58,11 @@ class Faults:
     of_fields: Mapping[str, str] = field(default_factory=dict)
 
 
-def writable(resource: Resource) -> list[Field]:
-    """The columns that a form has controls for."""
-    return [one for one in fields_of(resource) if one.column.is_writable]
+def writable(resource: Resource, action: Action = Action.UPDATE) -> list[Field]:
+    """The columns that a form has controls for: of a row that is there, those that it can show."""
+    is_new = action is Action.CREATE
+    columns = resource.writable(action).items()
+    return [field_of(resource, column) for name, column in columns if is_new or name in resource.columns]
 
 
 def sent_of(fields: list[Field], form: FormData) -> Sent:

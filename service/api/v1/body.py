@@ -12,6 +12,7 @@ from service.api.v1.exchange import Request
 from service.catalog.catalog import unwritable
 from service.catalog.resource import Resource
 from service.core.errors import InvalidBody, UnsupportedMediaType
+from service.core.types import Action
 
 _FORM = b"application/x-www-form-urlencoded"
 _CSV = b"text/csv"
@@ -30,29 +31,41 @@ class Payload:
     is_array: bool
 
 
-async def read_payload(request: Request, resource: Resource, columns: tuple[str, ...] | None, limit: int) -> Payload:
-    """One row, or an array of rows that all name the same columns; with `columns`, what else they name is left.
+async def read_payload(
+    request: Request,
+    resource: Resource,
+    columns: tuple[str, ...] | None,
+    limit: int,
+    *actions: Action,
+) -> Payload:
+    """One row, or an array of rows that all name the same columns; with `columns`, what else they name is left. It is
+    for these actions, all of which have to be allowed to set them.
 
     Raises:
         UnsupportedMediaType: it is neither JSON nor CSV nor a form.
         LimitExceeded: it is longer than `limit` bytes.
         InvalidBody: it cannot be read, or names what is no column.
+        Forbidden: it names what the caller may not set.
     """
     payload = _rows(await request.body(limit), request.media_type)
     if columns is not None:
-        if error := unwritable(resource, (name for name in columns if name not in resource.key)):
+        if error := unwritable(resource, (name for name in columns if name not in resource.key), actions):
             raise error
         return payload
-    _check_names(resource, payload.rows)
+    # An array may name the keys of rows that are there: whether it sets them, its plan tells.
+    told_by = resource.key if payload.is_array and Action.CREATE not in actions else ()
+    _check_names(resource, payload.rows, actions, told_by)
     for number, row in enumerate(payload.rows, start=1):
         if row.keys() != payload.rows[0].keys():
             raise InvalidBody("All object keys must match", details=f"Row {number} does not name the columns of row 1.")
     return payload
 
 
-async def read_row(request: Request, resource: Resource, limit: int) -> tuple[bytes, dict[str, object]]:
+async def read_row(
+    request: Request, resource: Resource, limit: int, *actions: Action
+) -> tuple[bytes, dict[str, object]]:
     """One object, also as the bytes of an array. Raises: as `read_payload`; InvalidBody where it is none."""
-    payload = await read_payload(request, resource, None, limit)
+    payload = await read_payload(request, resource, None, limit, *actions)
     if len(payload.rows) != 1 or payload.is_array:
         raise InvalidBody("The body must be one JSON object whose names are columns.")
     return payload.body, dict(payload.rows[0])
@@ -108,8 +121,9 @@ def add_members(body: bytes, members: Mapping[str, str]) -> bytes:
     return rest + separator + orjson.dumps(members)[1:] + b"]"
 
 
-def _check_names(resource: Resource, rows: Sequence[Row]) -> None:
-    """Raise for names that are no columns, or columns that PostgreSQL computes."""
+def _check_names(resource: Resource, rows: Sequence[Row], actions: Sequence[Action], told_by: Sequence[str]) -> None:
+    """Raise for names that are no columns, or columns that PostgreSQL computes, or that may not be set."""
     for number, row in enumerate(rows, start=1):
-        if error := unwritable(resource, row, number if len(rows) > 1 else None):
+        names = (name for name in row if name not in told_by) if resource.settable else row
+        if error := unwritable(resource, names, actions, number if len(rows) > 1 else None):
             raise error

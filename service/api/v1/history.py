@@ -81,7 +81,9 @@ class HistoryHandlers:
         if path.key is not None and plans[0].where is not None:
             raise InvalidQuery("The history of a row takes no filters of its columns.")
         if path.is_trash and not plans[0].resource.key:
-            raise Conflict(f"{path.table!r} has no key, so that what was deleted cannot be told apart.")
+            raise Conflict(
+                f"{path.table!r} has no key that you may read, so that what was deleted cannot be told apart."
+            )
         tracked = [await self._log.tracked(plan.resource) for plan in plans]
         return make_feed(plans, tracked, policy, principal).tables
 

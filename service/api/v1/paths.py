@@ -212,6 +212,11 @@ def key_values(resource: Resource, key: str) -> tuple[str, ...]:
     while reader.skip(","):
         values.append(_key_value(reader))
     reader.expect_end()
+    if not resource.key:
+        raise InvalidQuery(
+            f"Rows of {resource.name!r} have no paths: it has no key, or none that you may read.",
+            hint="Name rows by a filter.",
+        )
     if len(values) != len(resource.key):
         raise InvalidQuery(
             f"The key of {resource.name!r} has {len(resource.key)} values, not {len(values)}.",

@@ -6,6 +6,7 @@ from service.api.v1.body import parse_json
 from service.api.v1.exchange import Answer, Request
 from service.api.v1.history import HistoryHandlers, parse_history
 from service.api.v1.paths import HistoryPath, UndoPath, key_predicate, key_values
+from service.catalog.resource import DELETED_AT
 from service.core.errors import Forbidden, InvalidBody, InvalidQuery, MethodNotAllowed, RowNotFound
 from service.core.settings import ApiSettings
 from service.crud.work import Work
@@ -68,7 +69,7 @@ class UndoHandlers:
         if table is None or key_text is None:
             return []
         resource = self._runtime.policy.resource(request.principal, table)
-        if not resource.hides_deleted:
+        if not (resource.hides_deleted and DELETED_AT in resource.columns):
             return []
         key = key_values(resource, key_text)
         try:

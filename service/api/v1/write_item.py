@@ -9,7 +9,8 @@ from service.api.v1.exchange import Answer, Request
 from service.api.v1.paths import item_url, key_predicate, key_text, key_values
 from service.api.v1.preferences import Return
 from service.api.v1.writing import WriteRequest, WriteTools, row_answer, rows_answer, selected, version_predicate
-from service.catalog.resource import Resource
+from service.catalog.catalog import unsettable
+from service.catalog.resource import DELETED_AT, Resource
 from service.core.errors import (
     Conflict,
     FieldError,
@@ -41,6 +42,8 @@ from service.query.plan import (
 )
 from service.query.soft_delete import deleted_row
 
+# What a PUT may have to do. It sets all columns, or is refused before.
+_OF_PUT = (Action.CREATE, Action.UPDATE)
 _OTHER_KEY = "Payload values do not match URL in primary key column(s)"
 
 
@@ -55,7 +58,7 @@ class ItemWriteHandlers:
         write = WriteRequest.read(request, resource, self._tools)
         where = self._where(request, resource, key, write)
         self._tools.policy.rows(request.principal, resource, Action.UPDATE)
-        body, row = await read_row(request, resource, self._tools.settings.api_max_body_bytes)
+        body, row = await read_row(request, resource, self._tools.settings.api_max_body_bytes, Action.UPDATE)
         if not row:
             raise InvalidBody("The body names no column to change.")
         plan = UpdatePlan(
@@ -92,6 +95,8 @@ class ItemWriteHandlers:
         else:
             values = key_values(resource, key)
         self._tools.policy.rows(request.principal, resource, Action.UPDATE)
+        actions = (Action.UPDATE,) if request.header(b"if-match") is not None else _OF_PUT
+        _require_all_columns(resource, actions)
         body, row = await self._replacement(request, resource, write, is_of_table=is_of_table)
         key_columns = _same_key(row, resource, values)
         columns = tuple(key_columns | row)
@@ -125,8 +130,8 @@ class ItemWriteHandlers:
         """
         limit = self._tools.settings.api_max_body_bytes
         if not is_of_table:
-            return await read_row(request, resource, limit)
-        payload = await read_payload(request, resource, write.query.columns, limit)
+            return await read_row(request, resource, limit, *_OF_PUT)
+        payload = await read_payload(request, resource, write.query.columns, limit, *_OF_PUT)
         if len(payload.rows) != 1:
             raise InvalidBody(_OTHER_KEY, code="PGRST115")
         columns = write.query.columns
@@ -146,7 +151,11 @@ class ItemWriteHandlers:
 
     async def _kept(self, request: Request, resource: Resource, values: tuple[str, ...]) -> RowhouseError:
         """Why a row that is there was not replaced: it is deleted softly, or not the caller's to write."""
-        if resource.hides_deleted and self._tools.policy.may(request.principal, resource, Action.READ):
+        if (
+            resource.hides_deleted
+            and DELETED_AT in resource.columns
+            and self._tools.policy.may(request.principal, resource, Action.READ)
+        ):
             deleted = ReadPlan(resource, where=deleted_row(key_predicate(resource, values)))
             with suppress(RowNotFound):
                 await self._tools.reader.item(deleted, request.principal)
@@ -168,6 +177,15 @@ class ItemWriteHandlers:
             return Forbidden("This row is not one that you may write, or does not meet the filter.")
         return PreconditionFailed(
             "The row is no longer what it was when its ETag was read.", current=current.body, version=current.version
+        )
+
+
+def _require_all_columns(resource: Resource, actions: Sequence[Action]) -> None:
+    """Raise where the caller may not set every column: what a PUT does not name, it returns to its default."""
+    if unsettable(resource, resource.writable(), actions):
+        raise Forbidden(
+            f"A PUT replaces a whole row, and your role may not set all columns of {resource.name!r}.",
+            hint="PATCH sets the columns that it names.",
         )
 
 
@@ -218,7 +236,7 @@ def _is_new_only(request: Request) -> bool:
 
 def _left_out(resource: Resource, columns: tuple[str, ...]) -> tuple[str, ...]:
     """What a replacement returns to its default."""
-    return tuple(item.name for item in resource.columns.values() if item.is_writable and item.name not in columns)
+    return tuple(name for name in resource.writable() if name not in columns)
 
 
 def _same_key(row: dict[str, object], resource: Resource, values: tuple[str, ...]) -> dict[str, str]:

@@ -49,7 +49,8 @@ class TableWriteHandlers:
         if not (query.on_conflict or resource.key):  # nothing that rows could conflict in
             preferences = preferences.without_resolution()
             write = replace(write, preferences=preferences)
-        payload = await read_payload(request, resource, query.columns, self._tools.settings.api_max_body_bytes)
+        limit = self._tools.settings.api_max_body_bytes
+        payload = await read_payload(request, resource, query.columns, limit, Action.CREATE)
         if not payload.rows:
             if write.form.is_object:
                 require_one(0)
@@ -80,7 +81,8 @@ class TableWriteHandlers:
         write = WriteRequest.read(request, resource, self._tools)
         self._tools.policy.rows(request.principal, resource, Action.UPDATE)
         _require(resource.abilities.can_update, request)
-        payload = await read_payload(request, resource, write.query.columns, self._tools.settings.api_max_body_bytes)
+        limit = self._tools.settings.api_max_body_bytes
+        payload = await read_payload(request, resource, write.query.columns, limit, Action.UPDATE)
         if _is_by_key(payload, resource):
             return await self._update_by_key(request, resource, write, payload)
         self._refuse_unfiltered(write, "PATCH")

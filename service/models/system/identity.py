@@ -1,16 +1,18 @@
 """Who may use the service: users, their logins, API keys, grants."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Index, LargeBinary, Text, UniqueConstraint, func, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from service.core.types import Action, Role
+from service.core.types import OF_COLUMNS, Action, Role
 from service.models.base import SystemBase
 
 
-def _one_of(column: str, values: type[Role] | type[Action]) -> str:
+def _one_of(column: str, values: Iterable[Role] | Iterable[Action]) -> str:
     return f"{column} in ({', '.join(repr(value.value) for value in values)})"
 
 
@@ -63,12 +65,17 @@ class ApiKey(SystemBase):
 
 
 class Grant(SystemBase):
-    """A role may do an action on the rows of a table that a filter, in the query language, selects."""
+    """A role may do an action on the rows of a table that a filter, in the query language, selects: read or set these
+    columns of them.
+    """
 
     __tablename__ = "grants"
     __table_args__ = (
         CheckConstraint(_one_of("role", Role), name="role"),
         CheckConstraint(_one_of("action", Action), name="action"),
+        CheckConstraint(
+            f"columns is null or ({_one_of('action', OF_COLUMNS)} and array_length(columns, 1) > 0)", name="columns"
+        ),
         UniqueConstraint("role", "table_name", "action"),
     )
 
@@ -77,4 +84,7 @@ class Grant(SystemBase):
     table_name: Mapped[str] = mapped_column(Text)
     action: Mapped[str] = mapped_column(Text)
     row_filter: Mapped[str | None] = mapped_column(Text, comment="Query string whose filters a row must meet")
+    columns: Mapped[list[str] | None] = mapped_column(
+        ARRAY(Text), comment="Those that may be read, or set by a body; null for all"
+    )
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())

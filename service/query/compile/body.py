@@ -15,7 +15,7 @@ from service.query.plan import Bind, InsertPlan, Staged, UpdatePlan
 
 def body_rows(plan: InsertPlan | UpdatePlan, context: CTE, parameters: Parameters) -> Subquery:
     """The rows of the body, typed as the table's columns are, behind the caller's identity."""
-    columns = [plan.resource.columns[name] for name in plan.columns]
+    columns = [plan.resource.stored[name] for name in plan.columns]
     if isinstance(plan.body, Staged):
         assert isinstance(plan, InsertPlan)
         return staged_rows(plan, plan.body, columns, context, parameters)

@@ -90,7 +90,7 @@ def _called(plan: CallPlan, parameters: Parameters) -> CTE:
     made = function((plan.function.schema, plan.function.sql_name))(*_arguments(plan, given, parameters))
     if plan.function.result_type == _RECORD and plan.function.result is None:  # its columns are known once it is called
         return _selected(made, given)
-    names = [_VALUE] if plan.function.result is None else list(plan.function.result.columns)
+    names = [_VALUE] if plan.function.result is None else list(plan.function.result.stored)
     rows = made.table_valued(*(sa.column(name) for name in names), name="f").render_derived()
     if given is None:
         return sa.select(*(rows.c[name] for name in names)).select_from(rows).cte("called")

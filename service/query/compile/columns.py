@@ -38,7 +38,8 @@ class Columns:
         self._parameters = parameters
 
     def described(self, reference: ColumnRef) -> Column:
-        column = self.resource.columns.get(reference.name) or self.resource.computed.get(reference.name)
+        # Policy's conditions may be about columns that are hidden. What a caller names was found among the others.
+        column = self.resource.stored.get(reference.name) or self.resource.computed.get(reference.name)
         if column is None:  # a grant of the new tables meets a request that began with the old ones
             raise DatabaseUnavailable("The tables have just changed; try again.", retry_after=1)
         return column
@@ -83,10 +84,10 @@ class Columns:
         """The whole row as a value of the table's type, for a function that takes it."""
         table = self.resource.table
         kind = SqlType(qualified(table.schema, table.name))
-        return sa.cast(sa.func.row(*(self.source.c[name] for name in self.resource.columns)), kind)
+        return sa.cast(sa.func.row(*(self.source.c[name] for name in self.resource.stored)), kind)
 
     def version(self) -> ColumnElement[str]:
-        """The row version, as text: `xmin`, or a hash of the row where there is none."""
+        """The row version, as text: `xmin`, or a hash of what is shown of the row where there is none."""
         if self.resource.abilities.has_version:
             return sa.cast(row_version(self.source), Text)
         row = sa.func.row(*(self.source.c[name] for name in self.resource.columns))

@@ -12,13 +12,13 @@ from enum import IntEnum
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import ColumnElement, Select, Text
+from sqlalchemy import ColumnElement, FromClause, Select, Text
 from sqlalchemy.sql.selectable import LateralFromClause
 
 from service.catalog.resource import Resource
 from service.catalog.sql_type import SqlType
 from service.query.compile.columns import Columns, quoted_text
-from service.query.compile.logged import CHANGES, FIRST_SEQ, image, is_of, snapshot, version_of
+from service.query.compile.logged import CHANGES, FIRST_SEQ, image, is_of, is_shown, snapshot, version_of
 from service.query.compile.predicate import Conditions
 from service.query.compile.projection import Projector
 from service.query.compile.statement import Parameters, Statement, finish
@@ -86,8 +86,15 @@ def _changes(
             sa.case((now_seen == constant(Sight.WANTED), sa.func.row_to_json(record.table_valued()))).label("row"),
         )
         .select_from(source)
-        .where(*_within(change, table, plan, parameters))
+        .where(*_within(change, table, plan, parameters), *of_what_is_shown(resource, change, was_seen, now_seen))
     )
+
+
+def of_what_is_shown(
+    resource: Resource, change: FromClause, was_seen: ColumnElement[int], now_seen: ColumnElement[int]
+) -> list[ColumnElement[bool]]:
+    """An update of hidden columns alone is none, unless the row comes into sight by it, or goes."""
+    return [sa.or_(was_seen != now_seen, is_shown(resource, change))] if resource.hides_columns else []
 
 
 def sight(

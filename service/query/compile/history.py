@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, FromClause, Select, Text
 from sqlalchemy.sql.selectable import LateralFromClause
 
 from service.catalog.sql_type import SqlType
-from service.query.compile.feed import Sight, constant
+from service.query.compile.feed import Sight, constant, of_what_is_shown
 from service.query.compile.logged import CHANGES, is_key, is_of, is_of_key, key_text, tracked_of
 from service.query.compile.side import Side
 from service.query.compile.statement import Parameters, Statement, finish
@@ -70,7 +70,10 @@ def _changes(number: int, table: FollowedTable, plan: HistoryPlan, parameters: P
             _differing(shown_before, shown_after, number).label("columns"),
         )
         .select_from(source)
-        .where(*_of_trash(change, was.read, table, plan))
+        .where(
+            *_of_trash(change, was.read, table, plan),
+            *of_what_is_shown(table.read.resource, change, was.seen, now.seen),
+        )
     )
 
 
@@ -78,7 +81,7 @@ def _latest(number: int, table: FollowedTable, plan: HistoryPlan, parameters: Pa
     """The changes that are looked at. Where each of them is shown, they are cut before their rows are read."""
     change = CHANGES.alias(f"l{number}")
     query = sa.select(change).where(*_asked(change, table, plan, parameters))
-    if table.where is None and table.visible is None and not plan.is_trash:
+    if not (table.is_searched or plan.is_trash):
         query = query.order_by(change.c.seq.desc()).limit(sa.cast(parameters[plan.limit], SqlType("bigint")))
     return query.subquery(f"c{number}")
 

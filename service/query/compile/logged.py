@@ -22,6 +22,7 @@ FIRST_SEQ = sa.select(_LOG_STATE.c.first_seq).scalar_subquery()
 _TRACKED = sa.table("tracked", sa.column("id"), sa.column("relation"), sa.column("until"), schema="rowhouse")
 _LENGTH_OF_KEY: ColumnElement[int] = sa.literal_column("200")
 _JSON = SqlType("json")
+_OF_JSON = ("json", "jsonb")
 _BLANKS: ColumnElement[str] = sa.literal_column("E' \\t\\n\\r'", Text)
 # Types whose values are the same once more when they come back from JSON.
 _EXACT = frozenset(
@@ -88,6 +89,24 @@ def is_key(logged: ColumnElement[str], key: ColumnElement[str]) -> ColumnElement
     return sa.and_(sa.func.left(logged, _LENGTH_OF_KEY) == sa.func.left(key, _LENGTH_OF_KEY), logged == key)
 
 
+def is_shown(resource: Resource, change: FromClause) -> ColumnElement[bool]:
+    """Whether a change is of something that is not hidden: of an update, a column that may be read. Images are compared
+    as they were written.
+    """
+    differing = (
+        _member(change.c.was, *path).is_distinct_from(_member(change.c.now, *path))
+        for name, column in resource.columns.items()
+        for path in ([(name,), ("", name)] if column.base_type in _OF_JSON else [(name,)])
+    )
+    return sa.or_(change.c.was.is_(None), change.c.now.is_(None), *differing)
+
+
+def _member(logged: ColumnElement[Any], *path: str) -> ColumnElement[Any]:
+    for name in path:
+        logged = logged.op("->")(quoted_text(name))
+    return sa.cast(logged, Text)
+
+
 def snapshot(text: ColumnElement[Any]) -> ColumnElement[Any]:
     return sa.cast(text, SqlType("pg_snapshot"))
 
@@ -105,7 +124,7 @@ def image(
     columns: Iterable[str] | None = None,
 ) -> LateralFromClause:
     """The row that the log holds, by the table's columns, or some of them; NULL in all of them where it holds none."""
-    described = [resource.columns[column] for column in (resource.columns if columns is None else columns)]
+    described = [resource.stored[column] for column in (resource.stored if columns is None else columns)]
     read = _record(logged, f"{name}_log", {one.name: comparable_type(one) for one in described})
     shown = (_read_back(one, read.c[one.name], logged).label(one.name) for one in described)
     return sa.select(*shown, version.label(VERSION_LABEL)).select_from(read).lateral(name)
@@ -139,7 +158,7 @@ def _record(logged: ColumnElement[Any], name: str, types: Mapping[str, SqlType])
 
 
 def _read_back(column: Column, value: ColumnElement[Any], logged: ColumnElement[Any]) -> ColumnElement[Any]:
-    if column.base_type in ("json", "jsonb"):  # which null it was, stands beside the columns
+    if column.base_type in _OF_JSON:  # which null it was, stands beside the columns
         null = logged.op("->")(sa.literal_column("''", Text)).op("->")(quoted_text(column.name))
         value = sa.func.coalesce(value, sa.cast(null, comparable_type(column)))
     return value if column.representation is None else sa.cast(value, SqlType(column.sql_type))

@@ -74,7 +74,7 @@ class _Changes:
                 sa.literal_column("1" if is_after else "0").label("is_after"),
                 sa.literal_column("-1" if is_after else "1").label("net"),
                 *identity(self._resource, row, change.c.tracked if self._past.is_family else None),
-                *(row.c[column].label(f"c{number}") for number, column in enumerate(self._resource.columns)),
+                *(row.c[column].label(f"c{number}") for number, column in enumerate(self._resource.stored)),
             )
             .select_from(change.join(row, sa.true()))
             .where(logged.is_not(None), *self._of_rows(change), *self._later(change))
@@ -125,9 +125,7 @@ def identity(resource: Resource, row: FromClause, tracked: ColumnElement[int] | 
     """What tells rows apart: the key, or all that they hold; and in a family of inheritance, where a key may stand more
     than once, the table.
     """
-    told: list[ColumnElement[Any]] = [row.c[name] for name in resource.key] or [
-        hash_of(resource, resource.columns, row)
-    ]
+    told: list[ColumnElement[Any]] = [row.c[name] for name in resource.key] or [hash_of(resource, resource.stored, row)]
     if tracked is not None:
         told.append(tracked)
     return [value.label(f"i{number}") for number, value in enumerate(told)]
@@ -135,7 +133,7 @@ def identity(resource: Resource, row: FromClause, tracked: ColumnElement[int] | 
 
 def hash_of(resource: Resource, names: Iterable[str], row: FromClause) -> ColumnElement[str]:
     """What a row has in these columns, in short."""
-    values = (told_apart(resource.columns[name], row.c[name]) for name in names)
+    values = (told_apart(resource.stored[name], row.c[name]) for name in names)
     return sa.func.md5(sa.cast(sa.func.row(*values), Text))
 
 
@@ -151,7 +149,7 @@ def _untouched(past: Past, resource: Resource, touched: CTE, name: str) -> Selec
     )
     is_touched = sa.exists(sa.select(sa.literal_column("1")).where(_same(past, resource, row, touched)).correlate(row))
     # Of the same type as what the log holds: else PostgreSQL would not take a condition to both parts of the union.
-    shown = (_undressed(column, row.c[column.name]).label(column.name) for column in resource.columns.values())
+    shown = (_undressed(column, row.c[column.name]).label(column.name) for column in resource.stored.values())
     return sa.select(*shown, version.label(VERSION_LABEL)).where(sa.not_(is_touched))
 
 
@@ -180,6 +178,8 @@ def _touched(past: Past, resource: Resource, events: CTE, touched: CTE, name: st
     source = first.join(touched, sa.and_(*(first.c[one] == touched.c[one] for one in ids)))
     source = source.outerjoin(standing, sa.and_(*(first.c[one] == standing.c[one] for one in ids)))
     repeated = sa.func.generate_series(sa.literal_column("1"), times).table_valued("n", name=f"{name}_times").lateral()
-    shown = [first.c[f"c{number}"].label(column) for number, column in enumerate(resource.columns)]
-    version = sa.literal_column("'h'", Text) + sa.func.md5(sa.cast(sa.func.row(*(one.element for one in shown)), Text))
-    return sa.select(*shown, version.label(VERSION_LABEL)).select_from(source.join(repeated, sa.true()))
+    shown = {column: first.c[f"c{number}"] for number, column in enumerate(resource.stored)}
+    seen = sa.func.row(*(shown[name] for name in resource.columns))
+    version = sa.literal_column("'h'", Text) + sa.func.md5(sa.cast(seen, Text))
+    members = (value.label(name) for name, value in shown.items())
+    return sa.select(*members, version.label(VERSION_LABEL)).select_from(source.join(repeated, sa.true()))

@@ -111,7 +111,7 @@ class Conditions:
         held = sa.select(row.c[name]).scalar_subquery()
         if name in resource.key:
             return value == held
-        stands, was = (sa.cast(told_apart(resource.columns[name], one), Text) for one in (value, held))
+        stands, was = (sa.cast(told_apart(resource.stored[name], one), Text) for one in (value, held))
         return stands.is_not_distinct_from(was)
 
     def _is_version(self, versions: Bind) -> ColumnElement[bool]:

@@ -59,8 +59,8 @@ class Side:
 
     def _read(self, change: FromClause, name: str, also: Iterable[str]) -> LateralFromClause:
         needed = {*also, *column_names(self._visible), *column_names(self._where)}
-        needed |= {one.name for one in self._resource.columns.values() if one.representation is not None}
-        names = [column for column in self._resource.columns if column in needed]
+        needed |= {one.name for one in self._resource.stored.values() if one.representation is not None}
+        names = [column for column in self._resource.stored if column in needed]
         return image(self._resource, sa.case((self._can_be_read, self._logged)), name, version_of(change), names)
 
     def _value(self, name: str) -> ColumnElement[Any]:

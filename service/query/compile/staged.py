@@ -54,9 +54,9 @@ def compile_probe(plan: InsertPlan) -> Statement:
     assert isinstance(plan.body, Staged)
     parameters = Parameters(plan)
     context = sa.select(sa.literal_column("1").label("one")).cte("ctx")
-    columns = [plan.resource.columns[name] for name in plan.columns]
+    columns = [plan.resource.stored[name] for name in plan.columns]
     rows = staged_rows(plan, plan.body, columns, context, parameters)
-    places = [list(plan.resource.columns).index(column.name) for column in columns]
+    places = [list(plan.resource.stored).index(column.name) for column in columns]
     probe = sa.table(PROBE, *(sa.column(field_name(place)) for place in places), schema=STAGE_SCHEMA)
     insert = sa.insert(probe).from_select([field_name(place) for place in places], sa.select(*rows.c))
     return finish(insert)

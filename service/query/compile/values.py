@@ -17,7 +17,7 @@ def named_for_default(resource: Resource) -> Column:
     Raises:
         InvalidBody: the table has none.
     """
-    for column in resource.columns.values():
+    for column in resource.stored.values():
         if column.is_writable and (column.default is not None or not column.has_default):
             return column
     raise InvalidBody("The body names no column.", hint="Name a column, if only with null.")

@@ -82,7 +82,7 @@ def _looked_at(plan: WritePlan) -> tuple[str, ...]:
         names.update(here for one in plan.unreferenced_by for _, here in one.pairs)
     if plan.resource.hides_deleted:
         names.add(DELETED_AT)
-    known = tuple(plan.resource.columns)
+    known = tuple(plan.resource.stored)
     return known if names.difference(known) else tuple(name for name in known if name in names)
 
 
@@ -206,7 +206,7 @@ def _replaced(plan: InsertPlan) -> list[str]:
     """What a row that is there takes from the new one."""
     if not plan.resets_others:
         return list(plan.columns)
-    return [column.name for column in plan.resource.columns.values() if column.is_writable]
+    return [column.name for column in plan.resource.stored.values() if column.is_writable]
 
 
 def _update(plan: UpdatePlan, context: CTE, parameters: Parameters, returned: Sequence[str] | None) -> CTE:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from service.catalog.catalog import Catalog, unknown_column
 from service.catalog.resource import Resource
 from service.core.errors import InvalidQuery, UnknownColumn
+from service.core.types import Action
 from service.query import cursor
 from service.query.parse.build import build_plan
 from service.query.parse.gather import gather
@@ -166,7 +167,7 @@ def _names(parameter: str, text: str | None, require: Callable[[str], None]) -> 
 
 
 def _require_in_body(resource: Resource, name: str) -> None:
-    if name not in resource.columns:
+    if name not in resource.in_bodies(Action.CREATE, Action.UPDATE):
         message = f"Could not find the '{name}' column of '{resource.table.name}' in the schema cache"
         raise UnknownColumn(message, hint=unknown_column(resource, name).hint, code="PGRST204")
 
