@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from tests.api.test_operations import free_port, is_up, wait_until
+from tests.command import run_rowhouse
 from tests.conftest import Database
 
 ROWHOUSE = [str(Path(sys.executable).with_name("rowhouse"))]
@@ -19,11 +20,8 @@ ROWHOUSE = [str(Path(sys.executable).with_name("rowhouse"))]
 def rowhouse(
     database: Database, *arguments: str, stdin: str = "", **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*ROWHOUSE, *arguments],
-        env={"PATH": os.environ["PATH"], "DATABASE_URL": database.service_url, "COLUMNS": "100"} | environment,
-        input=stdin, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    own = {"PATH": os.environ["PATH"], "DATABASE_URL": database.service_url, "COLUMNS": "100"}
+    return run_rowhouse(own | environment, *arguments, stdin=stdin)
 
 
 def test_a_key_is_printed_alone_and_serves_until_revoked(database: Database) -> None:

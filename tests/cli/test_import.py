@@ -3,7 +3,6 @@
 import gzip
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from service.core.types import Role
+from tests.command import run_rowhouse
 from tests.conftest import Database
 from tests.service_under_test import Service
 
-ROWHOUSE = [str(Path(sys.executable).with_name("rowhouse"))]
 LINES = 'day,station,value,note,at,ok\n2020-01-01,007,1.5,,2020-01-01T10:00:00Z,true\n2020-01-02,008,2,"a,b",,false\n'
 
 
@@ -25,15 +24,7 @@ def rowhouse(database: Database, *arguments: str, stdin: str = "") -> subprocess
         "MIGRATION_DATABASE_URL": database.owner_url,
         "COLUMNS": "120",
     }
-    return subprocess.run(
-        [*ROWHOUSE, "import", *arguments],
-        env=environment,
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return run_rowhouse(environment, "import", *arguments, stdin=stdin)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from base64 import urlsafe_b64encode
 from pathlib import Path
 from uuid import UUID
@@ -10,7 +9,8 @@ from uuid import UUID
 import pytest
 
 from service.core.types import Role
-from tests.jobs.conftest import ROOT, Jobs
+from tests.command import run_rowhouse
+from tests.jobs.conftest import Jobs
 from tests.jobs.job_types import FAIL, INSERT, SLEEP
 from tests.service_under_test import Service, make_keys, problem_of, run_service
 from tests.waiting import until
@@ -206,11 +206,8 @@ def test_what_is_no_longer_needed_is_deleted(jobs: Jobs) -> None:
 
 
 def rowhouse(jobs: Jobs, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", "from service.cli.main import run; run()", *arguments],
-        env={"PATH": os.environ["PATH"], "DATABASE_URL": jobs.database.service_url, "COLUMNS": "80"},
-        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    environment = {"PATH": os.environ["PATH"], "DATABASE_URL": jobs.database.service_url, "COLUMNS": "80"}
+    return run_rowhouse(environment, *arguments)
 
 
 def test_the_command_lists_jobs_in_80_columns(jobs: Jobs) -> None:
