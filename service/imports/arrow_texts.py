@@ -67,6 +67,9 @@ def _plain(column: Any) -> Any:
     if isinstance(column.type, pyarrow.BaseExtensionType):
         return _plain(column.storage)
     if kinds.is_dictionary(column.type):
+        values = column.dictionary
+        if kinds.is_string_view(values.type):  # as polars writes them; pyarrow cannot decode these
+            column = pyarrow.DictionaryArray.from_arrays(column.indices, values.cast(pyarrow.large_string()))
         return _plain(column.dictionary_decode())
     return column
 
@@ -88,7 +91,7 @@ def _render(kind: Any, target: Column | None) -> Render:
     if kinds.is_float16(kind):
         return lambda column: column.cast(pyarrow.float32()).cast(pyarrow.string())
     if _is_binary(kind):
-        return _of_bytes(kind, target)
+        return _of_bytes(target)
     return lambda column: column.cast(pyarrow.string())
 
 
@@ -101,12 +104,14 @@ def _is_binary(kind: Any) -> bool:
     )
 
 
-def _of_bytes(kind: Any, target: Column | None) -> Render:
+def _of_bytes(target: Column | None) -> Render:
     """Bytes for `bytea`; sixteen of them for a `uuid`; for other columns they are texts."""
     if target is not None and target.base_type == "bytea":
         return lambda column: _each(column, lambda value: "\\x" + value.hex())
-    if target is not None and target.base_type == "uuid" and kinds.is_fixed_size_binary(kind):
-        return lambda column: _each(column, lambda value: str(UUID(bytes=value)))
+    if target is not None and target.base_type == "uuid":  # polars knows no identifiers, but bytes of any length
+        return lambda column: _each(
+            column, lambda value: str(UUID(bytes=value)) if len(value) == 16 else value.decode()
+        )
     return lambda column: column.cast(pyarrow.large_binary()).cast(pyarrow.large_string())
 
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import CTE, BigInteger, ColumnElement, FromClause, Subquery, Text, true
 
 from service.catalog.resource import Column
-from service.catalog.sql_type import SqlType
+from service.catalog.sql_type import CompositeType, SqlType
 from service.query.compile.columns import comparable_type, function, quoted_text
 from service.query.compile.statement import Parameters, Statement, finish
 from service.query.compile.values import default_of, from_json, input_type, named_for_default, reader_of
@@ -85,7 +85,14 @@ def _field(plan: InsertPlan, staged: Staged, column: Column, stage: Any) -> Colu
         return function(reader)(sa.func.to_json(text))
     if column.base_type in _TEXTS:
         return sa.cast(text, comparable_type(column))
-    return sa.cast(sa.func.nullif(text, sa.text("''")) if staged.empty_is_null else text, comparable_type(column))
+    value = sa.func.nullif(text, sa.text("''")) if staged.empty_is_null else text
+    if isinstance(column.type, CompositeType):  # exports write them as JSON; PostgreSQL's own form has parentheses
+        is_object = sa.func.starts_with(sa.func.ltrim(text), sa.text("'{'"))
+        return sa.case(
+            (is_object, _of_json(column, sa.cast(value, SqlType("json")))),
+            else_=sa.cast(value, comparable_type(column)),
+        )
+    return sa.cast(value, comparable_type(column))
 
 
 def _of_json(column: Column, value: ColumnElement[Any]) -> ColumnElement[Any]:
