@@ -1,6 +1,6 @@
 """`rowhouse grant`, `rowhouse revoke`, `rowhouse grants`"""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated
 
@@ -14,18 +14,17 @@ from service.auth.policy import FUNCTIONS
 from service.catalog.catalog import Catalog
 from service.catalog.declared import declared_catalog
 from service.catalog.served import read_catalog
-from service.cli.session import command, database, messages, unit_of_work
-from service.core.errors import InvalidQuery, TableNotFound
+from service.cli.session import by, command, database, messages, unit_of_work
+from service.core.errors import InvalidQuery
 from service.core.settings import Settings
 from service.core.types import OF_TABLES, Action, Role
 from service.crud import accounts
-from service.crud.explain import explain
+from service.crud.grant_check import check_rows, find_function
 from service.db.connections import Connection
 from service.db.session import session_settings
 from service.db.sqlstate import to_domain
 from service.models import TableBase
 from service.models.system import Grant
-from service.query.compile.read import compile_item
 from service.query.parse.request import parse_filter
 from service.query.plan import ReadPlan
 
@@ -64,7 +63,7 @@ async def grant(
             await _try(connection, ReadPlan(resource, where=parse_filter(resource, where, settings.api.api_max_depth)))
     chosen = actions or _all_of(table)
     async with unit_of_work(settings) as work, work.begin() as session:
-        await accounts.grant(session, role, table, chosen, where)
+        await accounts.grant(session, role, table, chosen, where, by())
     rows = f"the rows where {where}" if where else "all rows"
     messages.print(f"{role.value} may {_words(chosen)} {rows} of {table}.", highlight=False)
 
@@ -74,7 +73,7 @@ async def revoke(role: RoleArgument, table: TableArgument, actions: ActionArgume
     """Take grants back."""
     chosen = actions or _all_of(table)
     async with unit_of_work(Settings.load()) as work, work.begin() as session:
-        count = await accounts.revoke_grant(session, role, table, chosen)
+        count = await accounts.revoke_grant(session, role, table, chosen, by())
     messages.print(f"Took {count} grants on {table} back from {role.value}.", highlight=False)
 
 
@@ -119,25 +118,21 @@ async def connected(settings: Settings) -> AsyncIterator[Connection]:
 
 
 async def _try(connection: Connection, plan: ReadPlan) -> None:
-    """Let PostgreSQL read the values of a filter: one that it refuses would refuse every request later.
+    """Let PostgreSQL read the values of a filter. Raises: as `check_rows`."""
 
-    Raises:
-        InvalidQuery: it does.
-    """
-    statement = compile_item(plan)
-    try:
-        await connection.fetch(f"explain {statement.sql}", *statement.arguments(plan, ""))
-    except asyncpg.PostgresError as error:
-        raise explain(to_domain(error), plan, plan) from error
+    async def run(sql: str, arguments: Sequence[object]) -> None:
+        try:
+            await connection.fetch(sql, *arguments)
+        except asyncpg.PostgresError as error:
+            raise to_domain(error) from error
+
+    await check_rows(run, plan)
 
 
 def _check_function(catalog: Catalog, name: str, where: str | None) -> None:
     if where is not None:
         raise InvalidQuery("A grant of a function has no rows to filter.")
-    plain = name.removeprefix(FUNCTIONS)
-    handlers = (handler.name for resource in catalog for handler in resource.handlers.values())
-    if not catalog.functions(plain) and plain not in handlers:
-        raise TableNotFound(f"There is no function {name.removeprefix(FUNCTIONS)!r} here.")
+    find_function(catalog, name.removeprefix(FUNCTIONS))
 
 
 def _all_of(name: str) -> list[Action]:
