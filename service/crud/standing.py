@@ -77,5 +77,4 @@ async def database_state(pool: TablePool) -> DatabaseState:
     """Raises: DatabaseUnavailable."""
     row = await pool.read(_STATE, ([kind.value for kind in FAILURES],))
     assert row is not None
-    figures = [row[place] for place in range(7)]
-    return DatabaseState(*figures, revisions=frozenset(row[7]))
+    return DatabaseState(row[0], row[1], row[2], row[3], row[4], row[5], row[6], frozenset(row[7]))

@@ -28,7 +28,8 @@ from rowhouse.tracked t where t.until is null order by 1
 _IS_TRACKED = """
 select n.schema, n.name from unnest($1::text[], $2::text[]) n (schema, name)
 join pg_namespace s on s.nspname = n.schema join pg_class c on c.relnamespace = s.oid and c.relname = n.name
-where c.relkind in ('r', 'p') and not exists (select from rowhouse.tracked t where t.relation = c.oid and t.until is null)
+where c.relkind in ('r', 'p')
+  and not exists (select from rowhouse.tracked t where t.relation = c.oid and t.until is null)
 order by 1, 2
 """
 

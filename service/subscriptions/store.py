@@ -114,7 +114,8 @@ class Subscriptions:
 
         Raises:
             RowNotFound: there is none.
-            Conflict: it is in another state than was shown, or its owner may not have it any more, so that it cannot be active.
+            Conflict: it is in another state than was shown, or its owner may not have it any more, so that it cannot be
+                active.
             TargetRefused, InvalidQuery, InvalidBody: as for a new one.
         """
         seen = await self.get(principal, identity)

@@ -16,5 +16,4 @@ async def show(visit: Visit) -> Response:
 async def end(visit: Visit) -> Response:
     """End one."""
     await visit.runtime.sessions.end(id_in(visit, "session"), by=visit.by)
-    back = visit.at("-", "users", user) if (user := visit.request.query_params.get("user")) else None
-    return visit.go(back or visit.at("-", "sessions"), "The session has ended.")
+    return visit.go(visit.at("-", "sessions"), "The session has ended.")

@@ -34,7 +34,7 @@ async def show_one(visit: Visit) -> Response:
         webhook=webhook,
         deliveries=page[:_PAGE],
         more=page[_PAGE - 1].id if len(page) > _PAGE else None,
-        state=state,
+        chosen=state,
         states=_STATES,
         # What a receiver answered is for the owner alone.
         is_own=owns(visit.session.principal, webhook),
