@@ -22,6 +22,8 @@ from service.db.migrations import behind
 
 T = TypeVar("T")
 _RECENT = 8
+# Older ones are not recent, and would have to be sought through the log.
+_WITHIN = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ def _sees_all(policy: Policy, principal: Principal, resource: Resource) -> bool:
 
 
 async def _changes(visit: Visit) -> list[Change]:
-    answer = await visit.plane.ask("GET", f"{PREFIX}-/history", f"limit={_RECENT}")
+    answer = await visit.plane.ask("GET", f"{PREFIX}-/history", f"limit={_RECENT}&within={_WITHIN}")
     visible = visit.runtime.policy.visible(visit.session.principal)
     return [_change(visit, visible.find(one["table"]), one) for one in loaded(answer.body)]
 
