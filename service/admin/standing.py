@@ -57,9 +57,9 @@ def feed(runtime: Runtime) -> Item:
 
 def webhooks(state: DatabaseState) -> Item:
     troubles = [
-        *([f"{state.failing} fail"] if state.failing else []),
-        *([f"{state.disabled} are disabled"] if state.disabled else []),
-        *([f"{_upto(state.undelivered)} deliveries were given up"] if state.undelivered else []),
+        *([f"{state.failing} failing"] if state.failing else []),
+        *([f"{state.disabled} disabled"] if state.disabled else []),
+        *([f"{_upto(state.undelivered)} deliveries given up"] if state.undelivered else []),
     ]
     says = _sentence(troubles) if troubles else "None of them fails."
     return Item("Webhooks", not troubles, says, [("All", str(state.webhooks))], ("-", "webhooks"))
@@ -71,7 +71,7 @@ def jobs(runtime: Runtime) -> Item:
         return Item("Jobs", False, "The queue could not be looked at.", path=("-", "jobs"))
     troubles = []
     if seen.dead:
-        troubles.append(f"{counted(seen.dead)} failed too often")
+        troubles.append(f"{counted(seen.dead)} given up after too many failures")
     if seen.oldest_due > _LATE_SECONDS:
         troubles.append(f"the oldest has waited {seen.oldest_due:.0f} seconds for a worker: is one running?")
     says = _sentence(troubles) if troubles else "They are done when they are due."

@@ -110,7 +110,7 @@ def test_troubles_are_told_first(admin: Operator, database: Database) -> None:
     finally:
         database.execute("delete from rowhouse.webhooks where description = 'home'")
     words = text_of(page)
-    assert "1 fail." in words
+    assert "1 failing." in words
     assert "parts need you." in words
     first = re.search(r'<li class="card"><h2>(?:<a[^>]*>)?([^<]+)', page.text)
     assert first is not None
