@@ -138,13 +138,27 @@ def test_an_administrator_overwrites_no_other(admin: Operator, operators: MakeOp
         assert admin.form(path)["active"] == "yes"
 
 
+def test_nobody_goes_around_the_own_password(admin: Operator, database: Database) -> None:
+    (user,) = database.execute("select id from rowhouse.users where email = $1", admin.email)
+    path = f"/admin/-/users/{user['id']}"
+    for way in ("reset-password", "reset-factor"):
+        assert "own account" in text_of(admin.send(f"{path}/{way}", admin.form(path), 409))
+
+
 def test_the_last_administrator_stays(admin: Operator, operators: MakeOperator, database: Database) -> None:
     """Also where two close one another's accounts at the same moment."""
     other = operators(Role.ADMIN)
-    database.execute(
-        "update rowhouse.users set role = 'editor' where role = 'admin' and email <> all ($1)",
+    aside = database.execute(
+        "update rowhouse.users set is_active = false where role = 'admin' and is_active and email <> all ($1) returning id",
         [admin.email, other.email],
     )
+    try:
+        _close_one_another(admin, other, database)
+    finally:
+        database.execute("update rowhouse.users set is_active = true where id = any ($1)", [row["id"] for row in aside])
+
+
+def _close_one_another(admin: Operator, other: Operator, database: Database) -> None:
     ids = {
         row["email"]: row["id"]
         for row in database.execute("select email, id from rowhouse.users where role = 'admin' and is_active")

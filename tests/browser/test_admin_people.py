@@ -49,7 +49,7 @@ def office(database: Database, shared_folder: Path) -> Iterator[Service]:
     }
     with run_service(environment) as running:
         yield running
-    database.execute("delete from rowhouse.users where email like '%@example.com'")
+    database.execute("delete from rowhouse.users where email ~ '^(ada|bob)-[0-9a-f]{8}@'")
     database.execute("delete from rowhouse.webhooks where description = 'browser'")
     database.execute("delete from rowhouse.jobs where name = 'browser_test'")
 

@@ -5,7 +5,7 @@ from starlette.responses import Response
 from service.admin.pages.system.browser_name import browser_name
 from service.admin.pages.system.sent import id_in, role_in, text_in, word_in
 from service.admin.visit import Visit
-from service.core.errors import InvalidBody
+from service.core.errors import Conflict, InvalidBody
 from service.core.security import make_password
 from service.core.types import Role
 from service.crud import accounts
@@ -72,6 +72,7 @@ async def reset_factor(visit: Visit) -> Response:
     """Ask the user for no second factor, until another one is set up."""
     async with visit.runtime.unit_of_work.begin() as session:
         user = await accounts.user_of(session, id_in(visit, "user"))
+    _require_other(visit, user)
     await visit.runtime.second_factors.remove(user.id, visit.by)
     return visit.go(_path(visit, user), f"{user.email} has no second factor any more.")
 
@@ -81,8 +82,19 @@ async def reset_password(visit: Visit) -> Response:
     password = make_password()
     async with visit.runtime.unit_of_work.begin() as session:
         user = await accounts.user_of(session, id_in(visit, "user"))
+        _require_other(visit, user)
         await accounts.set_password(session, user, password, visit.by)
     return await _password_page(visit, user, password, "The password was changed; all logins have ended.")
+
+
+def _require_other(visit: Visit, user: User) -> None:
+    """One's own password and second factor are changed by who knows them, not by who sits at an open session.
+
+    Raises:
+        Conflict: it is one's own account.
+    """
+    if user.id == visit.session.user_id:
+        raise Conflict("This is your own account.", hint="Change it on the page of your account.")
 
 
 async def _password_page(visit: Visit, user: User, password: str, message: str) -> Response:
