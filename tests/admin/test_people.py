@@ -149,7 +149,8 @@ def test_the_last_administrator_stays(admin: Operator, operators: MakeOperator, 
     """Also where two close one another's accounts at the same moment."""
     other = operators(Role.ADMIN)
     aside = database.execute(
-        "update rowhouse.users set is_active = false where role = 'admin' and is_active and email <> all ($1) returning id",
+        "update rowhouse.users set is_active = false where role = 'admin' and is_active and email <> all ($1)"
+        " returning id",
         [admin.email, other.email],
     )
     try:
