@@ -56,6 +56,7 @@ from service.jobs.waker import Waker
 from service.jobs.watch import QueueWatch
 from service.models import TableBase
 from service.observability.metrics import Metrics
+from service.observability.minutes import RequestMinutes
 from service.query.parse.parameters import Bounds
 from service.subscriptions.delivery_log import DeliveryLog
 from service.subscriptions.feeds import Feeds
@@ -123,6 +124,7 @@ class ServiceState:
 
     settings: Settings
     metrics: Metrics
+    minutes: RequestMinutes
     limiter: RequestLimiter
     targets: Targets
     runtime: Runtime | None = None
@@ -140,7 +142,7 @@ class ServiceState:
     ) -> "ServiceState":
         """The state before its start: nothing is read or connected yet."""
         limiter, targets = RequestLimiter(settings.security), Targets(settings.webhooks)
-        return cls(settings, metrics, limiter, targets, beside=beside, make_worker=make_worker)
+        return cls(settings, metrics, RequestMinutes(metrics), limiter, targets, beside=beside, make_worker=make_worker)
 
     def connected(self) -> Runtime:
         """The runtime.
@@ -158,6 +160,7 @@ class ServiceState:
         Raises:
             ConfigurationError: no amount of waiting would help.
         """
+        self.minutes.start()
         if self.settings.database.database_url is None:
             self.embedded = await start_embedded(self.settings.database.data_dir)
             await migrations.migrate(self.embedded.owner_url, (migrations.Branch.ROWHOUSE,))
@@ -185,6 +188,7 @@ class ServiceState:
 
     async def stop(self) -> None:
         """Let go of everything, the embedded server last."""
+        await self.minutes.stop()
         if self._connecting is not None:
             self._connecting.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -138,7 +138,7 @@ class BackOffice(Admin):
                 response = await handler(self._visit(request, session, FormData()))
             except RowhouseError as error:
                 response = await self._error_page(request, session, error)
-            return self._finished(request, session, response)
+            return self._finished(request, response)
 
         return serve
 
@@ -154,7 +154,7 @@ class BackOffice(Admin):
                 response = await handler(self._visit(request, session, form))
             except RowhouseError as error:
                 response = await self._error_page(request, session, error)
-            return self._finished(request, session, response)
+            return self._finished(request, response)
 
         return serve
 
@@ -163,6 +163,7 @@ class BackOffice(Admin):
         session = await self.gate.session(request)
         if session is None or not session.is_complete:
             return self._to_login(request)
+        request.state.session_token = session.token
         request.scope["rowhouse.principal"] = session.principal.actor
         self.state.limiter.count(session.principal.actor, client_address(request.scope))
         await self.state.connected().policy.refresh()
@@ -179,10 +180,9 @@ class BackOffice(Admin):
         request.state.note = unquote(cookie(request, _NOTE_COOKIE) or "")
         return Visit(request, session, self, self.state.connected(), plane, form)
 
-    def _finished(self, request: Request, session: OpenSession, response: Response) -> Response:
-        if session.token is not None:
-            life = self.state.settings.security.session_seconds
-            set_cookie(request, response, SESSION_COOKIE, session.token, life)
+    def _finished(self, request: Request, response: Response) -> Response:
+        if (token := request.state.session_token) is not None:
+            set_cookie(request, response, SESSION_COOKIE, token, self.state.settings.security.session_seconds)
         if cookie(request, _NOTE_COOKIE) and response.status_code != HTTPStatus.SEE_OTHER and not _wants_json(request):
             drop_cookie(request, response, _NOTE_COOKIE)
         return _secured(response)

@@ -12,7 +12,9 @@ from starlette.responses import RedirectResponse, Response
 from service.admin.gate import admin_root
 from service.admin.plane import Plane
 from service.admin.slug import from_slug, to_slug
+from service.api.v1.exchange import client_address
 from service.api.v1.paths import key_text
+from service.auth.security_events import By
 from service.auth.sessions import OpenSession
 from service.catalog.resource import Resource
 from service.core.errors import Forbidden, TableNotFound
@@ -45,6 +47,15 @@ class Visit:
     @property
     def is_admin(self) -> bool:
         return self.session.role is Role.ADMIN
+
+    @property
+    def by(self) -> By:
+        """The operator, for the log of security events."""
+        return By(self.session.principal.actor, client_address(self.request.scope))
+
+    async def renew_session(self) -> None:
+        """Go on under another cookie: how the operator logs in has changed."""
+        self.request.state.session_token = await self.runtime.sessions.rotate(self.session.id)
 
     @property
     def resource(self) -> Resource:

@@ -47,11 +47,17 @@ def history_paths(example: str) -> JsonObject:
     table = _in_path("table", "Name of a table that you may read.", example)
     key = _in_path("key", "Key of a row; of several columns parted by commas.", "1")
     tables = query_parameter("tables", "Only of these tables, parted by commas. Default: all that you may read.", _TEXT)
+    within = query_parameter(
+        "within",
+        "Only those among so many of the log's latest changes, of whatever table: a glance that costs little, however "
+        "large the log is.",
+        _NUMBER | {"maximum": 10_000},
+    )
     filters: JsonObject = {"$ref": "#/components/parameters/feed.filters"}
     return {
         "/api/v1/{table}/-/history": {"get": _read("table_history", "What was done to a table", [table, filters])},
         "/api/v1/{table}/{key}/-/history": {"get": _read("row_history", "What was done to a row", [table, key])},
-        "/api/v1/-/history": {"get": _read("history", "What was done to all tables", [tables])},
+        "/api/v1/-/history": {"get": _read("history", "What was done to all tables", [tables, within])},
         "/api/v1/{table}/-/trash": {
             "get": _read("trash", "What was deleted and is not back", [table, filters])
             | {"description": "The last deletion of each row that is not there. `…/-/restore` brings one back."}

@@ -1,6 +1,8 @@
 """OAuth2 password flow with rotating refresh tokens (RFC 6749, sections 4.3 and 6; RFC 9700, section 4.14)."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
@@ -10,11 +12,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.auth.limits import LoginThrottle
 from service.auth.second_factor import SecondFactors
+from service.auth.security_events import By, EventKind, name_tried, note
 from service.core.errors import AuthenticationFailed
 from service.core.security import TokenSigner, hash_token, make_token, verify_password
 from service.core.settings import SecuritySettings
 from service.db.engine import UnitOfWork
 from service.models.system import RefreshToken, User
+
+_API = "API"
+_NEEDED = "second_factor_needed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +57,23 @@ class Logins:
             TooManyRequests: as `verify`.
         """
         async with self._throttle.attempt(email, address):
-            user = await self._verified(email, password)
-            if await self._factors.is_on(user.id):
-                await self._show(user, code)
+            async with self._noted(EventKind.LOGIN_FAILED, email, address, _API):
+                user = await self._verified(email, password)
+            async with self._noted(EventKind.FACTOR_FAILED, user.email, address, _API):
+                if await self._factors.is_on(user.id):
+                    await self._show(user, code, address)
         async with self._unit_of_work.begin() as session:
+            note(session, EventKind.LOGGED_IN, By(f"user:{user.email}", address), user.email, way=_API)
             return self._issue(session, user.id, uuid4())
 
-    async def verify(self, email: str, password: str, address: str) -> User:
-        """Whose name and password these are.
+    async def verify(self, email: str, password: str, address: str, way: str = "back-office") -> User:
+        """Whose name and password these are. `way` tells the log where they were asked for.
 
         Raises:
             AuthenticationFailed: name or password is wrong (which of them is not said), or the account is closed.
             TooManyRequests: too many failures of this account or address.
         """
-        async with self._throttle.attempt(email, address):
+        async with self._throttle.attempt(email, address), self._noted(EventKind.LOGIN_FAILED, email, address, way):
             return await self._verified(email, password)
 
     async def verify_factor(self, user_id: UUID, email: str, code: str, address: str) -> None:
@@ -74,17 +83,34 @@ class Logins:
             AuthenticationFailed: it is wrong, or was used before.
             TooManyRequests: too many failures of this account or address.
         """
-        async with self._throttle.attempt(email, address):
-            await self._factors.verify(user_id, code)
+        way = EventKind.FACTOR_FAILED, email, address, "back-office"
+        async with self._throttle.attempt(email, address), self._noted(*way):
+            await self._factors.verify(user_id, code, By(f"user:{email}", address))
 
-    async def _show(self, user: User, code: str | None) -> None:
+    async def confirm_factor(self, user_id: UUID, email: str, code: str, by: By) -> list[str]:
+        """Turn a second factor on by a code of it. Returns the recovery codes. Raises: as `verify_factor`."""
+        async with self._throttle.attempt(email, by.address or ""):
+            return await self._factors.confirm(user_id, code, by)
+
+    @asynccontextmanager
+    async def _noted(self, kind: EventKind, email: str, address: str, way: str) -> AsyncIterator[None]:
+        """Keep a failure in the log of security events."""
+        try:
+            yield
+        except AuthenticationFailed as error:
+            async with self._unit_of_work.begin() as session:
+                is_missing = error.stable_code == _NEEDED
+                note(session, kind, By(None, address), name_tried(email), way=way, no_code=is_missing or None)
+            raise
+
+    async def _show(self, user: User, code: str | None, address: str) -> None:
         if not code:
             raise AuthenticationFailed(
                 "This login needs a code of your authenticator.",
                 hint="Send it as `otp`, beside the password.",
-                code="second_factor_needed",
+                code=_NEEDED,
             )
-        await self._factors.verify(user.id, code)
+        await self._factors.verify(user.id, code, By(f"user:{user.email}", address))
 
     async def _verified(self, email: str, password: str) -> User:
         async with self._unit_of_work.begin() as session:
@@ -95,7 +121,7 @@ class Logins:
             raise AuthenticationFailed("The name or the password is wrong.")
         return user
 
-    async def refresh(self, refresh_token: str) -> TokenPair:
+    async def refresh(self, refresh_token: str, address: str) -> TokenPair:
         """The next pair of a login. A token that was used before ends the whole login.
 
         Raises:
@@ -105,25 +131,29 @@ class Logins:
             found = await session.scalar(
                 select(RefreshToken).where(RefreshToken.token_hash == hash_token(refresh_token)).with_for_update()
             )
-            pair = await self._rotate(session, found) if found is not None else None
+            pair = await self._rotate(session, found, address) if found is not None else None
         # Raised only now: a family that was revoked must stay revoked.
         if pair is None:
             raise AuthenticationFailed("The refresh token is not valid.", hint="Log in again.")
         return pair
 
-    async def log_out(self, refresh_token: str) -> None:
+    async def log_out(self, refresh_token: str, address: str) -> None:
         """End the login that a refresh token belongs to. An unknown token has nothing to end (RFC 7009)."""
         async with self._unit_of_work.begin() as session:
             found = await session.get(RefreshToken, hash_token(refresh_token))
             if found is not None:
+                if found.revoked_at is None and (user := await session.get(User, found.user_id)) is not None:
+                    note(session, EventKind.LOGGED_OUT, By(f"user:{user.email}", address), user.email, way=_API)
                 await _revoke(session, found.family)
 
-    async def _rotate(self, session: AsyncSession, token: RefreshToken) -> TokenPair | None:
+    async def _rotate(self, session: AsyncSession, token: RefreshToken, address: str) -> TokenPair | None:
         now = datetime.now(UTC)
+        user = await session.get(User, token.user_id)
         if token.used_at is not None:
+            if token.revoked_at is None:
+                note(session, EventKind.TOKEN_REUSED, By(None, address), user.email if user else None)
             await _revoke(session, token.family)
             return None
-        user = await session.get(User, token.user_id)
         if token.revoked_at is not None or token.expires_at <= now or user is None or not user.is_active:
             return None
         token.used_at = now

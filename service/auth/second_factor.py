@@ -12,11 +12,13 @@ import pyotp
 from cryptography.fernet import Fernet
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from service.auth.security_events import ROWHOUSE, By, EventKind, note
 from service.core.errors import AuthenticationFailed, Conflict
 from service.core.security import hash_token
 from service.db.engine import UnitOfWork
-from service.models.system import RecoveryCode, SecondFactor
+from service.models.system import RecoveryCode, SecondFactor, User
 
 _ISSUER = "Rowhouse"
 _PERIOD = 30
@@ -59,22 +61,35 @@ class SecondFactors:
         async with self._unit_of_work.begin() as session:
             if await session.scalar(kept.returning(SecondFactor.user_id)) is None:
                 raise Conflict("You have a second factor already.", hint="Remove it first.")
-        return Enrolment(secret, pyotp.TOTP(secret).provisioning_uri(name=email, issuer_name=_ISSUER))
+        return _enrolment(secret, email)
 
-    async def confirm(self, user_id: UUID, code: str) -> list[str]:
+    async def begun(self, user_id: UUID, email: str) -> Enrolment | None:
+        """The secret of a factor of which no code was shown yet."""
+        unconfirmed = select(SecondFactor.secret).where(
+            SecondFactor.user_id == user_id, SecondFactor.is_confirmed.is_(False)
+        )
+        async with self._unit_of_work.begin() as session:
+            kept = await session.scalar(unconfirmed)
+        return None if kept is None else _enrolment(self._sealing(user_id).decrypt(kept).decode(), email)
+
+    async def confirm(self, user_id: UUID, code: str, by: By = ROWHOUSE) -> list[str]:
         """From now on the factor is asked for. Returns the recovery codes, which are shown this once.
 
         Raises:
             AuthenticationFailed: the code is wrong.
         """
         await self._use(user_id, code, is_confirmed=False)
-        codes = [
-            f"{secrets.token_hex(3)}-{secrets.token_hex(3)}-{secrets.token_hex(3)}" for _ in range(_RECOVERY_CODES)
-        ]
         async with self._unit_of_work.begin() as session:
             await session.execute(update(SecondFactor).where(SecondFactor.user_id == user_id).values(is_confirmed=True))
-            await session.execute(delete(RecoveryCode).where(RecoveryCode.user_id == user_id))
-            session.add_all(RecoveryCode(code_hash=_hash(user_id, one), user_id=user_id) for one in codes)
+            codes = await _make_codes(session, user_id)
+            note(session, EventKind.FACTOR_ON, by, await _email(session, user_id))
+        return codes
+
+    async def renew_codes(self, user_id: UUID, by: By) -> list[str]:
+        """Other recovery codes, which are shown this once; those before hold no longer."""
+        async with self._unit_of_work.begin() as session:
+            codes = await _make_codes(session, user_id)
+            note(session, EventKind.RECOVERY_CODES_MADE, by, await _email(session, user_id))
         return codes
 
     async def is_on(self, user_id: UUID) -> bool:
@@ -90,7 +105,7 @@ class SecondFactors:
             unused = select(func.count()).where(RecoveryCode.user_id == user_id, RecoveryCode.used_at.is_(None))
             return await session.scalar(unused) or 0
 
-    async def verify(self, user_id: UUID, code: str) -> None:
+    async def verify(self, user_id: UUID, code: str, by: By = ROWHOUSE) -> None:
         """Use up a code of the authenticator, or a recovery code.
 
         Raises:
@@ -99,12 +114,22 @@ class SecondFactors:
         if code.strip().isdigit():
             await self._use(user_id, code, is_confirmed=True)
         else:
-            await self._recover(user_id, code)
+            await self._recover(user_id, code, by)
 
-    async def remove(self, user_id: UUID) -> None:
+    async def remove(self, user_id: UUID, by: By = ROWHOUSE) -> None:
+        """Ask for no second factor any more; also where none was confirmed yet.
+
+        Raises:
+            Conflict: the user has none.
+        """
         async with self._unit_of_work.begin() as session:
-            await session.execute(delete(SecondFactor).where(SecondFactor.user_id == user_id))
+            removed = delete(SecondFactor).where(SecondFactor.user_id == user_id).returning(SecondFactor.is_confirmed)
+            was_confirmed = await session.scalar(removed)
+            if was_confirmed is None:
+                raise Conflict("There is no second factor.")
             await session.execute(delete(RecoveryCode).where(RecoveryCode.user_id == user_id))
+            if was_confirmed:
+                note(session, EventKind.FACTOR_OFF, by, await _email(session, user_id))
 
     async def _use(self, user_id: UUID, code: str, *, is_confirmed: bool) -> None:
         async with self._unit_of_work.begin() as session:
@@ -121,7 +146,7 @@ class SecondFactors:
                 raise AuthenticationFailed(_WRONG)
             kept.last_step = step
 
-    async def _recover(self, user_id: UUID, code: str) -> None:
+    async def _recover(self, user_id: UUID, code: str, by: By) -> None:
         used = (
             update(RecoveryCode)
             .where(RecoveryCode.code_hash == _hash(user_id, code), RecoveryCode.used_at.is_(None))
@@ -130,10 +155,28 @@ class SecondFactors:
         async with self._unit_of_work.begin() as session:
             if await session.scalar(used.returning(RecoveryCode.user_id)) is None:
                 raise AuthenticationFailed(_WRONG)
+            note(session, EventKind.RECOVERY_CODE_USED, by, await _email(session, user_id))
 
     def _sealing(self, user_id: UUID) -> Fernet:
         """The key that seals this user's secret, and nothing else."""
         return Fernet(urlsafe_b64encode(hmac.digest(self._key, user_id.bytes, "sha256")))
+
+
+def _enrolment(secret: str, email: str) -> Enrolment:
+    return Enrolment(secret, pyotp.TOTP(secret).provisioning_uri(name=email, issuer_name=_ISSUER))
+
+
+async def _make_codes(session: AsyncSession, user_id: UUID) -> list[str]:
+    """Recovery codes in place of those that there are."""
+    codes = [f"{secrets.token_hex(3)}-{secrets.token_hex(3)}-{secrets.token_hex(3)}" for _ in range(_RECOVERY_CODES)]
+    await session.execute(delete(RecoveryCode).where(RecoveryCode.user_id == user_id))
+    session.add_all(RecoveryCode(code_hash=_hash(user_id, one), user_id=user_id) for one in codes)
+    return codes
+
+
+async def _email(session: AsyncSession, user_id: UUID) -> str | None:
+    email: str | None = await session.scalar(select(User.email).where(User.id == user_id))
+    return email
 
 
 def _step_of(secret: str, code: str, last_step: int) -> int | None:

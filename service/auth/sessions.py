@@ -8,12 +8,13 @@ from sqlalchemy import exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.auth.principal import Principal, PrincipalKind
+from service.auth.security_events import ROWHOUSE, By, EventKind, note
 from service.core.errors import RowNotFound
 from service.core.security import hash_token, make_token
 from service.core.settings import SecuritySettings
 from service.core.types import Role
 from service.db.engine import UnitOfWork
-from service.models.system import SecondFactor, Session, User
+from service.models.system import RefreshToken, SecondFactor, Session, User
 
 _ROTATED_EVERY = timedelta(minutes=15)
 # Requests that were under way when the cookie changed still carry the one before.
@@ -70,13 +71,15 @@ class Sessions:
                     expires_at=now + life,
                 )
             )
+            if not has_factor:
+                await _note_login(session, user_id, address)
         return token, not has_factor
 
     async def complete(self, identity: UUID) -> str:
         """The second factor was shown: the session goes on under another token."""
         token, now = make_token(), datetime.now(UTC)
         async with self._unit_of_work.begin() as session:
-            await session.execute(
+            completed = (
                 update(Session)
                 .where(Session.id == identity)
                 .values(
@@ -88,6 +91,20 @@ class Sessions:
                     expires_at=now + self._life,
                 )
             )
+            user_id, address = (await session.execute(completed.returning(Session.user_id, Session.address))).one()
+            await _note_login(session, user_id, address)
+        return token
+
+    async def rotate(self, identity: UUID) -> str:
+        """Another token for a session whose user has changed how it logs in; the one before ends at once."""
+        token = make_token()
+        rotated = (
+            update(Session)
+            .where(Session.id == identity)
+            .values(token_hash=hash_token(token), previous_hash=None, rotated_at=func.now())
+        )
+        async with self._unit_of_work.begin() as session:
+            await session.execute(rotated)
         return token
 
     async def find(self, token: str) -> OpenSession | None:
@@ -120,7 +137,14 @@ class Sessions:
             rows = await session.execute(listed.order_by(Session.last_seen_at.desc(), Session.id).limit(500))
             return [(found, user) for found, user in rows]
 
-    async def end(self, identity: UUID, user_id: UUID | None = None) -> None:
+    async def end(
+        self,
+        identity: UUID,
+        user_id: UUID | None = None,
+        *,
+        by: By = ROWHOUSE,
+        kind: EventKind = EventKind.SESSION_ENDED,
+    ) -> None:
         """End a session, of that user where one is named.
 
         Raises:
@@ -129,9 +153,35 @@ class Sessions:
         ended = update(Session).where(Session.id == identity, Session.revoked_at.is_(None))
         if user_id is not None:
             ended = ended.where(Session.user_id == user_id)
+        ended = ended.where(User.id == Session.user_id).values(revoked_at=func.now())
         async with self._unit_of_work.begin() as session:
-            if await session.scalar(ended.values(revoked_at=func.now()).returning(Session.id)) is None:
+            email = await session.scalar(ended.returning(User.email))
+            if email is None:
                 raise RowNotFound("There is no such session, or it has ended.")
+            note(session, kind, by, email)
+
+    async def end_others(self, user_id: UUID, kept: UUID, by: By) -> None:
+        """End all other logins of a user, those of the API included."""
+        sessions = update(Session).where(Session.user_id == user_id, Session.id != kept, Session.revoked_at.is_(None))
+        tokens = update(RefreshToken).where(RefreshToken.user_id == user_id, RefreshToken.revoked_at.is_(None))
+        async with self._unit_of_work.begin() as session:
+            for logins in (sessions, tokens):
+                await session.execute(logins.values(revoked_at=func.now()))
+            email = await session.scalar(select(User.email).where(User.id == user_id))
+            note(session, EventKind.LOGINS_ENDED, by, email, kept="the session that asked for it")
+
+    async def logins_of_api(self, user_id: UUID) -> int:
+        """How many logins of the API a user has."""
+        now = datetime.now(UTC)
+        holds = RefreshToken.revoked_at.is_(None) & RefreshToken.used_at.is_(None) & (RefreshToken.expires_at > now)
+        families = select(func.count(RefreshToken.family.distinct())).where(RefreshToken.user_id == user_id, holds)
+        async with self._unit_of_work.begin() as session:
+            return await session.scalar(families) or 0
+
+
+async def _note_login(session: AsyncSession, user_id: UUID, address: str) -> None:
+    email = await session.scalar(select(User.email).where(User.id == user_id))
+    note(session, EventKind.LOGGED_IN, By(f"user:{email}", address), email, way="back-office")
 
 
 async def _refreshed(session: AsyncSession, found: Session, digest: bytes, now: datetime) -> str | None:

@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from service.cli.serve import run_server
-from service.cli.session import Urls, database, messages, told, unit_of_work
+from service.cli.session import Urls, by, database, messages, told, unit_of_work
 from service.core.errors import ConfigurationError
 from service.core.security import make_password
 from service.core.settings import LogFormat, Settings
@@ -59,13 +59,13 @@ async def _prepare(settings: Settings) -> str | None:
         async with unit_of_work(settings) as work, work.begin() as session:
             if is_new:  # once: what an operator has granted or taken back since then stays
                 for table in TableBase.metadata.tables:
-                    await accounts.grant(session, Role.VIEWER, table, [Action.READ], None)
-                    await accounts.grant(session, Role.EDITOR, table, list(OF_TABLES), None)
+                    await accounts.grant(session, Role.VIEWER, table, [Action.READ], None, by=by())
+                    await accounts.grant(session, Role.EDITOR, table, list(OF_TABLES), None, by=by())
             if await accounts.find_user(session, settings.demo.admin_email) is not None:
                 return None
             given = settings.demo.admin_password
             password = given.get_secret_value() if given else make_password()
-            await accounts.create_user(session, settings.demo.admin_email, password, Role.ADMIN)
+            await accounts.create_user(session, settings.demo.admin_email, password, Role.ADMIN, by())
             return None if given else password
 
 

@@ -1,6 +1,6 @@
 """`rowhouse grant`, `rowhouse revoke`, `rowhouse grants`"""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated
 
@@ -11,22 +11,20 @@ from rich.table import Table
 from sqlalchemy import select
 
 from service.auth.policy import FUNCTIONS
-from service.catalog.catalog import Catalog, unknown_column
+from service.catalog.catalog import Catalog
 from service.catalog.declared import declared_catalog
 from service.catalog.served import read_catalog
-from service.cli.session import command, database, messages, unit_of_work
-from service.core.errors import InvalidQuery, TableNotFound
+from service.cli.session import by, command, database, messages, unit_of_work
+from service.core.errors import InvalidQuery
 from service.core.settings import Settings
 from service.core.types import OF_COLUMNS, OF_TABLES, Action, Role
 from service.crud import accounts
-from service.crud.explain import explain
+from service.crud.grant_check import check_rows, columns_of, find_function
 from service.db.connections import Connection
 from service.db.session import session_settings
 from service.db.sqlstate import to_domain
 from service.models import TableBase
 from service.models.system import Grant
-from service.query.compile.read import compile_item
-from service.query.parse.reader import Reader
 from service.query.parse.request import parse_filter
 from service.query.plan import ReadPlan
 
@@ -61,9 +59,8 @@ async def grant(
     granted anew, not added to.
     """
     settings = Settings.load()
-    names = None if columns is None else names_of(columns)
-    chosen = actions or _all_of(table, names)
-    if names is not None and not set(chosen) <= set(OF_COLUMNS):
+    chosen = actions or _all_of(table, columns)
+    if columns is not None and not set(chosen) <= set(OF_COLUMNS):
         raise InvalidQuery("Columns are granted to read, create and update.", hint="Grant the rest without --columns.")
     async with connected(settings) as connection:
         catalog = await read_catalog(connection, declared_catalog(TableBase), settings.database.exposed_schemas)
@@ -74,11 +71,9 @@ async def grant(
         else:
             resource = catalog.get(table)
             await _try(connection, ReadPlan(resource, where=parse_filter(resource, where, settings.api.api_max_depth)))
-        for name in names or ():
-            if name not in catalog.get(table).columns:
-                raise unknown_column(catalog.get(table), name)
+        names = None if columns is None else columns_of(catalog.get(table), columns)
     async with unit_of_work(settings) as work, work.begin() as session:
-        await accounts.grant(session, role, table, chosen, where, names)
+        await accounts.grant(session, role, table, chosen, where, names, by())
     rows = f"the rows where {where}" if where else "all rows"
     of_rows = f"{', '.join(names)} in {rows}" if names else rows
     messages.print(f"{role.value} may {_words(chosen)} {of_rows} of {table}.", highlight=False)
@@ -89,7 +84,7 @@ async def revoke(role: RoleArgument, table: TableArgument, actions: ActionArgume
     """Take grants back."""
     chosen = actions or _all_of(table, None)
     async with unit_of_work(Settings.load()) as work, work.begin() as session:
-        count = await accounts.revoke_grant(session, role, table, chosen)
+        count = await accounts.revoke_grant(session, role, table, chosen, by())
     messages.print(f"Took {count} grants on {table} back from {role.value}.", highlight=False)
 
 
@@ -135,40 +130,24 @@ async def connected(settings: Settings) -> AsyncIterator[Connection]:
 
 
 async def _try(connection: Connection, plan: ReadPlan) -> None:
-    """Let PostgreSQL read the values of a filter: one that it refuses would refuse every request later.
+    """Let PostgreSQL read the values of a filter. Raises: as `check_rows`."""
 
-    Raises:
-        InvalidQuery: it does.
-    """
-    statement = compile_item(plan)
-    try:
-        await connection.fetch(f"explain {statement.sql}", *statement.arguments(plan, ""))
-    except asyncpg.PostgresError as error:
-        raise explain(to_domain(error), plan, plan) from error
+    async def run(sql: str, arguments: Sequence[object]) -> None:
+        try:
+            await connection.fetch(sql, *arguments)
+        except asyncpg.PostgresError as error:
+            raise to_domain(error) from error
+
+    await check_rows(run, plan)
 
 
 def _check_function(catalog: Catalog, name: str, where: str | None) -> None:
     if where is not None:
         raise InvalidQuery("A grant of a function has no rows to filter.")
-    plain = name.removeprefix(FUNCTIONS)
-    handlers = (handler.name for resource in catalog for handler in resource.handlers.values())
-    if not catalog.functions(plain) and plain not in handlers:
-        raise TableNotFound(f"There is no function {name.removeprefix(FUNCTIONS)!r} here.")
+    find_function(catalog, name.removeprefix(FUNCTIONS))
 
 
-def names_of(text: str) -> list[str]:
-    """The columns of a list, as the query language writes names.
-
-    Raises:
-        InvalidQuery: it is none.
-    """
-    reader = Reader(text, "--columns")
-    names = list(dict.fromkeys(reader.list_of(reader.name)))
-    reader.expect_end()
-    return names
-
-
-def _all_of(name: str, columns: list[str] | None) -> list[Action]:
+def _all_of(name: str, columns: str | None) -> list[Action]:
     if name.startswith(FUNCTIONS):
         return [Action.EXECUTE]
     return list(OF_TABLES if columns is None else OF_COLUMNS)

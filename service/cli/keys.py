@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from sqlalchemy import select
 
-from service.cli.session import command, messages, unit_of_work
+from service.cli.session import by, command, messages, unit_of_work
 from service.core.settings import Settings
 from service.core.types import Role
 from service.crud import accounts
@@ -26,7 +26,7 @@ async def create(
 ) -> None:
     """Create a key and print it, alone, on standard output. It is shown this once."""
     async with unit_of_work(Settings.load()) as work, work.begin() as session:
-        new = await accounts.create_key(session, name, role, days)
+        new = await accounts.create_key(session, name, role, days, by())
     messages.print(f"Created key {new.prefix} ({name}) as {role.value}.", highlight=False)
     typer.echo(new.key)
 
@@ -51,7 +51,7 @@ async def revoke(
 ) -> None:
     """Revoke a key. It stops working within CREDENTIAL_CACHE_SECONDS."""
     async with unit_of_work(Settings.load()) as work, work.begin() as session:
-        await accounts.revoke_key(session, prefix)
+        await accounts.revoke_key(session, prefix, by())
     messages.print(f"Revoked {prefix}.", highlight=False)
 
 

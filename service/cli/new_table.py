@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import asyncpg
 import typer
 
-from service.cli.session import Urls, messages, unit_of_work
+from service.cli.session import Urls, by, messages, unit_of_work
 from service.core.errors import Conflict, InvalidBody
 from service.core.settings import Settings
 from service.core.types import OF_TABLES, Action, Role
@@ -59,8 +59,8 @@ async def create(settings: Settings, urls: Urls, name: str, statement: str, *, i
         await connection.close()
     await open_schemas(urls.owner, settings.database.exposed_schemas, settings.database.connect_timeout)
     async with unit_of_work(settings) as work, work.begin() as session:
-        await accounts.grant(session, Role.VIEWER, name, [Action.READ], None)
-        await accounts.grant(session, Role.EDITOR, name, list(OF_TABLES), None)
+        await accounts.grant(session, Role.VIEWER, name, [Action.READ], None, by=by())
+        await accounts.grant(session, Role.EDITOR, name, list(OF_TABLES), None, by=by())
     messages.print(f"Made {name}: its changes are logged, viewers read it, editors change it.", highlight=False)
 
 
@@ -75,7 +75,7 @@ async def drop(settings: Settings, urls: Urls, name: str) -> None:
         await connection.close()
     async with unit_of_work(settings) as work, work.begin() as session:
         for role in (Role.VIEWER, Role.EDITOR):
-            await accounts.revoke_grant(session, role, name, list(OF_TABLES))
+            await accounts.revoke_grant(session, role, name, list(OF_TABLES), by())
 
 
 async def serve(settings: Settings, urls: Urls) -> None:

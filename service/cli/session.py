@@ -1,6 +1,7 @@
 """What every command works with: settings, the database by the right role, errors in a sentence."""
 
 import asyncio
+import getpass
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import asyncpg
 import typer
 from rich.console import Console
 
+from service.auth.security_events import By
 from service.core.errors import RowhouseError
 from service.core.settings import Settings
 from service.db.embedded import start_embedded
@@ -57,6 +59,14 @@ async def unit_of_work(settings: Settings) -> AsyncIterator[UnitOfWork]:
             yield UnitOfWork(engine)
         finally:
             await engine.dispose()
+
+
+def by() -> By:
+    """Whoever runs the command, for the log of security events."""
+    try:
+        return By(f"cli:{getpass.getuser()}")
+    except (KeyError, OSError):  # a container may have no name for its user
+        return By("cli")
 
 
 def command(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:

@@ -7,11 +7,12 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import select
 
-from service.cli.session import command, messages, unit_of_work
+from service.cli.session import by, command, messages, unit_of_work
 from service.core.security import make_password
 from service.core.settings import Settings
 from service.core.types import Role
 from service.crud import accounts
+from service.crud.accounts import Standing
 from service.models.system import User
 
 app = typer.Typer(help="Create, list and change users.", no_args_is_help=True)
@@ -31,7 +32,7 @@ async def create(
     """Create a user. A password that is made up is printed, alone, on standard output."""
     password, is_made_up = _password(password_stdin)
     async with unit_of_work(Settings.load()) as work, work.begin() as session:
-        user = await accounts.create_user(session, email, password, role)
+        user = await accounts.create_user(session, email, password, role, by())
     messages.print(f"Created {user.email} as {role.value}.", highlight=False)
     _show(password, is_made_up)
 
@@ -42,7 +43,7 @@ async def password(email: Email, password_stdin: Password = False) -> None:
     """Give a user another password, and end the user's logins."""
     new, is_made_up = _password(password_stdin)
     async with unit_of_work(Settings.load()) as work, work.begin() as session:
-        await accounts.set_password(session, await accounts.get_user(session, email), new)
+        await accounts.set_password(session, await accounts.get_user(session, email), new, by())
     messages.print(f"Changed the password of {email}; all logins have ended.", highlight=False)
     _show(new, is_made_up)
 
@@ -57,11 +58,8 @@ async def change(
     """Change a user's role, or open or close the account."""
     async with unit_of_work(Settings.load()) as work, work.begin() as session:
         user = await accounts.get_user(session, email)
-        if role is not None:
-            user.role = role.value
-        if active is not None:
-            user.is_active = active
-            await accounts.end_logins(session, user)
+        to = Standing(role or Role(user.role), user.is_active if active is None else active)
+        await accounts.change_user(session, user.id, to, by())
     state = "active" if user.is_active else "inactive"
     messages.print(f"{user.email} is {user.role} and {state}.", highlight=False)
 

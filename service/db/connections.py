@@ -42,6 +42,10 @@ class Connections:
         """Connections open, and of these idle."""
         return len(self._idle) + len(self._busy), len(self._idle)
 
+    def waiting(self) -> int:
+        """How many wait for one."""
+        return len(self._waiting)
+
     def take_idle(self) -> Connection | None:
         """A connection, if one is idle."""
         while self._idle:

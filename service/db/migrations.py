@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 
 import asyncpg
@@ -79,12 +80,18 @@ async def pending(connection: "asyncpg.Connection[asyncpg.Record]") -> Migration
     if await connection.fetchval("select to_regclass('rowhouse.alembic_version')") is None:
         return MigrationState((head(Branch.ROWHOUSE),))
     present = {row[0] for row in await connection.fetch("select version_num from rowhouse.alembic_version")}
+    return await asyncio.to_thread(behind, frozenset(present))
+
+
+@cache
+def behind(present: frozenset[str]) -> MigrationState:
+    """Which branches are behind where the database names these revisions."""
     script = ScriptDirectory.from_config(alembic_config(""))
     if present - {item.revision for item in script.walk_revisions()}:
         return MigrationState(())  # a newer release has migrated already: old ones go on while it rolls out
     # The table names the newest alone: what they stand on, and depend on, is there as well.
-    present = {item.revision for item in script.iterate_revisions(tuple(present), "base")} if present else set()
-    return MigrationState(tuple(head(branch) for branch in Branch if _is_behind(script, branch, present)))
+    found = {item.revision for item in script.iterate_revisions(tuple(present), "base")} if present else set()
+    return MigrationState(tuple(head(branch) for branch in Branch if _is_behind(script, branch, found)))
 
 
 def _is_behind(script: ScriptDirectory, branch: Branch, present: set[str]) -> bool:

@@ -64,6 +64,10 @@ class TablePool:
         """Connections open, and of these idle."""
         return self._connections.sizes()
 
+    def waiting(self) -> int:
+        """How many wait for a connection."""
+        return self._connections.waiting()
+
     async def read(self, sql: str, arguments: Sequence[object]) -> Row | None:
         """Run a read and return its row. A lost connection is retried: nothing can have been written."""
         row: Row | None = await self._run(sql, arguments, is_read=True)

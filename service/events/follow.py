@@ -68,6 +68,7 @@ class Follower(Background):
         self._number = 0
         self._life: str | None = None
         self._position: str | None = None
+        self.is_connected = False
 
     def wake(self) -> None:
         """Something was committed."""
@@ -85,6 +86,7 @@ class Follower(Background):
                 try:
                     await self._follow(connection)
                 finally:
+                    self.is_connected = False
                     connection.terminate()
             except (*LOST, asyncpg.PostgresError) as error:
                 _log.warning("follower_lost_its_connection", reason=type(error).__name__)
@@ -102,6 +104,7 @@ class Follower(Background):
         self._life = life
         self._audience.begin_life(life)
         since, now = await connection.prepare(BATCH), await connection.prepare(_NOW)
+        self.is_connected = True
         self._woken.set()  # what woke it may have been lost with the connection before
         while True:
             await self._wait()

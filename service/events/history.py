@@ -10,10 +10,14 @@ from service.db.pool import TablePool
 from service.db.runner import Row
 from service.query.compile.feed import Sight
 from service.query.compile.history import compile_history, compile_window
-from service.query.plan import Bind, HistoryPlan
+from service.query.plan import Bind, FollowedTable, HistoryPlan
 
 # However few are found, a page looks at so many changes at most.
 _WINDOW = 10_000
+_LATEST = """
+select min(l.seq), array_agg(distinct l.tracked)
+from (select c.seq, c.tracked from rowhouse.changes c order by c.seq desc limit $1) l
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +49,29 @@ class History:
         rows = await self._pool.read_all(statement.sql, statement.arguments(plan, self._pool.epoch))
         return {row[0] for row in rows if Sight.HIDDEN not in (row[3], row[4])}
 
-    async def page(self, plan: HistoryPlan, limit: int) -> HistoryPage:
-        """A page of the changes that the plan asks for, which may be short though there are more.
+    async def page(self, plan: HistoryPlan, limit: int, *, within: int | None = None) -> HistoryPage:
+        """A page of the changes that the plan asks for, which may be short though there are more; or of those of them
+        that are `within` so many of the log's latest, and no others.
 
         Raises: as `entries`.
         """
+        if within is not None:
+            return await self._latest(plan, limit, within)
         down_to = await self._window(plan) if plan.is_searched else None
         if down_to is not None:
             plan = replace(plan, down_to=Bind(str(down_to)))
         entries = await self.entries(plan)
         return HistoryPage(entries, entries[-1].number if len(entries) == limit else down_to)
+
+    async def _latest(self, plan: HistoryPlan, limit: int, within: int) -> HistoryPage:
+        row = await self._pool.read(_LATEST, (within,))
+        assert row is not None
+        lowest, numbers = row[0], {str(number) for number in row[1] or ()}
+        tables = tuple(table for table in plan.tables if numbers.intersection(_numbers(table)))
+        if not tables:
+            return HistoryPage([], None)
+        entries = await self.entries(replace(plan, tables=tables, down_to=Bind(str(lowest))))
+        return HistoryPage(entries, entries[-1].number if len(entries) == limit else None)
 
     async def _window(self, plan: HistoryPlan) -> int | None:
         """The lowest change that a page looks at; None where it looks at all."""
@@ -75,6 +92,13 @@ class History:
         rows = await self._pool.read_all(statement.sql, statement.arguments(plan, self._pool.epoch))
         names = [table.read.resource.name for table in plan.tables]
         return [_entry(row, names) for row in rows]
+
+
+def _numbers(table: FollowedTable) -> list[str]:
+    """The numbers of the log for a table."""
+    value = table.tracked.value
+    assert isinstance(value, list)
+    return value
 
 
 def _entry(row: Row, tables: Sequence[str]) -> Entry:

@@ -31,6 +31,7 @@ class Housekeeping:
         return (
             Periodic(JobType(name="delete_finished_jobs", run=self._delete_finished_jobs), _EVERY),
             Periodic(JobType(name="delete_expired_logins", run=self._delete_expired_logins), _EVERY),
+            Periodic(JobType(name="delete_security_events", run=self._delete_security_events), _EVERY),
         )
 
     async def _delete_finished_jobs(self, _: Run) -> dict[str, int]:
@@ -46,6 +47,15 @@ class Housekeeping:
             "refresh_tokens": await self._delete(RefreshToken, expired),
             "sessions": await self._delete(Session, Session.expires_at < func.now()),
         }
+
+    async def _delete_security_events(self, _: Run) -> dict[str, int]:
+        """Those that are 400 days old: the service itself cannot delete others."""
+        deleted, last = 0, _BATCH
+        while last == _BATCH:
+            async with self.unit_of_work.begin() as session:
+                last = await session.scalar(select(func.rowhouse.forget_security_events(_BATCH))) or 0
+            deleted += last
+        return {"security_events": deleted}
 
     async def _delete(self, table: type[SystemBase], condition: ColumnElement[bool]) -> int:
         deleted, last = 0, _BATCH

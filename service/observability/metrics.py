@@ -3,20 +3,23 @@
 Its middleware matches every route again on each request; ours is told the route by who served it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter as Tally
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from time import perf_counter
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, Sample
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 _FINE = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+BOUNDS = (*_FINE, inf)
 _COARSE = (0.1, 0.5, 1)
 _RUNS = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600)
 _ATTEMPT = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30)
@@ -41,6 +44,23 @@ class WebhookFigures:
     pending: int  # with those that wait for others
     dead: int
     oldest_seconds: float  # age of the oldest pending one
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Requests: all, those refused (4xx), those that failed (5xx); and how many took up to each of `BOUNDS`."""
+
+    requests: int
+    refused: int
+    failed: int
+    took: tuple[int, ...]
+
+    def since(self, before: "Counted") -> "Counted":
+        """What was counted after that."""
+        took = tuple(now - then for now, then in zip(self.took, before.took, strict=True))
+        return Counted(
+            self.requests - before.requests, self.refused - before.refused, self.failed - before.failed, took
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +134,15 @@ class Metrics:
             series.duration.observe(seconds)
             self._fine_duration.observe(seconds)
 
+    def counted(self) -> "Counted":
+        """All that was counted since the start."""
+        requests: Tally[int] = Tally()
+        for sample in _samples(self._requests, "_total"):
+            requests[int(sample.labels["status"]) // 100] += int(sample.value)
+        below = [int(sample.value) for sample in _samples(self._fine_duration, "_bucket")]
+        took = tuple(upto - before for upto, before in zip(below, [0, *below], strict=False))
+        return Counted(sum(requests.values()), requests[4], requests[5], took)
+
     def _new_series(self, method: str, route: str) -> _Series:
         series = self._series[method, route] = _Series(self._duration.labels(method, route), {})
         return series
@@ -159,6 +188,7 @@ class FeedMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
+        self.last_lag: float | None = None
         self._lag = Histogram(
             "rowhouse_feed_follower_lag_seconds",
             "Age of the oldest change when the follower finds it.",
@@ -176,6 +206,7 @@ class FeedMetrics:
         self._depth.set_function(lambda: max((one.depth for one in hub.subscribers()), default=0))
 
     def observe_lag(self, seconds: float) -> None:
+        self.last_lag = seconds
         self._lag.observe(seconds)
 
     def count_events(self, number: int) -> None:
@@ -314,3 +345,7 @@ class _Deliveries(Collector):
 
 def _size(sizes: Callable[[], tuple[int, int]], position: int) -> int:
     return sizes()[position]
+
+
+def _samples(metric: Counter | Histogram, suffix: str) -> Iterable[Sample]:
+    return (sample for family in metric.collect() for sample in family.samples if sample.name.endswith(suffix))

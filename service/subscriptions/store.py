@@ -106,12 +106,16 @@ class Subscriptions:
         async with self._unit_of_work.begin() as session:
             return await _found(session, principal, identity)
 
-    async def change(self, principal: Principal, identity: UUID, changes: Mapping[str, Any]) -> Webhook:
-        """Change some of `url`, `filter`, `events`, `description` and `state` (active or paused).
+    async def change(
+        self, principal: Principal, identity: UUID, changes: Mapping[str, Any], *, shown: str | None = None
+    ) -> Webhook:
+        """Change some of `url`, `filter`, `events`, `description` and `state` (active or paused). `shown` is the state
+        that whoever asks has seen.
 
         Raises:
             RowNotFound: there is none.
-            Conflict: its owner may not have it any more, so that it cannot be active.
+            Conflict: it is in another state than was shown, or its owner may not have it any more, so that it cannot be
+                active.
             TargetRefused, InvalidQuery, InvalidBody: as for a new one.
         """
         seen = await self.get(principal, identity)
@@ -121,6 +125,8 @@ class Subscriptions:
             await self._require_rights(seen, changes.get("filter", seen.filter))
         async with self._unit_of_work.begin() as session:
             webhook = await _found(session, principal, identity, is_changed=True)
+            if shown not in (None, webhook.state):
+                raise Conflict(f"The webhook is {webhook.state} meanwhile.", hint="Load the page again.")
             for name, value in changes.items():
                 setattr(webhook, name, value)
             if "state" in changes:

@@ -42,12 +42,13 @@ def _frame(body: bytes) -> pd.DataFrame:
 
 
 def _pandas_parquet(body: bytes) -> bytes:
-    return bytes(pd.read_parquet(io.BytesIO(body), dtype_backend="pyarrow").to_parquet(index=False))
+    frame = pd.read_parquet(io.BytesIO(body), dtype_backend="pyarrow")
+    return _written(lambda sink: frame.to_parquet(sink, index=False))
 
 
 def _pandas_csv(body: bytes) -> bytes:
     frame = pd.read_csv(io.BytesIO(body), dtype=str, keep_default_na=False, na_values=[""])
-    return frame.to_csv(index=False).encode()
+    return str(frame.to_csv(index=False)).encode()
 
 
 def _written(write: Callable[[io.BytesIO], Any]) -> bytes:

@@ -80,6 +80,27 @@ def test_a_page_looks_at_so_many_changes_and_no_more(client: httpx2.Client, data
     assert (trash.status_code, trash.json(), 'rel="next"' in trash.headers["link"]) == (200, [], True)
 
 
+def test_a_glance_looks_at_the_latest_changes_of_all_tables(client: httpx2.Client, database: Database) -> None:
+    for number in range(4):
+        database.execute("insert into airlines values ($1, 'a')", f"~{number}")
+    database.execute("update planes set year = year where tailnum = 'N10156'")
+
+    def keys(**query: str) -> list[str]:
+        answer = client.get("/api/v1/-/history", params=query)
+        assert answer.status_code == 200, answer.text
+        return [next(iter(one["key"].values())) for one in answer.json()]
+
+    assert keys(within="3") == ["N10156", "~3", "~2"]
+    assert keys(within="3", tables="airlines") == ["~3", "~2"]
+    assert keys(within="3", tables="weather") == []
+    assert keys(within="3", limit="1") == ["N10156"]
+    answer = client.get("/api/v1/-/history", params={"within": "3", "limit": "2"})
+    following = answer.headers["link"].partition(">")[0].removeprefix("<")
+    rest = client.get(following)
+    assert [one["key"]["carrier"] for one in rest.json()] == ["~2"]
+    assert "link" not in rest.headers
+
+
 def test_changes_are_found_by_person_request_transaction_and_time(client: httpx2.Client, database: Database) -> None:
     before = database.execute("select to_json(clock_timestamp()) #>> '{}'")[0][0]
     client.post(_AIRLINES, json=[{"carrier": "~1", "name": "a"}, {"carrier": "~2", "name": "b"}])
@@ -154,6 +175,9 @@ def test_histories_obey_the_grants(service: Service, database: Database) -> None
         ("airlines/a,b/-/history", "", 200),
         ("-/history", "carrier=eq.UA", 400),
         ("-/history", "tables=nowhere", 404),
+        ("-/history", "within=x", 400),
+        ("-/history", "within=0", 400),
+        ("airlines/-/history", "within=5", 400),
         ("nowhere/-/trash", "", 404),
     ],
 )

@@ -4,6 +4,7 @@ from service.admin.back_office import BackOffice
 from service.admin.menu import Entry, Section
 from service.admin.pages import create, delete, edit, home, row, table_list
 from service.admin.pages.login import add_login
+from service.admin.pages.system.all import add_system
 from service.admin.slug import to_slug
 from service.admin.visit import Visit
 from service.core.types import Action
@@ -25,6 +26,7 @@ def add_pages(office: BackOffice) -> None:
     office.add_page(_ROW % "delete", delete.show)
     office.add_action(_ROW % "delete", delete.delete)
     office.sections_made.append(tables)
+    add_system(office)
 
 
 def tables(visit: Visit) -> Section:

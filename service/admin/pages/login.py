@@ -20,6 +20,7 @@ from service.admin.gate import (
 from service.admin.visit import Visit
 from service.api.problem import status_of
 from service.api.v1.exchange import client_address
+from service.auth.security_events import By, EventKind
 from service.core.errors import RowhouseError
 
 _LONGEST = 1000
@@ -52,7 +53,7 @@ async def log_in(office: BackOffice, request: Request) -> Response:
         return await _form(office, request, "login.html", error, email=_text(form, "email"))
     # A session that this browser had, or was made to have, is not taken over.
     if (old := await office.gate.session(request)) is not None:
-        await runtime.sessions.end(old.id)
+        await runtime.sessions.end(old.id, by=By(old.principal.actor, client_address(request.scope)))
     token, is_complete = await runtime.sessions.open(
         user.id, client_address(request.scope), request.headers.get("user-agent", "")
     )
@@ -95,7 +96,7 @@ async def confirm(office: BackOffice, request: Request) -> Response:
 
 async def log_out(visit: Visit) -> Response:
     """End the session."""
-    await visit.runtime.sessions.end(visit.session.id)
+    await visit.runtime.sessions.end(visit.session.id, by=visit.by, kind=EventKind.LOGGED_OUT)
     response = RedirectResponse(visit.at("login"), status_code=303)
     drop_cookie(visit.request, response, SESSION_COOKIE)
     return response

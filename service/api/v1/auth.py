@@ -91,7 +91,7 @@ async def refresh(
 ) -> Tokens:
     state.limiter.count("login", client_address(request))
     response.headers["cache-control"] = "no-store"
-    return Tokens.of(await runtime.logins.refresh(refresh_token))
+    return Tokens.of(await runtime.logins.refresh(refresh_token, client_address(request)))
 
 
 @router.post(
@@ -103,7 +103,7 @@ async def refresh(
 )
 async def log_out(request: Request, state: State, runtime: Connected, refresh_token: RefreshTokenField) -> None:
     state.limiter.count("login", client_address(request))
-    await runtime.logins.log_out(refresh_token)
+    await runtime.logins.log_out(refresh_token, client_address(request))
 
 
 @router.get(

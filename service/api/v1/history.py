@@ -23,6 +23,9 @@ _OPERATIONS = {"insert": "i", "update": "u", "delete": "d", "truncate": "t"}
 # What asks for the past of `/api/v1/-/changes` rather than for its feed.
 _OF_HISTORY = frozenset({"actor", "request", "transaction", "since", "until", "operation"})
 _OF_PAGES = frozenset({"limit", "cursor", "tables"})
+# Of all tables alone: of one it could be a column's name.
+_WITHIN = "within"
+_MOST_WITHIN = 10_000
 _PAGE = 100
 _NOTHING = HistoryPage([], None)
 
@@ -57,9 +60,11 @@ class HistoryHandlers:
             return Answer(204, headers=[(b"allow", ", ".join(_METHODS).encode())])
         if request.method not in _METHODS:
             raise MethodNotAllowed(f"This does not take {request.method}.", allow=", ".join(_METHODS))
-        asked = parse_history(decode_parameters(request.query_string), self._max_rows)
+        asked = parse_history(decode_parameters(request.query_string), self._max_rows, is_of_all=path.table is None)
         tables = await self._tables(path, asked, request.principal)
-        page = await self._history.page(self._plan(path, asked, tables), asked.limit) if tables else _NOTHING
+        page = _NOTHING
+        if tables:
+            page = await self._history.page(self._plan(path, asked, tables), asked.limit, within=asked.within)
         answer = Answer(200, b"[%s]" % b",".join(entry.body for entry in page.entries))
         if page.following is not None:
             query = "&".join(
@@ -103,21 +108,25 @@ class HistoryHandlers:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The query string of a history. `plan` is without its tables."""
+    """The query string of a history. `plan` is without its tables; `within` is how many of the log's latest changes are
+    looked at.
+    """
 
     plan: HistoryPlan
     limit: int
     tables: list[str]
     filters: Parameters
+    within: int | None = None
 
 
-def parse_history(parameters: Parameters, max_rows: int) -> Asked:
+def parse_history(parameters: Parameters, max_rows: int, *, is_of_all: bool = False) -> Asked:
     """Read the query string.
 
     Raises:
         InvalidQuery: a value is none of those that can be given.
     """
-    given = {name: text for name, text in parameters if name in _OF_HISTORY | _OF_PAGES}
+    known = _OF_HISTORY | _OF_PAGES | ({_WITHIN} if is_of_all else set())
+    given = {name: text for name, text in parameters if name in known}
     limit = min(int(_number("limit", given.get("limit", str(_PAGE)))), max_rows)
     operations = given.get("operation")
     plan = HistoryPlan(
@@ -131,10 +140,11 @@ def parse_history(parameters: Parameters, max_rows: int) -> Asked:
         until=_bind(given.get("until") and time_of(given["until"])),
         operations=None if operations is None else Bind(_operations(operations), BindKind.LIST),
     )
-    rest = tuple((name, text) for name, text in parameters if name not in _OF_HISTORY | _OF_PAGES)
+    rest = tuple((name, text) for name, text in parameters if name not in known)
     if any(name == "select" for name, _ in rest):
         raise InvalidQuery("A history has whole rows: leave out select.")
-    return Asked(plan, limit, tables_of(given["tables"]) if "tables" in given else [], rest)
+    within = min(int(_number(_WITHIN, given[_WITHIN])), _MOST_WITHIN) if _WITHIN in given else None
+    return Asked(plan, limit, tables_of(given["tables"]) if "tables" in given else [], rest, within)
 
 
 def _operations(text: str) -> list[str]:

@@ -90,13 +90,13 @@ async def list_jobs(
     limit: Annotated[int, Query(description="Most jobs in the answer.", ge=1, le=1000)] = 50,
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.", max_length=200)] = None,
 ) -> JobPage:
-    after = None if cursor is None else _place(cursor)
+    after = None if cursor is None else place_of(cursor)
     async with runtime.unit_of_work.begin() as session:
         found = await jobs.listing(session, state=state, name=name, after=after, limit=limit + 1)
     page = found[:limit]
     return JobPage(
         jobs=[JobInfo.model_validate(job) for job in page],
-        next_cursor=_cursor(page[-1]) if len(found) > limit else None,
+        next_cursor=cursor_of(page[-1]) if len(found) > limit else None,
     )
 
 
@@ -140,12 +140,13 @@ async def cancel_job(_: Administrator, runtime: Connected, job_id: JobId) -> Non
         await jobs.cancel(session, job_id)
 
 
-def _cursor(job: Job) -> str:
+def cursor_of(job: Job) -> str:
+    """The cursor of what follows the job in the list."""
     moment = (job.created_at - _EPOCH) // _MICROSECOND
     return urlsafe_b64encode(f"{moment} {job.id}".encode()).decode().rstrip("=")
 
 
-def _place(cursor: str) -> Place:
+def place_of(cursor: str) -> Place:
     """Where the next page begins.
 
     Raises:
