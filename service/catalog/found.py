@@ -14,7 +14,7 @@ from service.catalog.handler import Handler
 from service.catalog.path_names import path_names
 from service.catalog.pg_catalog import Rows, read_rows
 from service.catalog.relations import Carrier, ForeignKey, Ways, relations
-from service.catalog.resource import Abilities, Column, Resource
+from service.catalog.resource import Abilities, Column, OnDelete, Resource
 
 _ANY_ELEMENT = 2283  # PostgreSQL's pg_type.dat
 _VERSIONED = ("r", "p")
@@ -175,6 +175,7 @@ def _foreign_keys(rows: Rows) -> list[ForeignKey]:
             source_columns=tuple(key["source_columns"]),
             target=key["target"],
             target_columns=tuple(key["target_columns"]),
+            on_delete=OnDelete(key["on_delete"]),
             is_one_to_one=any(columns <= set(key["source_columns"]) for columns in unique[key["source"]]),
         )
         for key in rows.foreign_keys

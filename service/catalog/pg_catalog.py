@@ -113,7 +113,7 @@ from pg_index where indisunique and indisvalid and indpred is null and indexprs 
 # A constraint that a partition has from its table is left out, and one of periods, which are not compared by equality.
 _FOREIGN_KEYS = """
 select k.conname::text as name, k.conrelid as source, k.conkey as source_columns,
-       k.confrelid as target, k.confkey as target_columns
+       k.confrelid as target, k.confkey as target_columns, k.confdeltype::text as on_delete
 from pg_constraint k
 where k.contype = 'f' and k.conparentid = 0
   and not exists (select from pg_operator o where o.oid = any(k.conpfeqop) and o.oprname <> '=')

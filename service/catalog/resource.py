@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from types import MappingProxyType
 
 from sqlalchemy import Column as SqlColumn
@@ -70,6 +71,16 @@ class Junction:
     constraints: tuple[str, str]
 
 
+class OnDelete(StrEnum):
+    """What a foreign key does with rows that refer to one that is deleted, as `pg_constraint.confdeltype` has it."""
+
+    NO_ACTION = "a"
+    RESTRICT = "r"
+    CASCADE = "c"
+    SET_NULL = "n"
+    SET_DEFAULT = "d"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Relation:
     """A way from a row of one table to the row (or rows) of another that belong to it.
@@ -79,7 +90,8 @@ class Relation:
     relationship has a `function` (schema, name) instead, which takes the row.
 
     `is_back` leads from the row that is referred to; in a one-to-one relationship at most one row refers to it. A way
-    that `is_hinted` is taken only where a hint names it.
+    that `is_hinted` is taken only where a hint names it. A way that `is_direct` leads to a table itself, others to a view
+    that shows its rows. `on_delete` is what the foreign key does.
     """
 
     name: str
@@ -92,6 +104,8 @@ class Relation:
     is_back: bool = False
     is_one_to_one: bool = False
     is_hinted: bool = False
+    is_direct: bool = False
+    on_delete: OnDelete = OnDelete.NO_ACTION
 
     @property
     def cardinality(self) -> str:
