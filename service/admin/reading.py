@@ -1,5 +1,6 @@
 """Rows as pages show them: each value as PostgreSQL's own text, references with the label of their row."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,19 @@ class Cell:
     text: str | None
     label: str | None = None
     path: str | None = None
+
+
+def value_select(field: Field) -> str:
+    """What to select for a value as text, in the query language; of a domain with casts of its own, what they make."""
+    has_own = field.column.representation is not None and field.column.representation.to_json is not None
+    return quoted_name(field.name) + ("" if has_own else "::text")
+
+
+def value_text(value: object) -> str | None:
+    """What was read by `value_select`, as text."""
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def encode(pairs: Pairs) -> str:
@@ -62,7 +76,7 @@ def label_in(row: Mapping[str, Any], number: int) -> str | None:
 def cells_of(visit: Visit, fields: Sequence[Field], row: Mapping[str, Any]) -> list[Cell]:
     """The values of a row that was read with `label_selects` of the same fields."""
     return [
-        Cell(row[field.name], label_in(row, number), reference_path(visit, field, row[field.name]))
+        Cell(value_text(row[field.name]), label_in(row, number), reference_path(visit, field, value_text(row[field.name])))
         for number, field in enumerate(fields)
     ]
 
