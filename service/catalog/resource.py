@@ -10,6 +10,7 @@ from sqlalchemy import Table
 from sqlalchemy.types import TypeEngine
 
 from service.catalog.handler import Handler
+from service.catalog.indexed import Indexed
 
 # When a row was deleted, in tables whose rows are hidden rather than removed.
 DELETED_AT = "deleted_at"
@@ -146,7 +147,8 @@ class Resource:
 
     `name` is as in its path; outside the first exposed schema it is `schema.name`. `computed` are functions that take
     the row and return a value: they are read like columns. `unique` are the columns of
-    each unique index, by its name; `handlers` are what renders the rows in other media types.
+    each unique index, by its name; `handlers` are what renders the rows in other media types; `indexed` are the columns
+    that indexes lead to.
     """
 
     name: str
@@ -159,6 +161,7 @@ class Resource:
     computed: Mapping[str, Column] = field(default_factory=dict)
     unique: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     handlers: Mapping[str, Handler] = field(default_factory=lambda: MappingProxyType({}))
+    indexed: tuple[Indexed, ...] = ()
 
     @classmethod
     def build(
@@ -171,6 +174,7 @@ class Resource:
         computed: tuple[Column, ...] = (),
         unique: Mapping[str, tuple[str, ...]] | None = None,
         handlers: Iterable[Handler] = (),
+        indexed: Iterable[Indexed] = (),
     ) -> "Resource":
         names = {column.sql: column.name for column in columns}
         return cls(
@@ -184,6 +188,7 @@ class Resource:
             computed=MappingProxyType({column.name: column for column in computed}),
             unique=MappingProxyType(dict(unique or {})),
             handlers=MappingProxyType({handler.media_type: handler for handler in handlers}),
+            indexed=tuple(indexed),
         )
 
     @property
