@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 from service.admin.fields import label_column
 from service.admin.filters import quoted_name
+from service.admin.plane import header
 from service.admin.reading import Pairs, encode
 from service.admin.visit import Visit
 from service.api.v1.paths import table_url
+from service.catalog.indexed import Finds
 from service.catalog.resource import Junction, Relation, Resource
 from service.core.errors import RowhouseError
 from service.core.types import Action
@@ -59,14 +61,19 @@ def conditions(pairs: Sequence[tuple[str, str]], values: Values) -> Pairs | None
 
 async def is_quick(visit: Visit, resource: Resource, columns: Sequence[str]) -> bool:
     """Whether rows can be found by these columns without reading a large table: it is small, or they begin an index."""
-    begun = [resource.key, *resource.unique.values()]
-    if any(set(columns) & set(index[:1]) for index in begun):
+    if any(one.name in columns and Finds.EQUAL in one.finds for one in resource.indexed):
         return True
+    return await is_small(visit, resource)
+
+
+async def is_small(visit: Visit, resource: Resource) -> bool:
+    """Whether all of a table may be read, by PostgreSQL's estimate."""
+    query = encode([("select", quoted_name(next(iter(resource.columns)))), ("limit", "1")]) if resource.columns else ""
     try:
-        answer = await visit.plane.ask("GET", table_url("", resource), "limit=0", headers={"prefer": "count=planned"})
+        answer = await visit.plane.ask("GET", table_url("", resource), query, headers={"prefer": "count=planned"})
     except RowhouseError:
         return False
-    total = next((value for name, value in answer.headers if name == b"content-range"), b"*/*").partition(b"/")[2]
+    total = (header(answer, b"content-range") or "*/*").partition("/")[2]
     return total.isdigit() and int(total) <= _SMALL
 
 

@@ -1,5 +1,6 @@
 """The page of one row: every column, what it refers to, and what refers to it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -7,7 +8,7 @@ from urllib.parse import quote
 from starlette.responses import Response
 
 from service.admin.controls import control_of
-from service.admin.fields import fields_of
+from service.admin.fields import Field, fields_of
 from service.admin.pages.related import related_rows
 from service.admin.plane import header, loaded
 from service.admin.reading import Cell, cells_of, encode, label_selects, labels_of, value_select, value_text
@@ -36,8 +37,10 @@ def row_url(resource: Resource, key: str) -> str:
     return f"{table_url('', resource)}/{'%2D' if key == '-' else quote(key, safe=',:')}"
 
 
-async def read_row(visit: Visit, resource: Resource, key: str, *, as_of: str | None = None) -> Seen:
-    """The row, each value as PostgreSQL's own text.
+async def read_row(
+    visit: Visit, resource: Resource, key: str, *, as_of: str | None = None, only: Sequence[Field] | None = None
+) -> Seen:
+    """The row, or `only` some of its columns, each value as PostgreSQL's own text.
 
     Raises:
         RowNotFound: there is none that the operator may see.
@@ -46,7 +49,7 @@ async def read_row(visit: Visit, resource: Resource, key: str, *, as_of: str | N
     if not resource.key:
         raise Conflict("This table has no key, so that its rows have no pages of their own.")
     key_values(resource, key)
-    fields = fields_of(resource)
+    fields = fields_of(resource) if only is None else only
     labels = labels_of(visit, resource, fields)
     select = [value_select(field) for field in fields]
     select += label_selects(fields, labels)
