@@ -74,7 +74,8 @@ async def _search(visit: Visit, picker: Picker, typed: str) -> tuple[list[dict[s
     """Rows whose key is, or whose key or label begins with or holds, what was typed: as far as indexes lead there, or the
     table is small enough to be read. And what was left out, in words.
     """
-    target, found = picker.target, {}
+    target = picker.target
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
     is_whole = await is_small(visit, target)
     left_out = []
     for name in dict.fromkeys([*picker.columns, *([picker.label] if picker.label else [])]):

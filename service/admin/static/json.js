@@ -7,12 +7,12 @@ function place(text, at) {
 }
 
 function* tokens(text) {
-  TOKEN.lastIndex = 0;
+  const end = text.trimEnd().length;
   let at = 0;
-  while (text.slice(at).trim() !== "") {
+  while (at < end) {
     TOKEN.lastIndex = at;
     const found = TOKEN.exec(text);
-    const start = at + (/^\s*/.exec(text.slice(at))[0].length);
+    const start = found === null ? text.length - text.slice(at).trimStart().length : at + found[0].length - found[0].trimStart().length;
     if (found === null) throw new Fault(`This is nothing that JSON has: ${text.slice(start, start + 12)}`, start);
     at = TOKEN.lastIndex;
     yield { text: found[0].trim(), start };
