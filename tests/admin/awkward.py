@@ -47,10 +47,12 @@ insert into awkward.every values
 
 
 @contextmanager
-def awkward_service(postgres: EmbeddedPostgres, name: str, folder: Path) -> Iterator[tuple[Service, Database]]:
-    """The service over it."""
+def awkward_service(
+    postgres: EmbeddedPostgres, name: str, folder: Path, more: str = ""
+) -> Iterator[tuple[Service, Database]]:
+    """The service over it, with more tables."""
     with awkward_database(postgres, name, folder) as database:
-        asyncio.run(_make(database.superuser_url))
+        asyncio.run(_make(database.superuser_url, _SQL + more))
         asyncio.run(open_schemas(database.superuser_url, SCHEMAS, 5.0))
         environment = {
             "DATABASE_URL": database.service_url,
@@ -63,10 +65,10 @@ def awkward_service(postgres: EmbeddedPostgres, name: str, folder: Path) -> Iter
             yield running, database
 
 
-async def _make(url: str) -> None:
+async def _make(url: str, sql: str) -> None:
     connection = await asyncpg.connect(url)
     try:
-        await connection.execute(_SQL)
+        await connection.execute(sql)
     finally:
         await connection.close()
 
