@@ -15,7 +15,7 @@ _EDIT, _MERGE = "/admin/airlines/edit/%s", "/admin/airlines/merge/%s"
 def plane(database: Database) -> Iterator[str]:
     """A row with several columns."""
     database.execute("delete from planes where tailnum like 'ZZ%'")
-    database.execute("insert into planes (tailnum, year, model, seats) values ('ZZ1', 2000, 'First', 0)")
+    database.execute("insert into planes values ('ZZ1', 2000, 'type', 'maker', 'First', 1, 0, null, 'engine')")
     yield "ZZ1"
     database.execute("delete from planes where tailnum like 'ZZ%'")
 
