@@ -87,7 +87,11 @@ def label_in(row: Mapping[str, Any], number: int) -> str | None:
 def cells_of(visit: Visit, fields: Sequence[Field], row: Mapping[str, Any]) -> list[Cell]:
     """The values of a row that was read with `label_selects` of the same fields."""
     return [
-        Cell(value_text(row[field.name]), label_in(row, number), reference_path(visit, field, value_text(row[field.name])))
+        Cell(
+            value_text(row[field.name]),
+            label_in(row, number),
+            reference_path(visit, field, value_text(row[field.name])),
+        )
         for number, field in enumerate(fields)
     ]
 

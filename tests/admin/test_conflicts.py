@@ -64,7 +64,7 @@ def test_a_third_change_amid_the_merge_is_merged_again(admin: Operator, database
     merge = forms_of(second)[path("merge")]
     assert (merge["now.model"], merge["now.seats"]) == ("Mine", "5")
     admin.send(path("merge"), merge | {"take.seats": "yours"})
-    assert row(database) == {"year": 2002, "model": "Mine", "seats": 5} or row(database)["year"] == 2002
+    assert row(database) == {"year": 2002, "model": "Mine", "seats": 5}
 
 
 def test_both_to_the_same_value_is_no_conflict(admin: Operator, database: Database, plane: str) -> None:
@@ -102,14 +102,13 @@ def test_of_a_row_whose_key_was_changed_the_merge_goes_on_there(
     assert row(database) == {}
 
 
-def test_a_refused_merge_keeps_what_was_typed(admin: Operator, database: Database, plane: str) -> None:
+def test_what_cannot_be_saved_is_kept_until_it_can(admin: Operator, database: Database, plane: str) -> None:
     mine = admin.form(path("edit")) | {"now.model": "Mine", "now.seats": "many"}
     write(database, year=2001)
-    merge = forms_of(admin.send(path("edit"), mine, 409))[path("merge")]
-    page = admin.send(path("merge"), merge, 422)
-    form = forms_of(page)[path("edit")]
-    assert (form["now.model"], form["now.seats"], form["now.year"]) == ("Mine", "many", "2001")
-    admin.send(path("edit"), form | {"now.seats": "3"})
+    form = forms_of(admin.send(path("edit"), mine, 422))[path("edit")]
+    assert (form["now.model"], form["now.seats"], form["was.year"]) == ("Mine", "many", "2000")
+    merge = forms_of(admin.send(path("edit"), form | {"now.seats": "3"}, 409))[path("merge")]
+    admin.send(path("merge"), merge)
     assert row(database) == {"year": 2001, "model": "Mine", "seats": 3}
 
 

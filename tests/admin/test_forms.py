@@ -52,7 +52,7 @@ def test_every_table_opens_lists_and_saves_unchanged_without_a_difference(
 ) -> None:
     service, database = awkward
     catalog = service.state.connected().catalog
-    tables = {item.name: f'{_quoted(item.table.schema or "")}.{_quoted(item.table.name)}' for item in catalog}
+    tables = {item.name: f"{_quoted(item.table.schema or '')}.{_quoted(item.table.name)}" for item in catalog}
     tables.pop("circular")  # a view of itself, which PostgreSQL cannot read either
     clerk.get("/admin/circular/list", 400)
     assert len(tables) > 25
@@ -217,7 +217,12 @@ def test_a_new_row_takes_defaults_nulls_and_empty_texts(awkward: tuple[Service, 
     _, database = awkward
     path = "/admin/every/create"
     try:
-        for number, inputs in [(10, {}), (11, {"null.fresh": "1"}), (12, {"empty.fresh": "1"}), (13, {"now.fresh": "x"})]:
+        for number, inputs in [
+            (10, {}),
+            (11, {"null.fresh": "1"}),
+            (12, {"empty.fresh": "1"}),
+            (13, {"now.fresh": "x"}),
+        ]:
             clerk.send(path, clerk.form(path) | {"now.id": str(number)} | inputs)
         rows = database.execute_as_superuser("select fresh, rank, tags from awkward.every where id > 9 order by id")
         assert [tuple(row) for row in rows] == [("made", 3, None), (None, 3, None), ("", 3, None), ("x", 3, None)]
@@ -238,12 +243,16 @@ def test_pickers_find_rows_by_key_and_label_and_never_all(clerk: Operator, admin
     assert items(clerk, "every", "every_boss", is_boss="3")[0]["path"] == "/admin/people/details/3"
     (pair,) = items(clerk, "every", "every_composite", q="x,y")
     assert pair["values"] == {"a": "x,y", "b": "2"}
-    constraint = re.search(r"constraint=([a-z_]*tailnum[a-z_]*|[a-z_]*planes[a-z_]*)", admin.get("/admin/flights/create").text)
+    constraint = re.search(
+        r"constraint=([a-z_]*tailnum[a-z_]*|[a-z_]*planes[a-z_]*)", admin.get("/admin/flights/create").text
+    )
     assert constraint is None or len(items(admin, "flights", constraint[1], q="N1")) == 20
     clerk.get("/admin/every/options?constraint=nothing&q=x", 404)
 
 
-def test_pickers_show_nothing_that_one_may_not_read(operators: MakeOperator, service: Service, database: Database) -> None:
+def test_pickers_show_nothing_that_one_may_not_read(
+    operators: MakeOperator, service: Service, database: Database
+) -> None:
     admin, viewer = operators(), operators(Role.VIEWER)
     way = next(way for way in service.state.connected().catalog.get("flights").relations if way.target == "airlines")
     path = f"/admin/flights/options?constraint={way.constraint}&q=United"
@@ -252,9 +261,7 @@ def test_pickers_show_nothing_that_one_may_not_read(operators: MakeOperator, ser
     try:
         viewer.get(path, 404)
     finally:
-        database.execute(
-            "insert into rowhouse.grants (role, table_name, action) values ('viewer', 'airlines', 'read')"
-        )
+        database.execute("insert into rowhouse.grants (role, table_name, action) values ('viewer', 'airlines', 'read')")
 
 
 def test_related_rows_by_several_columns_and_by_tables_between(clerk: Operator) -> None:

@@ -1,5 +1,6 @@
 """A row that somebody else has changed while an operator worked on it: what it was, theirs and yours, by field."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from service.admin.formats import moment, sized
 from service.admin.forms import Faults, Sent, Shown, writable
 from service.admin.pages.row import read_row, row_url
 from service.admin.visit import Visit
-from service.api.v1.paths import key_text, key_values
+from service.api.v1.paths import key_text
 from service.catalog.resource import Resource
 from service.core.errors import RowhouseError, RowNotFound
 from service.core.types import Action
@@ -86,11 +87,10 @@ async def show_gone(visit: Visit, resource: Resource, key: str, sent: Sent) -> R
     be made anew of what was typed in.
     """
     change = await _last_change(visit, resource, key)
-    if change is not None and (moved := change.get("old_key")) is not None and change.get("key"):
-        if [str(value) for value in moved] == list(key_values(resource, key)):
-            new_key = key_text(tuple(str(value) for value in change["key"]))
-            if new_key != key:
-                return await show(visit, resource, new_key, sent, f"Its key has become {new_key}.")
+    moved_from, moved_to = (change or {}).get("old_key"), (change or {}).get("key")
+    if moved_from and moved_to and _key_in(resource, moved_from) == key:
+        new_key = _key_in(resource, moved_to)
+        return await show(visit, resource, new_key, sent, f"Its key has become {new_key}.")
     controls = [_typed(one, sent) for one in writable(resource)]
     may_create = visit.may(resource, Action.CREATE)
     return await visit.page(
@@ -128,8 +128,13 @@ async def _last_change(visit: Visit, resource: Resource, key: str) -> dict[str, 
     return changes[0] if changes else None
 
 
+def _key_in(resource: Resource, values: Mapping[str, object]) -> str:
+    """A key of the log, as the API's paths write it."""
+    return key_text(tuple(str(values.get(name)) for name in resource.key))
+
+
 def _told(change: dict[str, Any] | None) -> str:
     """Who it was, and when."""
     if change is None:
         return ""
-    return f"by {change.get('actor') or 'somebody'} at {moment(change.get('at'))}"
+    return f"by {change.get('actor') or change.get('db_user') or 'somebody'} at {moment(change.get('at'))}"

@@ -116,7 +116,9 @@ class _Walk:
             return []
         read: list[dict[str, Any]] | None = []
         for begin in range(0, len(rows), _AT_ONCE):
-            part = await _read(self._visit, target, way, rows[begin : begin + _AT_ONCE], self._left + 1, with_deleted=True)
+            part = await _read(
+                self._visit, target, way, rows[begin : begin + _AT_ONCE], self._left + 1, with_deleted=True
+            )
             if part is None:
                 read = None
                 break

@@ -14,7 +14,7 @@ from starlette.types import Scope
 from service.admin.csv_file import CHARSETS, DELIMITERS, Beginning, read_beginning, recast
 from service.admin.filters import quoted_name
 from service.admin.forms import writable
-from service.admin.plane import loaded
+from service.admin.plane import header, loaded
 from service.admin.reading import encode
 from service.admin.visit import Visit
 from service.api.problem import status_of
@@ -103,7 +103,11 @@ async def run(visit: Visit) -> Response:
         answer = await visit.plane.stream("POST", table_url("", resource), encode(query), body, headers)
     except RowhouseError as error:
         return JSONResponse(_told(error), status_code=status_of(error))
-    return JSONResponse({"job" if is_job else "summary": loaded(answer.body)})
+    if is_job:
+        return JSONResponse({"job": loaded(answer.body)})
+    written = (header(answer, b"content-range") or "").partition("/")[2]
+    summary = loaded(answer.body) or {"written": int(written or 0), "rejected": [], "kept": True}
+    return JSONResponse({"summary": summary})
 
 
 async def job(visit: Visit) -> Response:
@@ -145,7 +149,12 @@ def _preferences(visit: Visit, given: Mapping[str, str], *, is_dry: bool, is_job
         raise InvalidQuery("How many rows may be left out is a whole number.")
     if is_dry:  # all that is wrong, not the first of it
         most = str(min(_LISTED, visit.state.settings.imports.import_max_rejected))
-    preferences = ["return=minimal", _MODES[mode][1], "tx=rollback" if is_dry else "", "respond-async" if is_job else ""]
+    preferences = [
+        "return=minimal",
+        _MODES[mode][1],
+        "tx=rollback" if is_dry else "",
+        "respond-async" if is_job else "",
+    ]
     if is_dry or int(most):
         preferences.append(f"max-rejected={most}")
     else:
@@ -191,7 +200,9 @@ def _names(text: str) -> list[str]:
 
 def _told(error: RowhouseError) -> dict[str, Any]:
     if isinstance(error, TooManyRejected):
-        rejected = [{"row": one.row, "column": one.column, "reason": one.reason, "value": one.value} for one in error.rejected]
+        rejected = [
+            {"row": one.row, "column": one.column, "reason": one.reason, "value": one.value} for one in error.rejected
+        ]
     else:
         rejected = [
             {"row": one.row, "column": one.field or None, "reason": one.message, "value": None}

@@ -124,7 +124,7 @@ function begin() {
     const parts = [];
     const rejected = told.summary?.rejected ?? told.rejected ?? [];
     if (told.summary) {
-      const counts = ["inserted", "updated", "skipped", "deleted"].filter((name) => told.summary[name] > 0)
+      const counts = ["written", "inserted", "updated", "skipped", "deleted"].filter((name) => told.summary[name] > 0)
         .map((name) => `${told.summary[name]} ${name}`);
       if (rejected.length) counts.push(`${rejected.length} refused`);
       const what = counts.join(", ") || "no rows";
