@@ -1,7 +1,7 @@
 """Controls of a form, one for each kind of column: what they are named, and what they hold when they are sent.
 
-A control sends what it showed (`was.`), what it holds now (`now.`), and whether that is NULL (`null.`): an empty text is
-not NULL. What is not sent was not in the form. Some kinds have more inputs: the bounds of a range, a file.
+A control sends what it showed (`was.`), what it holds now (`now.`), and whether that is NULL (`null.`): an empty text
+is not NULL. What is not sent was not in the form. Some kinds have more inputs: the bounds of a range, a file.
 """
 
 import hashlib

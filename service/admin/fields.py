@@ -110,7 +110,7 @@ def field_of(resource: Resource, column: Column) -> Field:
 
 
 def _references(resource: Resource, name: str) -> tuple[Relation | None, Relation | None]:
-    """The foreign keys that begin with a column: of this column alone, and of several. To a table rather than a view."""
+    """The foreign keys that begin with a column: of it alone, and of several. To a table rather than a view."""
     ways = [
         way
         for way in resource.relations

@@ -55,8 +55,8 @@ class Faults:
 class Shown:
     """A control as it is drawn: what it holds, what it showed at first, and the label of the row that it refers to.
 
-    A file that `is_new` has been sent before, and is sent back and forth until it is kept. `is_empty`: an empty text was
-    asked for, rather than nothing.
+    A file that `is_new` has been sent before, and is sent back and forth until it is kept. `is_empty`: an empty text
+    was asked for, rather than nothing.
     """
 
     control: Control

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _ITEM = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|((?:[^"\\{},]|\\.)+))\s*(,|\})', re.DOTALL)
-_RANGE = re.compile(r'([\[(])(?:"((?:[^"\\]|\\.|"")*)"|([^"\\,\[\]()]*)),(?:"((?:[^"\\]|\\.|"")*)"|([^"\\,\[\]()]*))([\])])',
-                    re.DOTALL)  # fmt: skip
+_BOUND = r'(?:"((?:[^"\\]|\\.|"")*)"|([^"\\,\[\]()]*))'
+_RANGE = re.compile(rf"([\[(]){_BOUND},{_BOUND}([\])])", re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)|\"(\")", re.DOTALL)
 EMPTY = "empty"
 

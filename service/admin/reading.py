@@ -64,7 +64,7 @@ def labels_of(visit: Visit, resource: Resource, fields: Sequence[Field]) -> dict
 
 
 def _embedding(catalog: Catalog, resource: Resource, way: Relation) -> str | None:
-    """How the query language names this way and no other: where a table refers to itself, its name alone is not enough."""
+    """How the query language names this way and no other: of a table that refers to itself, the name is not enough."""
     constraint, column = way.constraint or "", way.pairs[0][0]
     for target, hint in ((way.target, constraint), (column, None), (constraint, None)):
         with suppress(RelationNotFound, AmbiguousRelation):

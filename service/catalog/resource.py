@@ -91,8 +91,8 @@ class Relation:
     relationship has a `function` (schema, name) instead, which takes the row.
 
     `is_back` leads from the row that is referred to; in a one-to-one relationship at most one row refers to it. A way
-    that `is_hinted` is taken only where a hint names it. A way that `is_direct` leads to a table itself, others to a view
-    that shows its rows. `on_delete` is what the foreign key does.
+    that `is_hinted` is taken only where a hint names it. A way that `is_direct` leads to a table itself, others to
+    a view that shows its rows. `on_delete` is what the foreign key does.
     """
 
     name: str

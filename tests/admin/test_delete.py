@@ -5,23 +5,26 @@ from pathlib import Path
 
 import pytest
 
+from service.core.types import Role
 from service.db.embedded import EmbeddedPostgres
 from tests.admin.awkward import admin_of, awkward_service
 from tests.admin.conftest import MakeOperator, Operator, forms_of, text_of
-from service.core.types import Role
 from tests.conftest import Database
 from tests.service_under_test import Service
 
 _SQL = """
 create table awkward.shelves (id integer primary key, name text);
-create table awkward.boxes (id integer primary key, shelf integer constraint boxes_shelf references awkward.shelves on delete cascade);
+create table awkward.boxes (
+    id integer primary key, shelf integer constraint boxes_shelf references awkward.shelves on delete cascade
+);
 create table awkward.things (
     id integer primary key, box integer constraint things_box references awkward.boxes on delete cascade,
     spare integer constraint things_spare references awkward.shelves on delete set null,
     kept integer constraint things_kept references awkward.shelves on delete restrict
 );
 create table awkward.papers (
-    id integer primary key, deleted_at timestamptz, folder integer constraint papers_folder references awkward.papers on delete cascade
+    id integer primary key, deleted_at timestamptz,
+    folder integer constraint papers_folder references awkward.papers on delete cascade
 );
 insert into awkward.shelves values (1, 'full'), (2, 'empty'), (3, 'kept');
 insert into awkward.boxes select n, 1 from generate_series(1, 20) n;

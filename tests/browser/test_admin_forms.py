@@ -146,8 +146,8 @@ def test_controls_fit_their_types(chromium: Browser, awkward: tuple[Service, Dat
         check(page, watch)
     (row,) = rows(
         database,
-        "select words, docb::text, uid is not null, day::text, instant::text, during::text, tags::text, boss, a, b, data "
-        "from awkward.every where id = 2",
+        "select words, docb::text, uid is not null, day::text, instant::text, during::text, tags::text, boss, a, b, "
+        "data from awkward.every where id = 2",
     )
     assert row == (
         "typed", '{"a": [1, 2], "n": 12345678901234567890.10}', True, "2024-02-29", "2020-01-01 10:00:00.000002+00",

@@ -83,8 +83,8 @@ async def show(visit: Visit, resource: Resource, key: str, sent: Sent, fault: st
 
 
 async def show_gone(visit: Visit, resource: Resource, key: str, sent: Sent) -> Response:
-    """The row is not there any more. It may have another key by now, where its merge goes on; or it was deleted, and can
-    be made anew of what was typed in.
+    """The row is not there any more. It may have another key by now, where its merge goes on; or it was deleted, and
+    can be made anew of what was typed in.
     """
     change = await _last_change(visit, resource, key)
     moved_from, moved_to = (change or {}).get("old_key"), (change or {}).get("key")

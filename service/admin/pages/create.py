@@ -56,7 +56,7 @@ async def save(visit: Visit) -> Response:
 
 
 def _sent(resource: Resource, form: FormData) -> Sent:
-    """What was typed in; fields that hold nothing are left to their defaults, unless NULL or an empty text is ticked."""
+    """What was typed in; fields that hold nothing take their defaults, unless NULL or an empty text is ticked."""
     now = sent_of(writable(resource), form).now
     kept: dict[str, str | None] = {}
     for one in writable(resource):

@@ -71,8 +71,8 @@ def _order(picker: Picker) -> Sequence[str]:
 
 
 async def _search(visit: Visit, picker: Picker, typed: str) -> tuple[list[dict[str, Any]], str]:
-    """Rows whose key is, or whose key or label begins with or holds, what was typed: as far as indexes lead there, or the
-    table is small enough to be read. And what was left out, in words.
+    """Rows whose key is, or whose key or label begins with or holds, what was typed: as far as indexes lead there, or
+    the table is small enough to be read. And what was left out, in words.
     """
     target = picker.target
     found: dict[tuple[Any, ...], dict[str, Any]] = {}
