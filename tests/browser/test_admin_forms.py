@@ -137,7 +137,7 @@ def test_controls_fit_their_types(chromium: Browser, awkward: tuple[Service, Dat
         expect(field("boss").get_by_role("link", name="Ada")).to_be_visible()
         pair = page.locator(".picker input")
         pair.press_sequentially("x,y")
-        page.locator(".options [role=option]").first.click()
+        page.locator(".picker [role=option]").first.click()
         expect(page.locator('[name="now.b"]')).to_have_value("2")
         page.locator('[name="file.data"]').set_input_files(
             {"name": "a.bin", "mimeType": "application/octet-stream", "buffer": b"\x00\x01"}
