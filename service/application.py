@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service import __version__
 from service.admin.back_office import BackOffice
 from service.admin.pages.all import add_pages
+from service.admin.pages.import_csv import is_import
 from service.api import probes
 from service.api.body_limit import BodyLimit
 from service.api.docs import add_docs
@@ -138,7 +139,7 @@ def create_app(settings: Settings | None = None) -> Application:
         redirect_slashes=False,
     )
     app.state.service = state
-    plane = TablePlane(BodyLimit(app.control_plane, settings.api.api_max_body_bytes), state)
+    plane = TablePlane(BodyLimit(app.control_plane, settings.api.api_max_body_bytes, is_import), state)
     _add_errors(app)
     _add_routes(app, state)
     add_pages(BackOffice(app, state, plane))

@@ -147,13 +147,17 @@ class BackOffice(Admin):
             session = await self._admitted(request)
             if isinstance(session, Response):
                 return _secured(session)
+            form = FormData()
             try:
-                form = await _form_of(request, self.state.settings.api.api_max_body_bytes) if reads_form else FormData()
+                if reads_form:
+                    form = await _form_of(request, self.state.settings.api.api_max_body_bytes)
                 token = request.headers.get(CSRF_HEADER) or form.get(CSRF_FIELD)
                 require_own(request, self.state.connected(), str(session.id), token)
                 response = await handler(self._visit(request, session, form))
             except RowhouseError as error:
                 response = await self._error_page(request, session, error)
+            finally:
+                await form.close()  # its files
             return self._finished(request, response)
 
         return serve

@@ -6,6 +6,7 @@ from enum import StrEnum
 from sqlalchemy import Enum as SqlEnum
 
 from service.catalog.resource import Column, Relation, Resource
+from service.catalog.sql_type import RangeType
 
 _LONGEST_LINE = 60
 
@@ -60,13 +61,18 @@ _RIGHT_ALIGNED = (Kind.INTEGER, Kind.NUMBER)
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A column as pages show it. `reference` is the way to the row that it names, where it alone is a foreign key."""
+    """A column as pages show it.
+
+    `reference` is the way to the row that it names, where it alone is a foreign key; `composite` where it is the first
+    column of one that has several.
+    """
 
     column: Column
     kind: Kind
     reference: Relation | None
     is_key: bool
     labels: tuple[str, ...] = ()
+    composite: Relation | None = None
 
     @property
     def name(self) -> str:
@@ -80,11 +86,13 @@ class Field:
 def kind_of(column: Column) -> Kind:
     """The kind of a column, by its type below all domains."""
     base = column.base_type
+    if column.representation is not None:
+        return Kind.OTHER
     if base.endswith("[]"):
         return Kind.ARRAY
     if isinstance(column.type, SqlEnum):
         return Kind.ENUM
-    if base.endswith(("range", "multirange")) and base not in _KIND_OF:
+    if isinstance(column.type, RangeType) or (base.endswith(("range", "multirange")) and base not in _KIND_OF):
         return Kind.RANGE
     return _KIND_OF.get(base, Kind.OTHER)
 
@@ -97,15 +105,20 @@ def fields_of(resource: Resource) -> list[Field]:
 def field_of(resource: Resource, column: Column) -> Field:
     kind = kind_of(column)
     labels = tuple(column.type.enums) if isinstance(column.type, SqlEnum) else ()
-    return Field(column, kind, _reference(resource, column.name), column.name in resource.key, labels)
+    single, composite = _references(resource, column.name)
+    return Field(column, kind, single, column.name in resource.key, labels, composite)
 
 
-def _reference(resource: Resource, name: str) -> Relation | None:
-    for way in resource.relations:
-        is_single = len(way.pairs) == 1 and way.pairs[0][0] == name
-        if is_single and way.constraint and not (way.is_back or way.is_many):
-            return way
-    return None
+def _references(resource: Resource, name: str) -> tuple[Relation | None, Relation | None]:
+    """The foreign keys that begin with a column: of it alone, and of several. To a table rather than a view."""
+    ways = [
+        way
+        for way in resource.relations
+        if way.pairs and way.pairs[0][0] == name and way.constraint and not (way.is_back or way.is_many)
+    ]
+    ways.sort(key=lambda way: not way.is_direct)
+    single = next((way for way in ways if len(way.pairs) == 1), None)
+    return single, next((way for way in ways if len(way.pairs) > 1), None)
 
 
 def label_column(resource: Resource) -> str | None:

@@ -23,6 +23,7 @@ _FILES: dict[str, JsonObject] = {
     Format.COLUMNS.media_type: {"type": "object", "additionalProperties": {"type": "array"}},
     Format.ARROW.media_type: {"type": "string", "format": "binary"},
     Format.PARQUET.media_type: {"type": "string", "format": "binary"},
+    Format.SHEET.media_type: _TEXT,
 }
 
 

@@ -1,5 +1,7 @@
 """Bounds the bodies of the control plane, whose forms FastAPI would read however long they are."""
 
+from collections.abc import Callable
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.problem import send_problem
@@ -7,14 +9,18 @@ from service.core.errors import LimitExceeded
 
 
 class BodyLimit:
-    """Refuses a request that announces a longer body, and cuts off one that turns out longer."""
+    """Refuses a request that announces a longer body, and cuts off one that turns out longer.
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    What `is_streamed` goes by: its handler reads it part by part, with a bound of its own.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int, is_streamed: Callable[[Scope], bool]) -> None:
         self._app = app
+        self._is_streamed = is_streamed
         self._limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or self._is_streamed(scope):
             await self._app(scope, receive, send)
             return
         try:

@@ -79,7 +79,8 @@ def _words(settings: ApiSettings) -> JsonObject:
         "format": query_parameter(
             "format",
             "All rows in another form, whatever `Accept` says: `csv`, `ndjson` (an object a line), `columns` "
-            "(`{column: [values]}`), `arrow` (a stream), `parquet`. They are cut off by `limit` alone, and come as "
+            "(`{column: [values]}`), `arrow` (a stream), `parquet`, `sheet` (CSV in which no text is a formula to a "
+            "spreadsheet: an apostrophe stands before it). They are cut off by `limit` alone, and come as "
             "PostgreSQL finds them unless `order` is given. A file that is not whole is not ended.",
             _TEXT | {"enum": ["json", *Format]},
         ),
@@ -126,7 +127,7 @@ def _preferences(settings: ApiSettings) -> JsonObject:
         ),
         "PreferWrite": _header(
             "Prefer",
-            f"{answer} `max-affected=10` refuses to touch more rows than that. {undone}{_ZONE} {_STRICT}",
+            f"{answer} `max-affected=10` refuses to touch more rows than that, `min-affected=10` fewer. {undone}{_ZONE} {_STRICT}",
             _TEXT | {"examples": ["return=representation"]},
         ),
         "PreferCall": _header("Prefer", f"{_COUNT} {undone}{_ZONE} {_STRICT}", _TEXT | {"examples": ["count=exact"]}),

@@ -11,10 +11,11 @@ from service.catalog.found_columns import Types, found_column, found_types
 from service.catalog.found_functions import Attached, attached, found_functions, found_handlers
 from service.catalog.function import Function
 from service.catalog.handler import Handler
+from service.catalog.indexed import found_indexed
 from service.catalog.path_names import path_names
 from service.catalog.pg_catalog import Rows, read_rows
 from service.catalog.relations import Carrier, ForeignKey, Ways, relations
-from service.catalog.resource import Abilities, Column, Resource
+from service.catalog.resource import Abilities, Column, OnDelete, Resource
 
 _ANY_ELEMENT = 2283  # PostgreSQL's pg_type.dat
 _VERSIONED = ("r", "p")
@@ -56,6 +57,7 @@ class _Relations:
         self._unique: dict[int, list[tuple[str, list[int]]]] = defaultdict(list)
         for row in rows.unique:
             self._unique[row["relation"]].append((row["name"], row["columns"]))
+        self._indexed = found_indexed(rows.indexed)
         self._primary = {row["relation"]: row["columns"] for row in rows.unique if row["is_primary"]}
         self._names = path_names(((row["schema"], row["name"]) for row in rows.relations), schemas)
         self._described = {oid: self._described_columns(row) for oid, row in self._rows.items()}
@@ -78,6 +80,7 @@ class _Relations:
             tuple(column for column in own.computed if column.name not in names),
             {name: self._named(oid, numbers) for name, numbers in self._unique.get(oid, ())},
             self._handlers_of(row),
+            self._indexed.get(oid, ()),
         )
 
     def _handlers_of(self, row: asyncpg.Record) -> list[Handler]:
@@ -175,6 +178,7 @@ def _foreign_keys(rows: Rows) -> list[ForeignKey]:
             source_columns=tuple(key["source_columns"]),
             target=key["target"],
             target_columns=tuple(key["target_columns"]),
+            on_delete=OnDelete(key["on_delete"]),
             is_one_to_one=any(columns <= set(key["source_columns"]) for columns in unique[key["source"]]),
         )
         for key in rows.foreign_keys

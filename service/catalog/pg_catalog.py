@@ -110,10 +110,30 @@ select indrelid as relation, indisprimary as is_primary, (indkey::int2[])[0:indn
        (select relname::text from pg_class where oid = indexrelid) as name
 from pg_index where indisunique and indisvalid and indpred is null and indexprs is null and indrelid >= 16384
 """
+# The first column of each index that has all rows; of a GIN index, any. An order is by bytes in the collation "C", in
+# those that PostgreSQL itself makes (provider `b`), and where the database's own is one of these.
+_INDEXED = """
+select i.indrelid as relation, a.attname::text as column, m.amname::text as method, o.opcname::text as operators,
+       f.opfname::text as family, o.opcdefault as is_default, k.sorting = a.attcollation as is_same_collation,
+       k.options & 1 > 0 as is_descending, k.options & 2 > 0 as nulls_first,
+       case when l.collprovider = 'd' then d.datlocprovider = 'b' or d.datlocprovider = 'c' and d.datcollate in ('C', 'POSIX')
+            else l.collprovider = 'b' or l.collprovider = 'c' and l.collcollate in ('C', 'POSIX')
+       end is true as is_by_bytes
+from pg_index i join pg_class c on c.oid = i.indexrelid join pg_am m on m.oid = c.relam,
+     unnest(i.indkey::int2[], i.indclass::oid[], i.indcollation::oid[], i.indoption::int2[])
+         with ordinality as k(number, operators, sorting, options, place)
+     join pg_opclass o on o.oid = k.operators join pg_opfamily f on f.oid = o.opcfamily
+     left join pg_collation l on l.oid = k.sorting,
+     pg_attribute a, pg_database d
+where i.indrelid = any($1::oid[]) and i.indisvalid and i.indisready and i.indpred is null
+  and k.place <= i.indnkeyatts and (k.place = 1 or m.amname = 'gin')
+  and a.attrelid = i.indrelid and a.attnum = k.number and d.datname = current_database()
+order by i.indrelid, c.relname, k.place
+"""
 # A constraint that a partition has from its table is left out, and one of periods, which are not compared by equality.
 _FOREIGN_KEYS = """
 select k.conname::text as name, k.conrelid as source, k.conkey as source_columns,
-       k.confrelid as target, k.confkey as target_columns
+       k.confrelid as target, k.confkey as target_columns, k.confdeltype::text as on_delete
 from pg_constraint k
 where k.contype = 'f' and k.conparentid = 0
   and not exists (select from pg_operator o where o.oid = any(k.conpfeqop) and o.oprname <> '=')
@@ -133,6 +153,7 @@ class Rows:
     types: list[asyncpg.Record]
     casts: list[asyncpg.Record]
     unique: list[asyncpg.Record]
+    indexed: list[asyncpg.Record]
     foreign_keys: list[asyncpg.Record]
 
 
@@ -162,5 +183,6 @@ async def read_rows(connection: "asyncpg.Connection[asyncpg.Record]", schemas: S
             types=await connection.fetch(_TYPES, sorted(types)),
             casts=await connection.fetch(_CASTS),
             unique=await connection.fetch(_UNIQUE),
+            indexed=await connection.fetch(_INDEXED, [row["oid"] for row in relations]),
             foreign_keys=await connection.fetch(_FOREIGN_KEYS),
         )

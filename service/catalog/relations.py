@@ -7,7 +7,7 @@ from itertools import islice, permutations, product
 
 from sqlalchemy import Table
 
-from service.catalog.resource import Junction, Relation
+from service.catalog.resource import Junction, OnDelete, Relation
 
 # A view may show each column of a key under many names.
 _MOST_WAYS = 16
@@ -24,6 +24,7 @@ class ForeignKey:
     target: int
     target_columns: tuple[int, ...]
     is_one_to_one: bool
+    on_delete: OnDelete = OnDelete.NO_ACTION
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +71,33 @@ def _along(key: ForeignKey, carriers: Carriers, ways: Ways) -> None:
             if target.name is not None:
                 pairs = tuple(zip(here, there, strict=True))
                 ways[source.oid].append(
-                    Relation(key.name, target.name, False, pairs, key.name, is_one_to_one=key.is_one_to_one)
+                    Relation(
+                        key.name,
+                        target.name,
+                        False,
+                        pairs,
+                        key.name,
+                        is_one_to_one=key.is_one_to_one,
+                        is_direct=target.oid == key.target,
+                        on_delete=key.on_delete,
+                    )
                 )
             if source.name is not None:
-                ways[target.oid].append(_back(key, source.name, tuple(zip(there, here, strict=True))))
+                back = _back(key, source.name, tuple(zip(there, here, strict=True)), source.oid == key.source)
+                ways[target.oid].append(back)
 
 
-def _back(key: ForeignKey, name: str, pairs: Pairs) -> Relation:
+def _back(key: ForeignKey, name: str, pairs: Pairs, is_direct: bool) -> Relation:
     return Relation(
-        key.name, name, not key.is_one_to_one, pairs, key.name, is_back=True, is_one_to_one=key.is_one_to_one
+        key.name,
+        name,
+        not key.is_one_to_one,
+        pairs,
+        key.name,
+        is_back=True,
+        is_one_to_one=key.is_one_to_one,
+        is_direct=is_direct,
+        on_delete=key.on_delete,
     )
 
 
@@ -127,4 +146,7 @@ def _by(
                     onward=tuple(zip(far, there, strict=True)),
                     constraints=(half.name, other.name),
                 )
-                ways[source.oid].append(Relation(name, target.name, True, (), None, between, is_hinted=is_hinted))
+                is_direct = target.oid == other.target and junction.oid == other.source
+                ways[source.oid].append(
+                    Relation(name, target.name, True, (), None, between, is_hinted=is_hinted, is_direct=is_direct)
+                )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from types import MappingProxyType
 
 from sqlalchemy import Column as SqlColumn
@@ -9,6 +10,7 @@ from sqlalchemy import Table
 from sqlalchemy.types import TypeEngine
 
 from service.catalog.handler import Handler
+from service.catalog.indexed import Indexed
 from service.core.types import Action
 
 # When a row was deleted, in tables whose rows are hidden rather than removed.
@@ -71,6 +73,16 @@ class Junction:
     constraints: tuple[str, str]
 
 
+class OnDelete(StrEnum):
+    """What a foreign key does with rows that refer to one that is deleted, as `pg_constraint.confdeltype` has it."""
+
+    NO_ACTION = "a"
+    RESTRICT = "r"
+    CASCADE = "c"
+    SET_NULL = "n"
+    SET_DEFAULT = "d"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Relation:
     """A way from a row of one table to the row (or rows) of another that belong to it.
@@ -80,7 +92,8 @@ class Relation:
     relationship has a `function` (schema, name) instead, which takes the row.
 
     `is_back` leads from the row that is referred to; in a one-to-one relationship at most one row refers to it. A way
-    that `is_hinted` is taken only where a hint names it.
+    that `is_hinted` is taken only where a hint names it. A way that `is_direct` leads to a table itself, others to
+    a view that shows its rows. `on_delete` is what the foreign key does.
     """
 
     name: str
@@ -93,6 +106,8 @@ class Relation:
     is_back: bool = False
     is_one_to_one: bool = False
     is_hinted: bool = False
+    is_direct: bool = False
+    on_delete: OnDelete = OnDelete.NO_ACTION
 
     @property
     def cardinality(self) -> str:
@@ -143,7 +158,8 @@ class Resource:
 
     `name` is as in its path; outside the first exposed schema it is `schema.name`. `computed` are functions that take
     the row and return a value: they are read like columns. `unique` are the columns of
-    each unique index, by its name; `handlers` are what renders the rows in other media types.
+    each unique index, by its name; `handlers` are what renders the rows in other media types; `indexed` are the columns
+    that indexes lead to.
 
     `columns` are those that may be read, and named; `stored` are all that the table has, which policy and PostgreSQL
     work with. They differ where a role may not see all (`narrowed`), as may what a body sets: `settable`, by action,
@@ -162,6 +178,7 @@ class Resource:
     unique: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     handlers: Mapping[str, Handler] = field(default_factory=lambda: MappingProxyType({}))
     settable: Mapping[Action, frozenset[str]] = field(default_factory=lambda: MappingProxyType({}))
+    indexed: tuple[Indexed, ...] = ()
 
     @classmethod
     def build(
@@ -174,6 +191,7 @@ class Resource:
         computed: tuple[Column, ...] = (),
         unique: Mapping[str, tuple[str, ...]] | None = None,
         handlers: Iterable[Handler] = (),
+        indexed: Iterable[Indexed] = (),
     ) -> "Resource":
         names = {column.sql: column.name for column in columns}
         stored = MappingProxyType({column.name: column for column in columns})
@@ -189,6 +207,7 @@ class Resource:
             computed=MappingProxyType({column.name: column for column in computed}),
             unique=MappingProxyType(dict(unique or {})),
             handlers=MappingProxyType({handler.media_type: handler for handler in handlers}),
+            indexed=tuple(indexed),
         )
 
     @property
@@ -236,6 +255,7 @@ class Resource:
             ),
             handlers=MappingProxyType({kind: one for kind, one in self.handlers.items() if one.rows_of is None}),
             settable=settable,
+            indexed=tuple(one for one in self.indexed if one.name in readable),
         )
 
     @property

@@ -32,7 +32,7 @@ from service.query.parse.request import parse_export, plan_of_export
 # Whoever runs the command has the database's URL.
 _OPERATOR = Principal(PrincipalKind.USER, "", "rowhouse export", Role.ADMIN)
 _BELIEVE_SECONDS = 60
-_ENDINGS = ", ".join(form.suffix for form in Format)
+_ENDINGS = ", ".join(dict.fromkeys(form.suffix for form in Format))
 
 
 @command

@@ -39,7 +39,8 @@ def explain(
     if isinstance(plan, CallPlan):
         return error
     tell_of_columns(error, plan.resource)
-    if error.constraint is None and type(error) is InvalidBody and not error.fields and error.stable_code != NOT_NULL:
+    is_of_null = error.stable_code == NOT_NULL and plan.resource.hides_columns  # it may be of a hidden column
+    if error.constraint is None and type(error) is InvalidBody and not error.fields and not is_of_null:
         explained = _explain_values(error, plan)
         is_of_hidden = plan.resource.hides_columns and not isinstance(plan, ReadPlan)
         if is_of_hidden or (not explained.fields and ran is not plan):

@@ -17,7 +17,16 @@ from service.crud.statements import StatementCache
 from service.db.copy import CopyPool, CopyTransaction, Sink
 from service.formats.encoder import Encoder
 from service.formats.format import Format
-from service.query.compile.export import Copied, as_csv, as_json_values, as_lines, as_texts, bind_settings, compile_flat
+from service.query.compile.export import (
+    Copied,
+    as_csv,
+    as_json_values,
+    as_lines,
+    as_sheet,
+    as_texts,
+    bind_settings,
+    compile_flat,
+)
 from service.query.compile.statement import without_token
 from service.query.plan import ReadPlan
 
@@ -33,6 +42,7 @@ _WRITERS: Mapping[Format, _Write] = MappingProxyType(
         Format.COLUMNS: as_json_values,
         Format.ARROW: as_texts,
         Format.PARQUET: as_texts,
+        Format.SHEET: as_sheet,
     }
 )
 

@@ -122,7 +122,9 @@ def _special(state: str, error: asyncpg.PostgresError) -> RowhouseError | None:
         return Conflict(message, details=error.detail, code=state, constraint=error.constraint_name)
     match state:
         case "23502":
-            return InvalidBody(f"Column {error.column_name!r} must have a value.", fields=_fields(error), code=state)
+            # A domain that takes no NULL does not say of which column.
+            which = f"Column {error.column_name!r}" if error.column_name else "A column"
+            return InvalidBody(f"{which} must have a value.", fields=_fields(error), code=state)
         case "23514":
             return InvalidBody(
                 f"The row violates the check {error.constraint_name!r}.", code=state, constraint=error.constraint_name

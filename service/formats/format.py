@@ -6,13 +6,14 @@ from types import MappingProxyType
 
 
 class Format(StrEnum):
-    """By the name that `?format=` knows."""
+    """By the name that `?format=` knows. A SHEET is CSV in which no text is a formula to a spreadsheet."""
 
     CSV = "csv"
     NDJSON = "ndjson"
     COLUMNS = "columns"
     ARROW = "arrow"
     PARQUET = "parquet"
+    SHEET = "sheet"
 
     @property
     def media_type(self) -> str:
@@ -36,6 +37,7 @@ _MEDIA_TYPES: Mapping[Format, str] = MappingProxyType(
         Format.COLUMNS: "application/vnd.rowhouse.columns+json",
         Format.ARROW: "application/vnd.apache.arrow.stream",
         Format.PARQUET: "application/vnd.apache.parquet",
+        Format.SHEET: "application/vnd.rowhouse.sheet+csv",
     }
 )
 _SUFFIXES: Mapping[Format, str] = MappingProxyType(
@@ -45,5 +47,6 @@ _SUFFIXES: Mapping[Format, str] = MappingProxyType(
         Format.COLUMNS: ".json",
         Format.ARROW: ".arrows",
         Format.PARQUET: ".parquet",
+        Format.SHEET: ".csv",
     }
 )

@@ -42,7 +42,7 @@ class _Forms(HTMLParser):
             self._fields = self.forms.setdefault(given.get("action", ""), [])
         elif self._fields is None:
             return
-        elif tag == "input" and "name" in given:
+        elif tag == "input" and "name" in given and given.get("type") != "file":
             is_box = given.get("type") in ("checkbox", "radio")
             if not is_box or "checked" in given:
                 self._fields.append((given["name"], given.get("value", "on" if is_box else "")))
@@ -75,7 +75,8 @@ class _Forms(HTMLParser):
 def forms_of(answer: httpx2.Response) -> dict[str, dict[str, str]]:
     """What each form of a page would send, by the path of its action."""
     parser = _Forms()
-    parser.feed(answer.text)
+    # Line ends of a page are LF to a browser, whatever they were (HTML, "Preprocessing the input stream").
+    parser.feed(answer.text.replace("\r\n", "\n").replace("\r", "\n"))
     return {action: dict(fields) for action, fields in parser.forms.items()}
 
 

@@ -2,7 +2,7 @@
 
 from service.admin.back_office import BackOffice
 from service.admin.menu import Entry, Section
-from service.admin.pages import create, delete, edit, home, row, table_list
+from service.admin.pages import bytes_of, create, delete, edit, home, import_csv, options, row, table_list
 from service.admin.pages.login import add_login
 from service.admin.pages.system.all import add_system
 from service.admin.slug import to_slug
@@ -25,6 +25,12 @@ def add_pages(office: BackOffice) -> None:
     office.add_action(_ROW % "merge", edit.merge)
     office.add_page(_ROW % "delete", delete.show)
     office.add_action(_ROW % "delete", delete.delete)
+    office.add_page(_ROW % "bytes", bytes_of.download)
+    office.add_page("/{identity}/options", options.show)
+    office.add_page("/{identity}/import", import_csv.show)
+    office.add_upload("/{identity}/import", import_csv.run)
+    office.add_upload("/{identity}/preview", import_csv.preview)
+    office.add_page("/{identity}/import-job", import_csv.job)
     office.sections_made.append(tables)
     add_system(office)
 

@@ -6,8 +6,9 @@ from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from service.admin.controls import control_of
+from service.admin.fields import fields_of
 from service.admin.filters import quoted_name
-from service.admin.pages.edit import Faults, Sent, faults_of, sent_of, writable
+from service.admin.forms import Faults, Sent, Shown, as_body, faults_of, sent_of, writable
 from service.admin.plane import loaded
 from service.admin.reading import encode
 from service.admin.visit import Visit
@@ -34,17 +35,17 @@ async def save(visit: Visit) -> Response:
     resource = visit.resource
     _require(visit, resource)
     sent = _sent(resource, visit.form)
-    fields = {one.name: one for one in writable(resource, Action.CREATE)}
     try:
-        body = {name: control_of(fields[name]).as_json(value) for name, value in sent.now.items()}
         names = [f"{quoted_name(name)}::text" for name in resource.key]
         query = encode([("select", ",".join(names))]) if names and visit.may(resource, Action.READ) else ""
         prefer = "return=representation" if query else "return=minimal"
-        answer = await visit.plane.ask("POST", table_url("", resource), query, body, {"prefer": prefer})
+        answer = await visit.plane.ask(
+            "POST", table_url("", resource), query, as_body(resource, sent.now), {"prefer": prefer}
+        )
     except RowhouseError as error:
         if status_of(error) in (403, 404, 503):
             raise
-        return await _form(visit, resource, sent, faults_of(error, resource))
+        return await _form(visit, resource, sent, faults_of(error, resource, sent.now))
     if visit.form.get("then") == "another":
         return visit.go(visit.of_table(resource, "create"), "Added.")
     row = loaded(answer.body) if query and answer.body else None
@@ -57,22 +58,35 @@ async def save(visit: Visit) -> Response:
 
 
 def _sent(resource: Resource, form: FormData) -> Sent:
-    """What was typed in; fields that hold nothing are left to their defaults, unless NULL is ticked."""
-    sent = sent_of(writable(resource, Action.CREATE), form)
-    nulls = {one.name for one in writable(resource, Action.CREATE) if f"null.{one.name}" in form}
-    empties = {one.name for one in writable(resource, Action.CREATE) if f"empty.{one.name}" in form}
-    now = {name: value for name, value in sent.now.items() if value or name in nulls or name in empties}
-    return Sent({}, now)
+    """What was typed in; fields that hold nothing take their defaults, unless NULL or an empty text is ticked."""
+    fields = writable(resource, Action.CREATE)
+    now = sent_of(fields, form).now
+    kept: dict[str, str | None] = {}
+    for one in fields:
+        control = control_of(one)
+        if one.name in now and (control.name("null") in form or not control.is_blank(form)):
+            kept[one.name] = now[one.name]
+        elif control.name("empty") in form and control.can_be_empty:
+            kept[one.name] = ""
+    return Sent({}, kept)
 
 
 async def _form(visit: Visit, resource: Resource, sent: Sent, faults: Faults) -> Response:
-    controls = [(control_of(one), sent.now.get(one.name, ""), None) for one in writable(resource, Action.CREATE)]
     return await visit.page(
         "create.html",
         422 if faults.message else 200,
         title=f"New row of {resource.name}",
         resource=resource,
-        controls=controls,
+        controls=[
+            Shown(
+                control_of(one),
+                sent.now.get(one.name, ""),
+                is_new=control_of(one).is_file and one.name in sent.now,
+                is_empty=sent.now.get(one.name) == "",
+            )
+            for one in writable(resource, Action.CREATE)
+        ],
+        fixed=[one for one in fields_of(resource) if not one.column.is_writable],
         faults=faults,
     )
 

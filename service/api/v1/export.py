@@ -84,7 +84,7 @@ class Exports:
 
 
 def content_type(form: Format) -> bytes:
-    is_text = form in (Format.CSV, Format.NDJSON, Format.COLUMNS)
+    is_text = form in (Format.CSV, Format.NDJSON, Format.COLUMNS, Format.SHEET)
     return (form.media_type + ("; charset=utf-8" if is_text else "")).encode()
 
 

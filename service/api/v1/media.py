@@ -24,6 +24,7 @@ class Media(StrEnum):
     COLUMNS = "application/vnd.rowhouse.columns+json"
     ARROW = "application/vnd.apache.arrow.stream"
     PARQUET = "application/vnd.apache.parquet"
+    SHEET = "application/vnd.rowhouse.sheet+csv"
     GEOJSON = "application/geo+json"
     PLAN = "application/vnd.pgrst.plan+text"
     JSON_PLAN = "application/vnd.pgrst.plan+json"

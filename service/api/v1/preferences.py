@@ -28,6 +28,7 @@ class Preferences:
     resolution: OnConflict | None = None
     fills_missing: bool = False
     max_affected: int | None = None
+    min_affected: int | None = None
     keeps: bool | None = None
     timezone: str | None = None
     is_strict: bool = False
@@ -73,8 +74,8 @@ def parse_preferences(header: str | None, *, may_roll_back: bool = False, is_imp
     """Read the header. What is unknown is passed over, unless `handling=strict` asks for an error.
 
     Raises:
-        InvalidQuery: with `handling=strict`, a preference that is not honoured here; an unreadable `max-affected` or
-            `max-rejected`.
+        InvalidQuery: with `handling=strict`, a preference that is not honoured here; an unreadable `max-affected`,
+            `min-affected` or `max-rejected`.
     """
     if not header:
         return NONE
@@ -87,8 +88,8 @@ def parse_preferences(header: str | None, *, may_roll_back: bool = False, is_imp
         honoured.pop("tx", None)
     if "timezone" in given and _is_time_zone(given["timezone"]):
         honoured["timezone"] = given["timezone"]
-    if "max-affected" in given and honoured.get("handling") != "lenient":
-        honoured["max-affected"] = given["max-affected"]
+    if honoured.get("handling") != "lenient":
+        honoured |= {name: given[name] for name in ("max-affected", "min-affected") if name in given}
     is_strict = honoured.get("handling") == "strict"
     if is_strict and (unknown := [_written(name, value) for name, value in given.items() if name not in honoured]):
         raise InvalidQuery(
@@ -102,6 +103,7 @@ def parse_preferences(header: str | None, *, may_roll_back: bool = False, is_imp
         resolution=_RESOLUTIONS.get(honoured.get("resolution", "")),
         fills_missing=honoured.get("missing") == "default",
         max_affected=_number("max-affected", honoured),
+        min_affected=_number("min-affected", honoured),
         keeps=honoured["tx"] == "commit" if "tx" in honoured else None,
         timezone=honoured.get("timezone"),
         is_strict=is_strict,
@@ -138,7 +140,7 @@ def _time_zones() -> frozenset[str]:
 
 
 def _number(name: str, honoured: dict[str, str]) -> int | None:
-    """How many rows a write may touch (held to unless the caller says `handling=lenient`), or may leave out."""
+    """How many rows a write may or must touch (held to unless the caller says `handling=lenient`), or leave out."""
     value = honoured.get(name)
     if value is None:
         return None

@@ -1,6 +1,6 @@
 """What all writes share: what is asked of the answer, what the row version must be, how the outcome is told."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -13,7 +13,7 @@ from service.api.v1.request_settings import of_request, say
 from service.api.v1.window import content_range
 from service.auth.policy import Policy
 from service.catalog.resource import Resource
-from service.core.errors import InvalidQuery, NotAcceptable
+from service.core.errors import InvalidQuery, NotAcceptable, PreconditionFailed
 from service.core.settings import ApiSettings
 from service.core.types import Action
 from service.crud.read import Reader
@@ -108,7 +108,8 @@ class WriteRequest:
 
     def unit(self) -> Unit | None:
         """The transaction that the write needs, where one statement alone does not do."""
-        verify = _one_row if self.form.is_object else None
+        least = self.preferences.min_affected
+        verify = _one_row if self.form.is_object else None if least is None else _at_least(least)
         settings = {**self.settings, **({"timezone": self.preferences.timezone} if self.preferences.timezone else {})}
         keeps = self.preferences.keeps is not False
         if keeps and not settings and verify is None:
@@ -146,6 +147,16 @@ def _refuse_paging(request: Request) -> None:
 def _one_row(row: Row) -> None:
     """Raise where one object was asked for, and more rows were written or none."""
     require_one(row[1])
+
+
+def _at_least(least: int) -> Callable[[Row], None]:
+    """Raise where fewer rows were written than must be."""
+
+    def verify(row: Row) -> None:
+        if row[1] < least:
+            raise PreconditionFailed(f"Only {row[1]} of {least} rows could be written, so none was.")
+
+    return verify
 
 
 def _is_answered(preferred: Return | None, default: Return, may_read: bool) -> bool:
@@ -214,7 +225,7 @@ def rows_answer(outcome: Outcome, write: WriteRequest, status: int, *, has_range
 
 
 def _applied(answer: Answer, write: WriteRequest) -> Answer:
-    known = ("return", "max-affected", "resolution", "missing", "count", "tx", "timezone")
+    known = ("return", "max-affected", "min-affected", "resolution", "missing", "count", "tx", "timezone")
     if applied := write.preferences.applied(*known):
         answer.add(b"preference-applied", applied)
     return answer

@@ -26,6 +26,13 @@ _ROW = quoted(f"{WHOLE}row")
 _QUOTE, _DELIMITER = "\x01", "\x02"
 _WITHOUT_LINE_BREAKS = r"replace(replace({}, e'\n', ' '), e'\r', ' ')"
 _SHAPES = {BindKind.TEXT: "text", BindKind.LIST: "text[]", BindKind.JSON: "json"}
+_BEGINS_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA, _GUARDED = r"e'^[-=+@\t\r]'", r"e'\'\\&'"
+# They may begin with a sign, and are numbers or times to a spreadsheet.
+_NEVER_FORMULAS = frozenset(
+    ("bool", "int2", "int4", "int8", "float4", "float8", "numeric", "oid")
+    + ("uuid", "date", "time", "timetz", "timestamp", "timestamptz")
+)
 # As ISO 8601 has it: of what lies before our era or at infinity, as PostgreSQL writes it.
 _TIME = (
     "case when {0} >= '0001-01-01' and {0} < 'infinity' "
@@ -101,6 +108,19 @@ def as_csv(sql: str, columns: Sequence[ResultColumn]) -> Copied:
     return Copied(_of(sql, columns, _csv_value), {"format": "csv", "header": True})
 
 
+def as_sheet(sql: str, columns: Sequence[ResultColumn]) -> Copied:
+    """The same, for spreadsheets: an apostrophe before each text, and each name, that would begin a formula there
+    (OWASP, CSV injection).
+    """
+    names = (f"{_ROW}.{quoted(column.name)}" for column in columns)
+    written = (
+        f"{_sheet_value(column, name)} as {quoted(_guarded_name(column.name))}"
+        for column, name in zip(columns, names, strict=True)
+    )
+    query = f"select {', '.join(written)} from ({sql}) {_ROW}"  # noqa: S608 (names of the catalog, quoted)
+    return Copied(query, {"format": "csv", "header": True})
+
+
 def as_lines(sql: str, columns: Sequence[ResultColumn]) -> Copied:
     """An object of JSON a line."""
     row = f"row_to_json({_ROW})::text"
@@ -147,6 +167,17 @@ def _of(sql: str, columns: Sequence[ResultColumn], write: Callable[[ResultColumn
     names = [quoted(column.name) for column in columns]
     written = (f"{write(column, f'{_ROW}.{name}')} as {name}" for column, name in zip(columns, names, strict=True))
     return f"select {', '.join(written)} from ({sql}) {_ROW}"  # noqa: S608 (names of the catalog, quoted)
+
+
+def _sheet_value(column: ResultColumn, value: str) -> str:
+    text = _csv_value(column, value)
+    if column.kind == "b" and not column.is_array and column.type in _NEVER_FORMULAS:
+        return text
+    return f"pg_catalog.regexp_replace(({text})::text, {_FORMULA}, {_GUARDED})"
+
+
+def _guarded_name(name: str) -> str:
+    return f"'{name}" if name[:1] in _BEGINS_FORMULAS else name
 
 
 def _csv_value(column: ResultColumn, value: str) -> str:

@@ -1,7 +1,9 @@
 """A query string to a read plan."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+
+import orjson
 
 from service.catalog.catalog import Catalog, unknown_column
 from service.catalog.resource import Resource
@@ -138,6 +140,14 @@ def parse_filter(resource: Resource, text: str, max_depth: int) -> Predicate | N
             raise InvalidQuery(f"{name!r} is no filter.")
         gather(level, name, value, max_depth)
     return all_of(*level.where)
+
+
+def cursor_behind(parameters: Parameters, values: Sequence[str | None], position: int) -> str:
+    """The cursor that continues a query of plain columns behind a row, whose sort values these are as text; `position`
+    is how many rows lie before the page.
+    """
+    bound_to = cursor.fingerprint([item for item in parameters if item[0] not in _OF_THE_PAGE])
+    return cursor.encode(bound_to, orjson.dumps(values), position)
 
 
 def _bound_to(parameters: Parameters, plan: ReadPlan) -> str:
