@@ -17,7 +17,16 @@ from service.crud.statements import StatementCache
 from service.db.copy import CopyPool, CopyTransaction, Sink
 from service.formats.encoder import Encoder
 from service.formats.format import Format
-from service.query.compile.export import Copied, as_csv, as_json_values, as_lines, as_sheet, as_texts, bind_settings, compile_flat
+from service.query.compile.export import (
+    Copied,
+    as_csv,
+    as_json_values,
+    as_lines,
+    as_sheet,
+    as_texts,
+    bind_settings,
+    compile_flat,
+)
 from service.query.compile.statement import without_token
 from service.query.plan import ReadPlan
 

@@ -2,7 +2,7 @@
 
 from service.admin.back_office import BackOffice
 from service.admin.menu import Entry, Section
-from service.admin.pages import create, delete, edit, home, row, table_list
+from service.admin.pages import bulk, cell, create, delete, edit, export, home, row, table_list
 from service.admin.pages.login import add_login
 from service.admin.slug import to_slug
 from service.admin.visit import Visit
@@ -16,6 +16,12 @@ def add_pages(office: BackOffice) -> None:
     add_login(office)
     office.add_page("/", home.show)
     office.add_page("/{identity}/list", table_list.show)
+    office.add_page("/{identity}/export", export.export)
+    office.add_action("/{identity}/bulk", bulk.choose)
+    office.add_action("/{identity}/bulk-edit", bulk.edit)
+    office.add_action("/{identity}/bulk-delete", bulk.delete)
+    office.add_page(_ROW % "cell", cell.show)
+    office.add_action(_ROW % "cell", cell.save)
     office.add_page("/{identity}/create", create.show)
     office.add_action("/{identity}/create", create.save)
     office.add_page(_ROW % "details", row.show)
