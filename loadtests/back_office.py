@@ -96,12 +96,12 @@ async def _measure(data_dir: Path, rounds: int) -> tuple[list[Timed], int, list[
         connection = await asyncpg.connect(embedded.url("postgres"))
         try:
             await _enlarge(connection)
-            await _make_operator(embedded)
+            key = await _make_operator(embedded)
             await connection.execute(f"alter role {SERVICE} set log_statement = 'all'")
             log = data_dir / "postgresql" / "log"
             with tempfile.TemporaryDirectory() as folder:
                 environment = {"DATABASE_URL": embedded.service_url, "JWT_SECRET": uuid4().hex + uuid4().hex}
-                async with running(ROWHOUSE, Path(folder), environment, {}) as app:
+                async with running(ROWHOUSE, Path(folder), environment, {"X-API-Key": key}) as app:
                     begun = log.stat().st_size
                     timed = await asyncio.to_thread(_ask_all, app.base, rounds)
             with log.open("rb") as file:
@@ -150,13 +150,16 @@ async def _enlarge(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
         await connection.execute("checkpoint")
 
 
-async def _make_operator(embedded: EmbeddedPostgres) -> None:
+async def _make_operator(embedded: EmbeddedPostgres) -> str:
+    """An administrator, and a key by which the server is seen to serve."""
     engine = make_engine(embedded.owner_url, DatabaseSettings(_env_file=None), role=None)
     connection = await asyncpg.connect(embedded.owner_url)
     try:
         await connection.execute("delete from rowhouse.users where email = $1", _EMAIL)
+        await connection.execute("delete from rowhouse.api_keys where name = $1", _EMAIL)
         async with UnitOfWork(engine).begin() as session:
             await accounts.create_user(session, _EMAIL, _PASSWORD, Role.ADMIN)
+            return (await accounts.create_key(session, _EMAIL, Role.ADMIN, days=1)).key
     finally:
         await connection.close()
         await engine.dispose()

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from service.admin.listing import AFTER, BEFORE, LAST, Listing, backwards, written
+from service.admin.listing import AFTER, BEFORE, LAST, Listing, backwards, found_first, written
 from service.admin.reading import Pairs
 from service.core.errors import InvalidQuery
 from service.query.parse.order import plain_column
@@ -62,14 +62,16 @@ def place_of(listing: Listing) -> Place:
     return Place(is_last, None, None if is_last else 0)
 
 
-def query_of(listing: Listing, place: Place) -> Pairs:
-    """What the API is asked for: one row more than is shown tells whether there are more."""
+def query_of(listing: Listing, place: Place, *, are_few: bool) -> Pairs:
+    """What the API is asked: one row more than is shown tells whether there are more. `are_few`: the filter leaves so
+    few rows that they are best found before they are sorted.
+    """
     kept = [*listing.conditions, *listing.moment]
     limit = ("limit", str(listing.size + 1))
     if not _has_keyset(listing):
         offset = [("offset", str(place.position))] if place.position else []
         return [*kept, *listing.order_parameter, *offset, limit]
-    order = listing.total_order
+    order = found_first(listing.resource, listing.total_order) if are_few else listing.total_order
     asked = [*kept, ("order", written(backwards(order) if place.is_back else order))]
     if place.values is None:
         return [*asked, limit]

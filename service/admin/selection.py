@@ -98,9 +98,10 @@ async def counted(visit: Visit, listing: Listing) -> int:
     return _total(header(answer, b"content-range"))
 
 
-async def estimated(visit: Visit, resource: Resource) -> int:
-    """How many rows the table has, as PostgreSQL thinks."""
-    answer = await visit.plane.ask("GET", table_url("", resource), "limit=0", headers={"prefer": "count=planned"})
+async def estimated(visit: Visit, resource: Resource, conditions: Pairs) -> int:
+    """How many rows of the table meet these conditions, as PostgreSQL thinks."""
+    query = encode([*conditions, ("limit", "0")])
+    answer = await visit.plane.ask("GET", table_url("", resource), query, headers={"prefer": "count=planned"})
     return _total(header(answer, b"content-range"))
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from html import unescape
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -14,7 +14,7 @@ import pytest
 from service.core.types import Role
 from tests.admin.conftest import MakeOperator, Operator, text_of
 from tests.conftest import Database
-from tests.service_under_test import Service
+from tests.service_under_test import Service, run_service
 from tests.waiting import until
 
 _LINK = re.compile(r'<a class="button"(?: rel="\w+")? href="([^"]*)"[^>]*>(First|Previous|Next|Last) page</a>')
@@ -36,7 +36,7 @@ def cells_of(page: httpx2.Response, column: str) -> list[str]:
 def span_of(page: httpx2.Response) -> str:
     found = re.search(r'<span id="range">(.*?)</span>', page.text)
     assert found is not None
-    return found[1]
+    return found[1].replace("\N{EN DASH}", "-")
 
 
 ORDERS = ["", "order=year", "order=year.desc", "order=speed.nullsfirst,seats.desc", "order=speed.desc.nullslast,engine"]
@@ -64,13 +64,13 @@ def test_pages_lead_forward_and_back_through_the_same_rows(admin: Operator, data
 
 def test_a_page_says_which_rows_it_has_of_how_many(admin: Operator) -> None:
     first = admin.get("/admin/flights/list?limit=25")
-    assert re.fullmatch(r"1–25 of about 33\d \d{3}", span_of(first))
+    assert re.fullmatch(r"1-25 of about 33\d \d{3}", span_of(first))
     second = admin.get(links_of(first)["Next"])
-    assert span_of(second).startswith("26–50 of about")
-    assert span_of(admin.http.get(links_of(second)["Previous"], follow_redirects=True)).startswith("1–25 of")
-    assert span_of(admin.get("/admin/flights/list?limit=25&-count=1")) == "1–25 of 336 776"
-    assert span_of(admin.get("/admin/flights/list?limit=25&-last=1&-count=1")) == "336 752–336 776 of 336 776"
-    assert span_of(admin.get("/admin/airlines/list")) == "1–16 of 16"
+    assert span_of(second).startswith("26-50 of about")
+    assert span_of(admin.http.get(links_of(second)["Previous"], follow_redirects=True)).startswith("1-25 of")
+    assert span_of(admin.get("/admin/flights/list?limit=25&-count=1")) == "1-25 of 336 776"
+    assert span_of(admin.get("/admin/flights/list?limit=25&-last=1&-count=1")) == "336 752-336 776 of 336 776"
+    assert span_of(admin.get("/admin/airlines/list")) == "1-16 of 16"
 
 
 @pytest.mark.parametrize(
@@ -152,21 +152,22 @@ def test_what_no_index_serves_is_read_only_when_asked_for(admin: Operator, query
     assert len(keys_of(admin.get(anyway))) == 50
 
 
-def test_a_search_that_takes_too_long_says_so(admin: Operator, database: Database, service: Service) -> None:
+def test_a_search_that_takes_too_long_says_so(admin: Operator, database: Database) -> None:
     database.execute(
-        "create view dawdling as select n as id, pg_sleep(0.02)::text as waited, 'x' as word from generate_series(1, 100000) n"
+        "create view dawdling as select n as id, pg_sleep(0.01)::text as waited from generate_series(1, 100000) n"
     )
     database.execute("grant select on dawdling to rowhouse_service")
     try:
-        database.execute("notify rowhouse_reload")
-        until(lambda: admin.http.get("/admin/dawdling/list?limit=25&select=word").status_code == 200)
-        answer = admin.http.get("/admin/dawdling/list?-q=nowhere&-q-all=1&select=waited")
-        assert answer.status_code == 422
-        assert "longer than the service allows" in text_of(answer)
-        assert 'id="search-text"' in answer.text  # the page is there to go on with
+        with run_service({"DATABASE_URL": database.service_url, "STATEMENT_TIMEOUT": "0.5"}) as hurried:
+            operator = Operator(hurried, email=admin.email)
+            operator.log_in()
+            answer = operator.http.get("/admin/dawdling/list?-q=nowhere&-q-all=1&select=waited")
+            assert answer.status_code == 422
+            assert "longer than the service allows" in text_of(answer)
+            assert 'id="search-text"' in answer.text  # the page is there to go on with
+            operator.http.close()
     finally:
         database.execute("drop view dawdling")
-        database.execute("notify rowhouse_reload")
 
 
 def test_a_viewers_rows_are_searched_and_counted_alone(operators: MakeOperator) -> None:
@@ -179,7 +180,7 @@ def test_a_viewers_rows_are_searched_and_counted_alone(operators: MakeOperator) 
 
 
 @pytest.fixture
-def sent(service: Service, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, Sequence[object]]]]:
+def sent(service: Service, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Sequence[object]]]:
     """The statements that the table plane sends to PostgreSQL, with their values."""
     assert service.state.runtime is not None
     pool, statements = service.state.runtime.pool, []
@@ -195,7 +196,7 @@ def sent(service: Service, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tup
 
     monkeypatch.setattr(pool, "read", told_read)
     monkeypatch.setattr(pool, "run", told_run)
-    yield statements
+    return statements
 
 
 def scans_of(database: Database, statements: Sequence[tuple[str, Sequence[object]]]) -> list[str]:
@@ -257,7 +258,7 @@ def test_pages_of_a_table_without_a_key_go_by_offset(admin: Operator, database: 
         assert [len(page) for page in numbers] == [25, 25, 10]
         assert sorted(int(n) for page in numbers for n in page) == list(range(1, 61))
         assert cells_of(admin.get(links_of(third)["Previous"]), "n") == numbers[1]
-        assert 'id="bulk-form"' in first.text and "tick-page" not in first.text
+        assert "tick-page" not in first.text
     finally:
         database.execute("drop table nokey")
         database.execute("notify rowhouse_reload")

@@ -13,7 +13,6 @@ from service.admin.indexes import served_columns, unserved
 from service.admin.listing import ANYWAY, COUNT, EVERYTHING, FORM, QUERY, SIZES, Listing, chosen_order, listing_of
 from service.admin.pages.export import CHOICES
 from service.admin.paging import Page, page_of, place_of, query_of
-from service.admin.plane import header, loaded
 from service.admin.reading import Cell, Pairs, cells_of, encode, label_selects, labels_of
 from service.admin.selection import counted, estimated, version_in
 from service.admin.visit import Visit
@@ -28,6 +27,8 @@ from service.query.plan import VERSION_COLUMN
 
 # Fewer rows than these are read in milliseconds, index or not.
 _FEW = 100_000
+# So many are found and sorted in milliseconds.
+_FOUND_FIRST = 20_000
 _STOPPED = "PostgreSQL was stopped: this took longer than the service allows."
 
 
@@ -105,14 +106,14 @@ async def _read(visit: Visit, listing: Listing) -> Shown:
     lacking = unserved(listing)
     is_small: bool | None = None
     if listing.search.text and listing.search.others and not listing.search.is_everywhere:
-        is_small = await estimated(visit, listing.resource) < _FEW
+        is_small = await estimated(visit, listing.resource, []) < _FEW
         if is_small:
             listing = listing_of(listing.resource, visit.request.url.query, searches_all=True)
             nothing, lacking = replace(nothing, listing=listing), []
     if listing.search.finds_nothing:
         return nothing
     if lacking and listing.given(ANYWAY) is None and not is_small and EVERYTHING not in dict(listing.pairs):
-        rows = await estimated(visit, listing.resource)
+        rows = await estimated(visit, listing.resource, [])
         if rows >= _FEW:
             return replace(nothing, unserved=tuple(lacking), span=Range(None, None, rows, False))
     try:
@@ -126,13 +127,12 @@ async def _read(visit: Visit, listing: Listing) -> Shown:
 async def _rows(visit: Visit, listing: Listing) -> Shown:
     place, resource = place_of(listing), listing.resource
     labels = labels_of(visit, resource, listing.shown)
-    query = [*query_of(listing, place), ("select", ",".join(_selected(listing, labels)))]
-    answer = await visit.plane.ask("GET", table_url("", resource), encode(query), headers={"prefer": "count=planned"})
-    page = page_of(listing, place, loaded(answer.body))
-    total = (header(answer, b"content-range") or "").partition("/")[2]
+    total = await estimated(visit, resource, [*listing.conditions, *listing.moment])
+    are_few = bool(listing.conditions) and total <= _FOUND_FIRST
+    query = [*query_of(listing, place, are_few=are_few), ("select", ",".join(_selected(listing, labels)))]
+    page = page_of(listing, place, await visit.plane.read(table_url("", resource), encode(query)))
     end = None if page.start is None else page.start + len(page.rows)
-    at_least = end or 0
-    span = Range(page.start, end, max(int(total), at_least) if total.isdigit() else None, False)
+    span = Range(page.start, end, max(total, end or 0), False)
     if page.next is None and end is not None:
         return Shown(listing, page, replace(span, total=end, is_exact=True))
     if listing.given(COUNT) is None:
