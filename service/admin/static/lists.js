@@ -13,7 +13,9 @@ if (bulk !== null) {
       page.checked = ticked > 0 && ticked === boxes.length;
       page.indeterminate = ticked > 0 && ticked < boxes.length;
     }
-    for (const button of bulk.querySelectorAll("button")) button.disabled = ticked === 0 && !all.checked;
+    const isIdle = ticked === 0 && !all.checked;
+    bulk.classList.toggle("idle", isIdle);
+    for (const button of bulk.querySelectorAll("button")) button.disabled = isIdle;
     for (const box of boxes) box.closest("tr").classList.toggle("ticked", box.checked || all.checked);
   };
   page?.addEventListener("change", () => {
