@@ -7,14 +7,14 @@ from uuid import uuid4
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.core.types import Role
 from service.crud import accounts
 from service.models.system import User
 from tests.admin.conftest import PASSWORD
-from tests.browser.pages import Watch, at_each_size, check, run_chromium, take_picture
+from tests.browser.pages import Colors, Watch, at_each_size, check, run_chromium, take_picture
 from tests.browser.test_live import apart
 from tests.conftest import Database
 from tests.service_under_test import Service, in_session
@@ -71,7 +71,7 @@ def logged_in(
 ) -> Iterator[Page]:
     """A page of whoever has just logged in; nothing must go wrong in it."""
     watch = Watch(service)
-    scheme = "dark" if dark else "light"
+    scheme: Colors = "dark" if dark else "light"
     with browser.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme) as context:
         page = context.new_page()
         page.set_default_timeout(20_000)
@@ -93,7 +93,7 @@ def assert_accessible(page: Page) -> None:
     assert found == [], [(one["id"], [node["html"][:200] for node in one["nodes"]]) for one in found]
 
 
-def cell(page: Page, key: int, column: str):  # type: ignore[no-untyped-def]
+def cell(page: Page, key: int, column: str) -> Locator:
     return page.locator(f'tr[data-key="{key}"] td[data-column="{column}"]')
 
 
