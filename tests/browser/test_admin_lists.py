@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from uuid import uuid4
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, Locator, Page, expect
 from sqlalchemy.ext.asyncio import AsyncSession
 
