@@ -127,7 +127,8 @@ def _preferences(settings: ApiSettings) -> JsonObject:
         ),
         "PreferWrite": _header(
             "Prefer",
-            f"{answer} `max-affected=10` refuses to touch more rows than that, `min-affected=10` fewer. {undone}{_ZONE} {_STRICT}",
+            f"{answer} `max-affected=10` refuses to touch more rows than that, `min-affected=10` fewer. "
+            f"{undone}{_ZONE} {_STRICT}",
             _TEXT | {"examples": ["return=representation"]},
         ),
         "PreferCall": _header("Prefer", f"{_COUNT} {undone}{_ZONE} {_STRICT}", _TEXT | {"examples": ["count=exact"]}),

@@ -116,9 +116,9 @@ _INDEXED = """
 select i.indrelid as relation, a.attname::text as column, m.amname::text as method, o.opcname::text as operators,
        f.opfname::text as family, o.opcdefault as is_default, k.sorting = a.attcollation as is_same_collation,
        k.options & 1 > 0 as is_descending, k.options & 2 > 0 as nulls_first,
-       case when l.collprovider = 'd' then d.datlocprovider = 'b' or d.datlocprovider = 'c' and d.datcollate in ('C', 'POSIX')
-            else l.collprovider = 'b' or l.collprovider = 'c' and l.collcollate in ('C', 'POSIX')
-       end is true as is_by_bytes
+       case when l.collprovider <> 'd'
+            then l.collprovider = 'b' or l.collprovider = 'c' and l.collcollate in ('C', 'POSIX')
+            else d.datlocprovider = 'b' or d.datlocprovider = 'c' and d.datcollate in ('C', 'POSIX') end as is_by_bytes
 from pg_index i join pg_class c on c.oid = i.indexrelid join pg_am m on m.oid = c.relam,
      unnest(i.indkey::int2[], i.indclass::oid[], i.indcollation::oid[], i.indoption::int2[])
          with ordinality as k(number, operators, sorting, options, place)

@@ -2,7 +2,20 @@
 
 from service.admin.back_office import BackOffice
 from service.admin.menu import Entry, Section
-from service.admin.pages import bytes_of, create, delete, edit, home, import_csv, options, row, table_list
+from service.admin.pages import (
+    bulk,
+    bytes_of,
+    cell,
+    create,
+    delete,
+    edit,
+    export,
+    home,
+    import_csv,
+    options,
+    row,
+    table_list,
+)
 from service.admin.pages.login import add_login
 from service.admin.pages.system.all import add_system
 from service.admin.slug import to_slug
@@ -17,6 +30,12 @@ def add_pages(office: BackOffice) -> None:
     add_login(office)
     office.add_page("/", home.show)
     office.add_page("/{identity}/list", table_list.show)
+    office.add_page("/{identity}/export", export.export)
+    office.add_action("/{identity}/bulk", bulk.choose)
+    office.add_action("/{identity}/bulk-edit", bulk.edit)
+    office.add_action("/{identity}/bulk-delete", bulk.delete)
+    office.add_page(_ROW % "cell", cell.show)
+    office.add_action(_ROW % "cell", cell.save)
     office.add_page("/{identity}/create", create.show)
     office.add_action("/{identity}/create", create.save)
     office.add_page(_ROW % "details", row.show)

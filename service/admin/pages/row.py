@@ -57,7 +57,7 @@ async def read_row(
     answer = await visit.plane.ask("GET", row_url(resource, key), encode(query))
     row: dict[str, Any] = loaded(answer.body)
     tag = header(answer, b"etag")
-    version = tag.strip('"').partition("-")[0] if tag and resource.abilities.has_version else None
+    version = tag.strip('"').partition("-")[0] if tag else None
     return Seen({field.name: value_text(row[field.name]) for field in fields}, version, cells_of(visit, fields, row))
 
 

@@ -2,6 +2,8 @@
 import "./filters.js";
 import "./forms.js";
 import "./import.js";
+import "./lists.js";
+import "./cell.js";
 
 const menu = document.getElementById("menu");
 const menuButton = document.getElementById("menu-button");

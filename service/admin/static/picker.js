@@ -112,4 +112,6 @@ function attach(input) {
   }
 }
 
-for (const input of document.querySelectorAll("input[data-lookup]")) attach(input);
+export function attachPickers(root) {
+  for (const input of root.querySelectorAll("input[data-lookup]")) attach(input);
+}

@@ -30,8 +30,7 @@ _BEGINS_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 _FORMULA, _GUARDED = r"e'^[-=+@\t\r]'", r"e'\'\\&'"
 # They may begin with a sign, and are numbers or times to a spreadsheet.
 _NEVER_FORMULAS = frozenset(
-    ("bool", "int2", "int4", "int8", "float4", "float8", "numeric", "oid")
-    + ("uuid", "date", "time", "timetz", "timestamp", "timestamptz")
+    "bool int2 int4 int8 float4 float8 numeric oid uuid date time timetz timestamp timestamptz".split()
 )
 # As ISO 8601 has it: of what lies before our era or at infinity, as PostgreSQL writes it.
 _TIME = (
