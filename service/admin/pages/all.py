@@ -2,7 +2,7 @@
 
 from service.admin.back_office import BackOffice
 from service.admin.menu import Entry, Section
-from service.admin.pages import create, delete, edit, home, row, table_list
+from service.admin.pages import changes, create, delete, edit, history, home, live, row, table_list, trash
 from service.admin.pages.login import add_login
 from service.admin.slug import to_slug
 from service.admin.visit import Visit
@@ -24,7 +24,18 @@ def add_pages(office: BackOffice) -> None:
     office.add_action(_ROW % "merge", edit.merge)
     office.add_page(_ROW % "delete", delete.show)
     office.add_action(_ROW % "delete", delete.delete)
+    office.add_page(_ROW % "history", history.show)
+    office.add_page("/{identity}/trash", trash.show)
+    office.add_action("/{identity}/restore", trash.restore)
+    office.add_page("/-/changes", changes.show)
+    office.add_page("/-/undo", changes.ask)
+    office.add_action("/-/undo", changes.undo)
+    office.add_action("/{identity}/live", live.table)
+    office.add_action(_ROW % "live", live.row)
+    office.add_page(_ROW % "last-change", live.last_change)
+    office.templates.env.globals["live_path"] = live.live_path
     office.sections_made.append(tables)
+    office.sections_made.append(log)
 
 
 def tables(visit: Visit) -> Section:
@@ -37,3 +48,9 @@ def tables(visit: Visit) -> Section:
         for one in sorted(readable, key=lambda one: one.name)
     ]
     return Section("Tables", entries)
+
+
+def log(visit: Visit) -> Section:
+    """What was done."""
+    path = visit.at("-", "changes")
+    return Section("Log", [Entry("Recent changes", path, visit.request.url.path == path)])

@@ -1,5 +1,6 @@
 // What every page does: the menu, keys, and filters that offer what fits a column.
 import "./filters.js";
+import "./live.js";
 
 const menu = document.getElementById("menu");
 const menuButton = document.getElementById("menu-button");
