@@ -217,6 +217,9 @@ def test_a_page_follows_its_rows_by_a_ticket(admin: Operator, database: Database
     assert admin.http.post("/admin/airlines/live", headers=_LIVE).status_code == 403
     answer = admin.http.post("/admin/airlines/live/Q1", headers=token).json()
     assert answer["key"] == ["carrier"]
+    odd = admin.http.post("/admin/airlines/live?nothing=eq.1", headers=token).json()["feed"]
+    assert "nothing" not in odd
+    assert "carrier=like.Q%2A" in admin.http.post("/admin/airlines/live?carrier=like.Q*", headers=token).json()["feed"]
     with admin.http.stream("GET", answer["feed"], headers={"accept": "text/event-stream"}) as stream:
         assert stream.status_code == 200
         lines = stream.iter_lines()

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, Page, expect
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -47,11 +47,16 @@ def _look(page: Page, name: str) -> None:
     """A picture at both widths, and nothing that axe finds serious."""
     for size in (_PHONE, _WIDE):
         page.set_viewport_size({"width": size[0], "height": size[1]})
-        assert not page.evaluate(IS_WIDER_THAN_THE_SCREEN), (name, size)
         take_picture(page, f"admin-{name}", size)
+        assert not page.evaluate(IS_WIDER_THAN_THE_SCREEN), (name, size)
     found = Axe().run(page).response["violations"]
     serious = [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")]
     assert serious == []
+
+
+def _troubles(watch: Watch) -> list[str]:
+    """But for feeds that ended with their page."""
+    return [one for one in watch.troubles if not (one.startswith("failed:") and "/-/changes?" in one)]
 
 
 def test_history_undo_trash_and_restore(page: Page, service: Service) -> None:
@@ -75,7 +80,7 @@ def test_history_undo_trash_and_restore(page: Page, service: Service) -> None:
     expect(page.get_by_label("The row as it was", exact=True)).to_contain_text("First Q1")
     page.goto("/admin/")
     page.get_by_role("link", name="Recent changes").click()
-    page.get_by_label("Table").select_option("airlines")
+    page.locator("select[name=tables]").select_option("airlines")
     page.get_by_label("Request").fill("two-of-them")
     page.get_by_role("button", name="Show").click()
     expect(page.locator(".change")).to_have_count(3)
@@ -89,7 +94,7 @@ def test_history_undo_trash_and_restore(page: Page, service: Service) -> None:
     _look(page, "trash")
     page.get_by_role("button", name="Bring back what is ticked").click()
     expect(page.get_by_role("status").filter(has_text="2 rows are back.")).to_be_visible()
-    assert watch.troubles == []
+    assert _troubles(watch) == []
 
 
 def test_a_list_and_a_row_that_others_change_say_so(page: Page, service: Service) -> None:
@@ -102,6 +107,7 @@ def test_a_list_and_a_row_that_others_change_say_so(page: Page, service: Service
             page.goto("/admin/airlines/list?carrier=like.Q5*")
         page.wait_for_timeout(500)  # the feed begins where it is ready
         expect(bar).to_be_hidden()
+        client.patch(f"{_AIRLINES}/UA", json={"name": "United Air Lines Inc."})  # not on this list
         client.patch(f"{_AIRLINES}/Q5", json={"name": "Second"})
         expect(bar).to_contain_text("1 row was changed here.")
         expect(page.locator('tr[data-key="Q5"]')).to_have_class("changed")
@@ -118,7 +124,7 @@ def test_a_list_and_a_row_that_others_change_say_so(page: Page, service: Service
         _look(page, "live-edit")
         client.delete(f"{_AIRLINES}/Q5")
         expect(bar).to_contain_text("has deleted this row meanwhile.")
-    assert watch.troubles == []
+    assert _troubles(watch) == []
 
 
 def test_a_page_that_is_not_seen_follows_nothing_and_goes_on_later(page: Page, service: Service) -> None:
@@ -127,8 +133,6 @@ def test_a_page_that_is_not_seen_follows_nothing_and_goes_on_later(page: Page, s
         with page.expect_request(lambda request: "/-/changes?" in request.url):
             page.goto("/admin/airlines/list?carrier=like.Q6*")
         page.wait_for_timeout(1500)  # it has learnt where it stands
-        feeds = service.state.runtime.hub if service.state.runtime else None
-        assert feeds is not None
         page.evaluate(_SHOWN.format(hidden="true"))
         page.wait_for_timeout(300)
         client.patch(f"{_AIRLINES}/Q6", json={"name": "Second"})

@@ -1,5 +1,8 @@
 """What pages need to follow the rows that they show: a feed with a ticket, and who has changed a row last."""
 
+from collections.abc import Iterable
+from urllib.parse import parse_qsl
+
 from starlette.responses import JSONResponse, Response
 
 from service.admin.filters import quoted_name
@@ -9,20 +12,34 @@ from service.admin.reading import encode
 from service.admin.visit import Visit
 from service.api.v1.paths import key_values, table_url
 from service.catalog.resource import Resource
-from service.core.errors import Conflict
+from service.core.errors import Conflict, InvalidQuery
 from service.core.types import Action
+from service.events.follow_request import parse_follow, read_plans
+from service.query.parse.parameters import Bounds
+
+Pair = tuple[str, str]
 
 
-def live_path(visit: Visit, resource: Resource, key: str | None = None) -> str | None:
-    """Where a page asks for the feed of a table or a row; None where there can be none."""
+def live_path(visit: Visit, resource: Resource, key: str | None = None, filters: Iterable[Pair] = ()) -> str | None:
+    """Where a page asks for the feed of a row, or of the rows that meet filters; None where there can be none."""
     if not resource.key or not visit.may(resource, Action.READ):
         return None
-    return visit.of_table(resource, "live") if key is None else visit.of_row(resource, "live", key)
+    if key is not None:
+        return visit.of_row(resource, "live", key)
+    return visit.of_table(resource, "live", filters)
 
 
 async def table(visit: Visit) -> Response:
-    """The feed of a table."""
-    return await _feed(visit, visit.resource, [])
+    """The feed of a table: of the rows that meet the filters, unless a feed has none of the kind."""
+    resource, filters = visit.resource, parse_qsl(visit.request.url.query, keep_blank_values=True)
+    api = visit.state.settings.api
+    bounds = Bounds(api.api_max_rows, api.api_max_depth, allows_aggregates=False)
+    try:
+        asked = parse_follow(resource.name, encode(filters).encode(), None)
+        read_plans(asked.parameters, visit.runtime.policy, visit.session.principal, bounds)
+    except InvalidQuery:
+        filters = []
+    return await _feed(visit, resource, filters)
 
 
 async def row(visit: Visit) -> Response:
@@ -33,7 +50,7 @@ async def row(visit: Visit) -> Response:
     return await _feed(visit, resource, filters)
 
 
-async def _feed(visit: Visit, resource: Resource, filters: list[tuple[str, str]]) -> Response:
+async def _feed(visit: Visit, resource: Resource, filters: list[Pair]) -> Response:
     """Its address, with a ticket that is good once; null where the table is not tracked."""
     try:
         await visit.runtime.hub.log.tracked(resource)
