@@ -51,7 +51,7 @@ class Logged:
         """
         used = column_names(plan.where) | {name for item in plan.select for name in column_names(item)}
         used |= {name for term in plan.order for name in column_names(term.column)}
-        if foreign := sorted(used - set(plan.resource.columns) - {VERSION_COLUMN}):
+        if foreign := sorted(used - set(plan.resource.stored) - {VERSION_COLUMN}):
             raise InvalidQuery(f"{foreign[0]!r} is computed, and the change log has the table's own columns.")
         if missing := sorted((used | column_names(rows)) & self.excluded):
             which = f"Column {missing[0]!r}" if missing[0] in plan.resource.columns else "A column"

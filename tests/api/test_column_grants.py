@@ -605,6 +605,32 @@ def test_a_hidden_mark_of_deletion_hides_rows_all_the_same(editor: httpx2.Client
     assert admin.post("/api/v1/letters/1/-/restore").status_code == 200
 
 
+def test_the_past_of_rows_whose_key_is_hidden(columned: Service, viewer: httpx2.Client, database: Database) -> None:
+    in_session(
+        database.service_url,
+        lambda session: accounts.grant(session, Role.VIEWER, "letters", [Action.READ], None, ["title"]),
+    )
+    (before,) = database.execute_as_superuser("select to_char(clock_timestamp(), 'YYYY-MM-DD\"T\"HH24:MI:SS.USOF') t")
+    with following(columned, "/api/v1/letters/-/changes", Role.VIEWER) as feed:
+        feed.next("up-to-date")
+        database.execute_as_superuser("insert into columned.letters values (77, 'c', null)")
+        database.execute_as_superuser("update columned.letters set id = 78 where id = 77")
+        database.execute_as_superuser("update columned.letters set title = 'd' where id = 78")
+        events = [feed.change(), feed.change()]
+    assert [(one["type"], one["key"]) for one in events] == [("insert", {"title": "c"}), ("update", {"title": "d"})]
+    assert viewer.get("/api/v1/letters").json() == [{"title": "a"}, {"title": "d"}]
+    assert viewer.get("/api/v1/letters", params={"as_of": before["t"]}).json() == [{"title": "a"}]
+    history = viewer.get("/api/v1/letters/-/history?limit=2").json()
+    assert [(one["key"], one.get("columns")) for one in history] == [
+        ({"title": "d"}, ["title"]),
+        ({"title": "c"}, None),
+    ]
+    assert "78" not in json.dumps([one["before"] for one in history] + [one["after"] for one in history])
+    assert viewer.get("/api/v1/letters/-/trash").status_code == 409
+    assert viewer.get("/api/v1/letters/1/-/history").status_code == 400
+    database.execute_as_superuser("delete from columned.letters where id = 78")
+
+
 def test_a_column_that_is_gone_grants_nothing_and_the_others_stand(
     columned: Service, viewer: httpx2.Client, database: Database
 ) -> None:

@@ -6,15 +6,19 @@ from service.admin.pages import (
     bulk,
     bytes_of,
     cell,
+    changes,
     create,
     delete,
     edit,
     export,
+    history,
     home,
     import_csv,
+    live,
     options,
     row,
     table_list,
+    trash,
 )
 from service.admin.pages.login import add_login
 from service.admin.pages.system.all import add_system
@@ -50,7 +54,18 @@ def add_pages(office: BackOffice) -> None:
     office.add_upload("/{identity}/import", import_csv.run)
     office.add_upload("/{identity}/preview", import_csv.preview)
     office.add_page("/{identity}/import-job", import_csv.job)
+    office.add_page(_ROW % "history", history.show)
+    office.add_page("/{identity}/trash", trash.show)
+    office.add_action("/{identity}/restore", trash.restore)
+    office.add_page("/-/changes", changes.show)
+    office.add_page("/-/undo", changes.ask)
+    office.add_action("/-/undo", changes.undo)
+    office.add_action("/{identity}/live", live.table)
+    office.add_action(_ROW % "live", live.row)
+    office.add_page(_ROW % "last-change", live.last_change)
+    office.templates.env.globals["live_path"] = live.live_path
     office.sections_made.append(tables)
+    office.sections_made.append(log)
     add_system(office)
 
 
@@ -64,3 +79,9 @@ def tables(visit: Visit) -> Section:
         for one in sorted(readable, key=lambda one: one.name)
     ]
     return Section("Tables", entries)
+
+
+def log(visit: Visit) -> Section:
+    """What was done."""
+    path = visit.at("-", "changes")
+    return Section("Log", [Entry("Recent changes", path, visit.request.url.path == path)])

@@ -4,6 +4,7 @@ import "./forms.js";
 import "./import.js";
 import "./lists.js";
 import "./cell.js";
+import "./live.js";
 
 const menu = document.getElementById("menu");
 const menuButton = document.getElementById("menu-button");
