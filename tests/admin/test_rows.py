@@ -96,3 +96,10 @@ def test_filters_are_the_apis(admin: Operator, query: str) -> None:
     assert "United" in text_of(answer)
     assert "Delta" not in text_of(answer)
     assert str(answer.url).endswith("/admin/airlines/list?name=ilike.%2AUnited%2A")
+
+
+def test_a_copy_begins_with_the_values_of_its_row(admin: Operator) -> None:
+    path = "/admin/planes/create?-copy=N10156"
+    assert f'href="{path}"' in admin.get("/admin/planes/details/N10156").text
+    form = admin.form(path)
+    assert (form["now.tailnum"], form["now.year"]) == ("", "2004")

@@ -9,6 +9,7 @@ from service.admin.controls import control_of
 from service.admin.fields import fields_of
 from service.admin.filters import quoted_name
 from service.admin.forms import Faults, Sent, Shown, as_body, faults_of, sent_of, writable
+from service.admin.pages.row import read_row
 from service.admin.plane import loaded
 from service.admin.reading import encode
 from service.admin.visit import Visit
@@ -18,16 +19,28 @@ from service.catalog.resource import Resource
 from service.core.errors import Forbidden, RowhouseError
 from service.core.types import Action
 
+COPY = "-copy"
+
 
 async def show(visit: Visit) -> Response:
-    """An empty form; the address may say what some fields begin with (`was.column=value`)."""
+    """An empty form; the address may say what some fields begin with (`was.column=value`), or of which row they are a
+    copy.
+    """
     resource = visit.resource
     _require(visit, resource)
     given = dict(parse_qsl(visit.request.url.query, keep_blank_values=True))
-    begun = {
-        one.name: given[f"was.{one.name}"] for one in writable(resource, Action.CREATE) if f"was.{one.name}" in given
-    }
+    fields = writable(resource, Action.CREATE)
+    begun = await _copied(visit, resource, given[COPY]) if COPY in given else {}
+    begun |= {one.name: given[f"was.{one.name}"] for one in fields if f"was.{one.name}" in given}
     return await _form(visit, resource, Sent({}, begun), Faults())
+
+
+async def _copied(visit: Visit, resource: Resource, key: str) -> dict[str, str | None]:
+    """The values of a row, but for its key and its files. Raises: RowNotFound."""
+    seen = await read_row(visit, resource, key)
+    controls = (control_of(one) for one in writable(resource, Action.CREATE) if not one.is_key)
+    names = (one.field.name for one in controls if not one.is_file)
+    return {name: seen.values[name] for name in names if name in seen.values}
 
 
 async def save(visit: Visit) -> Response:

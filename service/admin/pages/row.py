@@ -74,5 +74,6 @@ async def show(visit: Visit) -> Response:
         seen=seen,
         related=await related_rows(visit, resource, seen.values),
         may={action.value: visit.may(resource, action) for action in Action},
+        copy_path=visit.of_table(resource, "create", [("-copy", key)]),
         control_of=control_of,
     )
