@@ -41,8 +41,11 @@ check: setup  ## Lint, types, import directions, migrations, documents
 	@$(BIN)/python -m tests.db.check_migrations
 	@$(BIN)/python -m deploy.generated --check
 
-bench: setup  ## Measure against bare asyncpg and an ordinary FastAPI application
-	@$(BIN)/python -m loadtests.bench
+bench: setup  ## Measure requests, exports and imports beside bare asyncpg, other frameworks and psql
+	@$(BIN)/python -m loadtests.bench --chart service/docs/speed.svg
+	@$(BIN)/python -m loadtests.bench --frameworks
+	@$(BIN)/python -m loadtests.export
+	@$(BIN)/python -m loadtests.bulk
 
 lock: .venv/bin/uv  ## Lock the dependencies anew
 	@$(LOCK) --output-file requirements.txt

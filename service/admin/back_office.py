@@ -5,8 +5,10 @@ handlers are not routed: they read and write rows by themselves, without version
 """
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, unquote
 
 import structlog
@@ -58,6 +60,12 @@ _error_log = structlog.get_logger("error")
 Serve = Callable[[Request], Awaitable[Response]]
 Handler = Callable[[Visit], Awaitable[Response]]
 OpenHandler = Callable[["BackOffice", Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Titled:
+    title: str
+    favicon_url: None = None
 
 
 class BackOffice(Admin):
@@ -124,6 +132,14 @@ class BackOffice(Admin):
                 )
 
         self.admin.router.routes.append(Route(path, endpoint, methods=[method]))
+
+    async def render(
+        self, request: Request, template: str, status: int, title: str, context: dict[str, Any]
+    ) -> Response:
+        """A page from its template, under a title of its own."""
+        # SQLAdmin's base page has one title for all, that of its application.
+        context |= {"title": title, "admin": _Titled(f"{title} · Rowhouse")}
+        return await self.templates.TemplateResponse(request, f"rowhouse/{template}", context, status_code=status)
 
     def leave_note(self, request: Request, response: Response, note: str) -> None:
         """Say something on the next page."""
@@ -214,10 +230,8 @@ class BackOffice(Admin):
     async def _plain_error(self, request: Request, status: HTTPStatus, message: str, hint: str | None) -> Response:
         if _wants_json(request):
             return _secured(JSONResponse({"message": message, "hint": hint}, status_code=status))
-        context = {"title": status.phrase, "message": message, "hint": hint, "root": admin_root(request)}
-        return _secured(
-            await self.templates.TemplateResponse(request, "rowhouse/plain_error.html", context, status_code=status)
-        )
+        context = {"message": message, "hint": hint, "root": admin_root(request)}
+        return _secured(await self.render(request, "plain_error.html", status, status.phrase, context))
 
 
 async def _form_of(request: Request, longest: int) -> FormData:

@@ -105,12 +105,10 @@ class Visit:
         text = key if isinstance(key, str) else key_text(tuple(key))
         return self.at(to_slug(resource.name), page, to_slug(text))
 
-    async def page(self, template: str, status: int = 200, **context: Any) -> Response:
+    async def page(self, template: str, status: int = 200, *, title: str, **context: Any) -> Response:
         """A page."""
         context |= {"visit": self, "csrf": self.runtime.csrf.token(str(self.session.id))}
-        return await self.office.templates.TemplateResponse(
-            self.request, f"rowhouse/{template}", context, status_code=status
-        )
+        return await self.office.render(self.request, template, status, title, context)
 
     def go(self, path: str, note: str = "") -> Response:
         """Send the browser on (303: by GET), with a note for the page that it comes to."""

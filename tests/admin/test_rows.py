@@ -103,3 +103,14 @@ def test_a_copy_begins_with_the_values_of_its_row(admin: Operator) -> None:
     assert f'href="{path}"' in admin.get("/admin/planes/details/N10156").text
     form = admin.form(path)
     assert (form["now.tailnum"], form["now.year"]) == ("", "2004")
+
+
+def test_each_page_has_a_title_of_its_own(admin: Operator) -> None:
+    for path, title in (
+        ("airlines/list", "airlines"),
+        ("airlines/details/UA", "airlines UA"),
+        ("nothing/list", "Not Found"),
+    ):
+        page = admin.http.get(f"/admin/{path}").text
+        assert page.count("<title>") == 1
+        assert f"<title>{title} · Rowhouse</title>" in page

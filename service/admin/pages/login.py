@@ -132,9 +132,8 @@ async def _form(
         "error": error,
         "email": email,
     }
-    response = await office.templates.TemplateResponse(
-        request, f"rowhouse/{template}", context, status_code=200 if error is None else status_of(error)
-    )
+    status = 200 if error is None else status_of(error)
+    response = await office.render(request, template, status, "Log in", context)
     if whose is None and known is None:
         set_cookie(request, response, VISITOR_COOKIE, own, None)
     return response
