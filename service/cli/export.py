@@ -82,7 +82,10 @@ async def _write(settings: Settings, table: str, query: bytes, form: Format, pat
         columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
         with Progress(*columns, TimeElapsedColumn(), console=messages, transient=True) as progress:
             task = progress.add_task(f"{table} → {path.stem}", total=None)
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            try:
+                descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            except OSError as error:
+                raise InvalidQuery(f"{path} cannot be written: {error.strerror}.") from None
             with os.fdopen(descriptor, "wb") as file:
 
                 async def take(data: bytes) -> None:

@@ -22,7 +22,7 @@ from service.catalog.declared import declared_catalog
 from service.catalog.served import read_catalog
 from service.cli import new_table
 from service.cli.session import Urls, command, database, messages, unit_of_work
-from service.core.errors import InvalidBody, Rejected, RowhouseError, TooManyRejected
+from service.core.errors import InvalidBody, Rejected, TooManyRejected
 from service.core.settings import Settings
 from service.core.types import Role
 from service.crud.statements import StatementCache
@@ -104,7 +104,7 @@ async def import_file(
             await new_table.create(settings, urls, table, statement, is_agreed=yes)
         try:
             imported = await _import(settings, urls, source, order, table)
-        except RowhouseError as error:
+        except BaseException as error:  # Ctrl-C, too, leaves no table behind
             if create:
                 await new_table.drop(settings, urls, table)
             if isinstance(error, TooManyRejected):

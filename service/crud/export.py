@@ -33,7 +33,7 @@ from service.query.plan import ReadPlan
 _BLOCKS: Mapping[Format, int] = MappingProxyType(
     {Format.COLUMNS: 4 * 2**20, Format.ARROW: 4 * 2**20, Format.PARQUET: 16 * 2**20}
 )
-_ISO_INTERVALS = "select set_config('intervalstyle', 'iso_8601', true)"
+_FORMS_OF_TEXT = "select set_config('intervalstyle', 'iso_8601', true), set_config('bytea_output', 'hex', true)"
 _Write = Callable[[str, Sequence[ResultColumn]], Copied]
 _WRITERS: Mapping[Format, _Write] = MappingProxyType(
     {
@@ -71,7 +71,7 @@ class Exporter:
                 await self._refuse_dear(transaction, statement.sql)
                 columns = await result_columns(transaction, statement.sql, plan)
                 if form in (Format.ARROW, Format.PARQUET):
-                    await transaction.rows(_ISO_INTERVALS)
+                    await transaction.rows(_FORMS_OF_TEXT)
                     columns = await probed(transaction, statement.sql, columns)
                 return await _copy(transaction, statement.sql, columns, form, sink)
         except RowhouseError as error:

@@ -125,6 +125,8 @@ def _special(state: str, error: asyncpg.PostgresError) -> RowhouseError | None:
             # A domain that takes no NULL does not say of which column.
             which = f"Column {error.column_name!r}" if error.column_name else "A column"
             return InvalidBody(f"{which} must have a value.", fields=_fields(error), code=state)
+        case "23514" if error.constraint_name is None and error.table_name is not None:
+            return InvalidBody("The row fits no partition of the table.", code=state)
         case "23514":
             return InvalidBody(
                 f"The row violates the check {error.constraint_name!r}.", code=state, constraint=error.constraint_name

@@ -22,8 +22,8 @@ def uuids(values: pa.Array) -> pa.Array:
 
 
 def binaries(values: pa.Array) -> pa.Array:
-    """Of hexadecimal digits."""
-    digits = pc.fill_null(values, "")
+    r"""Of hexadecimal digits behind `\x`."""
+    digits = pc.replace_substring(pc.fill_null(values, ""), "\\x", "")
     ends = pa.Int32Array.from_buffers(pa.int32(), len(digits) + 1, [None, digits.buffers()[1]], offset=digits.offset)
     starts = pc.subtract(ends, ends[0])
     halves = pc.divide(starts, pa.scalar(2, pa.int32())).buffers()[1]

@@ -27,8 +27,8 @@ def read_text(
             null_values=[""] if has_nulls else [],
             strings_can_be_null=has_nulls,
             quoted_strings_can_be_null=False,
-            true_values=["t"],
-            false_values=["f"],
+            true_values=["t", "true"],  # of a column, and of an array
+            false_values=["f", "false"],
             timestamp_parsers=[csv.ISO8601],
         ),
     )

@@ -16,7 +16,6 @@ from service.catalog.resource import Column, Resource
 from service.core.errors import FieldError, InvalidBody
 
 _UNITS = {"s": 1_000_000, "ms": 1_000, "us": 1}
-_LONGEST_CELL = 1 << 28
 Render = Callable[[Any], Any]
 
 

@@ -78,8 +78,11 @@ def require_distinct(names: list[str]) -> None:
     """Raise InvalidBody where a name comes twice, or there is none."""
     if not any(names):
         raise InvalidBody("The body names no columns.", hint="It begins with a line of the columns' names.")
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise InvalidBody(f"The body names the column {twice!r} twice.")
+    known: set[str] = set()
+    for name in names:
+        if name in known:
+            raise InvalidBody(f"The body names the column {name!r} twice.")
+        known.add(name)
 
 
 async def _taken_apart(

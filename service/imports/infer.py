@@ -21,7 +21,11 @@ _TIME = r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]+)?)?"
 _TYPES: tuple[tuple[str, "re.Pattern[str]"], ...] = (
     ("boolean", re.compile("true|false|TRUE|FALSE")),
     ("bigint", re.compile(r"-?(0|[1-9][0-9]{0,17})")),
-    ("double precision", re.compile(r"[-+]?(0|[1-9][0-9]*)?(\.[0-9]+)?([eE][-+]?[0-9]{1,3})?|NaN|-?Inf(inity)?")),
+    ("numeric", re.compile(r"-?(0|[1-9][0-9]*)")),  # no float keeps so many digits
+    (
+        "double precision",
+        re.compile(r"[-+]?((0|[1-9][0-9]*)(\.[0-9]+)?|\.[0-9]+)([eE][-+]?[0-9]{1,3})?|NaN|-?Inf(inity)?"),
+    ),
     ("date", re.compile(_DATE)),
     ("timestamp with time zone", re.compile(rf"{_DATE}[ T]{_TIME}(Z|[-+][0-9]{{2}}(:?[0-9]{{2}})?)")),
     ("timestamp without time zone", re.compile(rf"{_DATE}[ T]{_TIME}")),

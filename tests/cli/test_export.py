@@ -42,6 +42,7 @@ def test_a_whole_table_is_written(database: Database, tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (["airlines", "few.xlsx"], "must end with"),
+        (["airlines", "nowhere/few.csv"], "cannot be written: No such file or directory"),
         (["no_such_table", "few.csv"], "no_such_table"),
         (["airlines", "few.csv", "--filter", "carrier"], "is no filter"),
         (["airlines", "few.csv", "--filter", "nme=eq.x"], "nme"),

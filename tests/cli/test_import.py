@@ -1,12 +1,16 @@
 """`rowhouse import`, as a process of its own."""
 
+import asyncio
 import gzip
 import os
+import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from service.core.types import Role
@@ -74,6 +78,17 @@ def test_a_table_is_made_of_a_file_and_served_at_once(
     assert "2 deleted before" in replaced.stderr
 
 
+def test_types_are_those_that_keep_the_values(database: Database, table: str, tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("long,code,dash,half\n12345678901234567890,E10,-,.5\n-1,e2,+,-1e3\n")
+    made = rowhouse(database, str(file), table, "--create", "--yes")
+    assert made.returncode == 0, made.stderr
+    types = ('"long" numeric', '"code" text', '"dash" text', '"half" double precision')
+    assert [kind in made.stdout for kind in types] == [True] * 4
+    rows = database.execute("select long::text, code, dash, half from measurements order by code desc")
+    assert [tuple(row) for row in rows] == [("-1", "e2", "+", -1000.0), ("12345678901234567890", "E10", "-", 0.5)]
+
+
 def test_nothing_is_made_where_nobody_agrees_or_the_file_does_not_fit(
     database: Database, table: str, tmp_path: Path
 ) -> None:
@@ -87,6 +102,38 @@ def test_nothing_is_made_where_nobody_agrees_or_the_file_does_not_fit(
     keyless = rowhouse(database, str(file), table, "--create", "--key", "nope", "--yes")
     assert (keyless.returncode, "'nope'" in keyless.stderr) == (1, True)
     assert database.execute("select to_regclass('measurements') is null")[0][0]
+
+
+def test_no_table_is_left_where_its_maker_gives_up(database: Database, table: str, tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text(LINES)
+    gone = asyncio.run(_interrupted(database, str(file), table))
+    assert gone == 130
+    assert database.execute("select to_regclass('measurements') is null")[0][0]
+
+
+async def _interrupted(database: Database, file: str, table: str) -> int | None:
+    """Ctrl-C while the rows wait for somebody who holds the log of changes."""
+    connection = await asyncpg.connect(database.superuser_url)
+    environment = {**os.environ, "DATABASE_URL": database.service_url, "MIGRATION_DATABASE_URL": database.owner_url}
+    try:
+        async with connection.transaction():
+            await connection.execute("lock table rowhouse.changes in share mode")
+            code = "from service.cli.main import run; run()"
+            importing = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", code, "import", file, table, "--create", "--yes", env=environment
+            )
+            waiting = (
+                "select exists(select from pg_locks where relation = 'rowhouse.changes'::regclass and not granted)"
+            )
+            async with asyncio.timeout(30):
+                while not await connection.fetchval(waiting):  # noqa: ASYNC110 (another process)
+                    await asyncio.sleep(0.05)
+            importing.send_signal(signal.SIGINT)
+            await asyncio.sleep(0.5)
+        return await asyncio.wait_for(importing.wait(), 30)
+    finally:
+        await connection.close()
 
 
 def test_rows_that_are_left_out_are_listed(database: Database, tmp_path: Path) -> None:

@@ -60,6 +60,8 @@ ROW: dict[str, Any] = {
     "address": "10.0.0.1",
     "home": '{"street":"Lane","house no":4}',
     "rank": 3,
+    "flags": [True, False, None],
+    "raws": [b"\x00\xff\\", b"", None],
 }
 NULLS = {name: 2 if name == "id" else None for name in ROW}
 TABLE = quote('Sélect "From" where')

@@ -115,6 +115,7 @@ def test_columns_choose_what_is_taken(post: Post, database: Database) -> None:
         ("readings", b"id,n\xff\n1,a\n", 400, "PGRST102", "UTF-8"),
         ("summed", "n\n1\n", 405, "method_not_allowed", "insert"),
         ("readings?id=eq.1", "id\n1\n", 400, "PGRST100", "no filter"),
+        ("parted", "id,day\n1,2030-01-01\n", 422, "23514", "fits no partition"),
     ],
 )
 def test_a_body_that_does_not_fit_is_refused_at_once(
@@ -241,5 +242,14 @@ def test_a_body_in_another_charset_or_packed_is_refused(editor: httpx2.Client) -
     assert editor.post("/api/v1/readings", content=b"\x1f\x8b", headers=headers).status_code == 415
     headers = {"Content-Type": "text/csv; header=absent"}
     assert editor.post("/api/v1/readings", content="1\n", headers=headers).status_code == 415
+    headers = {"Content-Type": "text/csv; null*=utf-8''%00"}
+    assert editor.post("/api/v1/readings", content="id\n1\n", headers=headers).status_code == 415
     headers = {"Content-Type": 'text/csv; null="a,b"'}
     assert editor.post("/api/v1/readings", content="id\n1\n", headers=headers).status_code == 415
+
+
+def test_very_many_names_are_refused_at_once(post: Post) -> None:
+    names = ",".join(f"c{number}" for number in range(120_000))
+    answer = post("readings", f"{names}\n")
+    assert (answer.status_code, problem_of(answer)["code"]) == (400, "PGRST204")
+    assert answer.elapsed.total_seconds() < 5

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable
 from contextlib import suppress
 from dataclasses import replace
 from email.message import Message
+from email.utils import collapse_rfc2231_value
 from typing import TypeVar
 
 import orjson
@@ -221,7 +222,7 @@ def _null(request: Request) -> str | None:
         raise UnsupportedMediaType("The body must not be packed.", hint="Leave out Content-Encoding.")
     message = Message()
     message["content-type"] = request.headers.get(b"content-type", b"").decode("utf-8", "replace")
-    given = {name.lower(): value for name, value in (message.get_params() or [])[1:]}
+    given = {name.lower(): collapse_rfc2231_value(value) for name, value in (message.get_params() or [])[1:]}
     if given.get("charset", "utf-8").lower() not in ("utf-8", "utf8", "us-ascii"):
         raise UnsupportedMediaType("The body must be UTF-8.")
     if given.get("header", "present").lower() != "present":

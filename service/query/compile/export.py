@@ -197,9 +197,7 @@ def _csv_value(column: ResultColumn, value: str) -> str:
 def _arrow_text(column: ResultColumn, value: str) -> str:
     if column.is_array and column.dimensions is not None:
         return f"to_json({value}::text[])"
-    if column.is_array or column.kind in ("c", "p"):
-        return f"to_json({value})"
-    return f"encode({value}, 'hex')" if column.type == "bytea" else value
+    return f"to_json({value})" if column.is_array or column.kind in ("c", "p") else value
 
 
 def _json_value(column: ResultColumn, value: str) -> str:
