@@ -70,6 +70,11 @@ class Condition:
     value: str
     parameter: tuple[str, str]
 
+    @property
+    def is_of_empty(self) -> bool:
+        """Whether it asks for the empty text, which must not look like nothing."""
+        return self.parameter[1].endswith(".") and not self.value
+
 
 def quoted_name(name: str) -> str:
     """A column as the query language writes it."""

@@ -80,7 +80,15 @@ def test_what_forbids_it_is_told_and_counts_have_an_end(clerk: Operator) -> None
 
 
 def test_a_row_that_nothing_refers_to_says_so(clerk: Operator) -> None:
-    assert "nothing else that you can see" in text_of(clerk.get("/admin/shelves/delete/2"))
+    text = text_of(clerk.get("/admin/shelves/delete/2"))
+    assert "nothing else that you can see" in text
+    assert "cannot be brought back: the changes of this table are not logged" in text
+
+
+def test_a_row_that_the_log_keeps_has_its_way_back_told(admin: Operator) -> None:
+    page = admin.get("/admin/planes/delete/N14228")
+    assert "it can be brought back from the trash" in text_of(page)
+    assert 'href="/admin/planes/trash"' in page.text
 
 
 def test_no_action_is_no_hindrance_where_the_referring_row_goes_too(clerk: Operator) -> None:
@@ -93,7 +101,7 @@ def test_no_action_is_no_hindrance_where_the_referring_row_goes_too(clerk: Opera
 def test_what_is_hidden_when_it_is_deleted_can_be_restored(awkward: tuple[Service, Database], clerk: Operator) -> None:
     _, database = awkward
     text = text_of(clerk.get("/admin/papers/delete/1"))
-    assert "can be restored" in text
+    assert "can be brought back from the trash" in text
     assert "1 row of papers by folder" in text
     clerk.send("/admin/papers/delete/1", clerk.form("/admin/papers/delete/1"), 409)
     clerk.send("/admin/papers/delete/3", clerk.form("/admin/papers/delete/3"))

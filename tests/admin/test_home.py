@@ -93,10 +93,11 @@ def test_recent_changes_obey_the_policy(admin: Operator, operators: MakeOperator
         form = admin.form(path)
         try:
             admin.send(path, form | {"now.name": "United, for a moment"})
-            assert "airlines UA" in text_of(admin.get("/admin/"))
+            assert f"{admin.email} changed airlines UA" in text_of(admin.get("/admin/"))
             assert "airlines UA" not in text_of(operators(Role.VIEWER).get("/admin/"))
         finally:
             database.execute("update airlines set name = $1 where carrier = 'UA'", form["was.name"])
+        assert "(in the database) changed airlines UA" in text_of(admin.get("/admin/"))
 
 
 def test_troubles_are_told_first(admin: Operator, database: Database) -> None:

@@ -155,6 +155,18 @@ def test_controls_fit_their_types(chromium: Browser, awkward: tuple[Service, Dat
     )  # fmt: skip
 
 
+def test_what_was_refused_is_where_one_goes_on(chromium: Browser, awkward: tuple[Service, Database]) -> None:
+    service, _ = awkward
+    watch = Watch(service)
+    with logged_in(chromium, watch, (1280, 900)) as page:
+        page.goto(f"{service.url}/admin/every/edit/1")
+        page.get_by_label("small", exact=True).fill("99999")
+        page.get_by_role("button", name="Save", exact=True).click()
+        expect(page.get_by_label("small", exact=True)).to_be_focused()
+        assert watch.troubles.pop(0).startswith("answered 422")
+        watch.troubles.clear()
+
+
 @at_each_size
 def test_a_conflict_is_merged_and_a_delete_explained(
     chromium: Browser, awkward: tuple[Service, Database], size: tuple[int, int]

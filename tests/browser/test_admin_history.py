@@ -107,6 +107,12 @@ def test_a_list_and_a_row_that_others_change_say_so(page: Page, service: Service
             page.goto("/admin/airlines/list?carrier=like.Q5*")
         page.wait_for_timeout(500)  # the feed begins where it is ready
         expect(bar).to_be_hidden()
+        page.locator('td[data-column="name"]').dblclick()
+        page.locator('#cell-form [name="now.name"]').fill("Mine")
+        page.keyboard.press("Enter")
+        expect(page.get_by_text("Saved: name.")).to_be_visible()
+        page.wait_for_timeout(1500)
+        expect(bar).to_be_hidden()  # what one has done oneself is no news
         client.patch(f"{_AIRLINES}/UA", json={"name": "United Air Lines Inc."})  # not on this list
         client.patch(f"{_AIRLINES}/Q5", json={"name": "Second"})
         expect(bar).to_contain_text("1 row was changed here.")

@@ -126,7 +126,7 @@ def test_an_administrator_works_there(browser: Browser, office: Service) -> None
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("status")).to_contain_text("closed")
     page.get_by_role("link", name="Grants", exact=True).click()
-    page.get_by_label("with the table or function").fill("airlines")
+    page.get_by_label("Table or function").fill("airlines")
     page.get_by_role("button", name="Choose").click()
     page.get_by_label("Only rows that meet this filter (update)").fill("carrier=eq.UA")
     page.get_by_label("update", exact=True).check()

@@ -72,13 +72,12 @@ def change_of(entry: Mapping[str, Any], resource: Resource | None) -> Change:
     differences = [
         Difference(name, _value(before, name), _value(after, name), is_changed=name in differing) for name in names
     ]
-    actor = entry["actor"]
     return Change(
         entry["change"],
         entry["table"],
         entry["type"],
         _key_of(entry["key"], resource),
-        who_is(actor) if actor else f"{entry['db_user']} (in the database)",
+        who_did(entry),
         entry["source"] or None,
         entry["at"],
         entry["request"],
@@ -87,6 +86,12 @@ def change_of(entry: Mapping[str, Any], resource: Resource | None) -> Change:
         after is not None,
         differences,
     )
+
+
+def who_did(entry: Mapping[str, Any]) -> str:
+    """Who made a change of the log: a principal of Rowhouse, or a role of PostgreSQL."""
+    actor = entry["actor"]
+    return who_is(actor) if actor else f"{entry['db_user']} (in the database)"
 
 
 def who_is(actor: str) -> str:

@@ -10,6 +10,7 @@ from service.admin.controls import control_of
 from service.admin.fields import Field, fields_of
 from service.admin.formats import moment, sized
 from service.admin.forms import Faults, Sent, Shown, writable
+from service.admin.pages.changes import who_did
 from service.admin.pages.row import read_row, row_url
 from service.admin.visit import Visit
 from service.api.v1.paths import key_text
@@ -137,4 +138,4 @@ def _told(change: dict[str, Any] | None) -> str:
     """Who it was, and when."""
     if change is None:
         return ""
-    return f"by {change.get('actor') or change.get('db_user') or 'somebody'} at {moment(change.get('at'))}"
+    return f"by {who_did(change)} at {moment(change.get('at'))}"

@@ -8,7 +8,7 @@ from service.admin.pages.row import read_row, row_url
 from service.admin.visit import Visit
 from service.api.problem import status_of
 from service.catalog.resource import Resource
-from service.core.errors import Forbidden, PreconditionFailed, RowhouseError, RowNotFound
+from service.core.errors import Conflict, Forbidden, PreconditionFailed, RowhouseError, RowNotFound
 from service.core.types import Action
 
 
@@ -50,7 +50,16 @@ async def _ask(visit: Visit, resource: Resource, key: str, faults: Faults) -> Re
         seen=seen,
         faults=faults,
         consequences=await consequences_of(visit, resource, seen.values),
+        is_tracked=await _is_tracked(visit, resource),
     )
+
+
+async def _is_tracked(visit: Visit, resource: Resource) -> bool:
+    try:
+        await visit.runtime.hub.log.tracked(resource)
+    except Conflict:
+        return False
+    return True
 
 
 def _require(visit: Visit, resource: Resource) -> None:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from starlette.responses import Response
 
 from service.admin import standing
+from service.admin.pages.changes import who_did
 from service.admin.plane import loaded
 from service.admin.requests import traffic
 from service.admin.standing import Item
@@ -31,7 +32,7 @@ class Change:
     """What somebody did to a row; `path` leads to it where it is still there."""
 
     at: str
-    actor: str | None
+    who: str
     kind: str
     table: str
     key: str
@@ -99,7 +100,7 @@ def _change(visit: Visit, resource: Resource | None, one: dict[str, Any]) -> Cha
         text = key_text(tuple(str(value) for value in key.values()))
         if resource is not None and one["type"] in ("insert", "update") and tuple(key) == resource.key:
             path = visit.of_row(resource, "details", text)
-    return Change(one["at"], one["actor"], one["type"], one["table"], text, path)
+    return Change(one["at"], who_did(one), one["type"], one["table"], text, path)
 
 
 async def _or_none(asked: Awaitable[T]) -> T | None:

@@ -97,12 +97,17 @@ if (table !== null && table.dataset.cellPath !== undefined) {
     });
     form.addEventListener("keydown", (event) => {
       if (event.key === "Escape") { event.preventDefault(); close(); }
-      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); form.requestSubmit(form.querySelector("button.main")); }
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey || isOneLine(event))) { event.preventDefault(); form.requestSubmit(form.querySelector("button.main")); }
     });
     form.querySelector("[data-cancel]")?.addEventListener("click", (event) => { event.preventDefault(); close(); });
     const field = form.querySelector('.control :is(input:not([type="hidden"]), select, textarea)');
     field?.focus();
     field?.select?.();
+  }
+
+  // Enter saves a text of one line, as it saves every other input; Shift and Enter begin another line.
+  function isOneLine({ target, shiftKey, isComposing }) {
+    return target.matches('.field[data-kind="text"] textarea') && !target.value.includes("\n") && !shiftKey && !isComposing;
   }
 
   function refuse(message, hint) {

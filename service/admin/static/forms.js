@@ -6,6 +6,9 @@ const inputsOf = (field) => [...field.querySelectorAll("input, select, textarea"
   .filter((one) => one.type !== "hidden" && one.type !== "checkbox" && !one.name.startsWith("as."));
 
 function prepare(root) {
+  // What was refused is where one goes on.
+  root.querySelector('.form [aria-invalid="true"]')?.focus();
+
   // NULL and the control keep in step: what is typed in unticks, ticking empties and remembers.
   for (const box of root.querySelectorAll("[data-null]")) {
     const field = box.closest(".field");

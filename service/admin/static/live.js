@@ -3,6 +3,7 @@ const MOST = 1000;
 const MOST_TRIES = 20;
 const FIRST_WAIT = 1000;
 const LONGEST_WAIT = 60000;
+const ANSWER_WAIT = 1000;
 const csrf = document.querySelector('meta[name="csrf"]').content;
 
 class Live {
@@ -71,12 +72,18 @@ class Live {
     const change = JSON.parse(event.data);
     const held = change.row ?? change.key;
     const name = keyText(key.map((column) => String(held[column])));
-    if (this.#changed.size < MOST) this.#changed.add(name);
     if (this.#bar.dataset.last) {
       this.#tellWho(kind);
       return;
     }
     const row = this.#rows.get(name);
+    // What was saved in a cell here is shown already. The answer to it may come after the event.
+    const tell = () => { if (row?.dataset.version !== change._etag?.slice(1, -1)) this.#tellOf(kind, name, row); };
+    if (kind === "update" && row !== undefined) setTimeout(tell, ANSWER_WAIT); else this.#tellOf(kind, name, row);
+  }
+
+  #tellOf(kind, name, row) {
+    if (this.#changed.size < MOST) this.#changed.add(name);
     if (row !== undefined) row.classList.add(kind === "delete" ? "gone" : "changed");
     const count = this.#changed.size;
     const rows = count === 1 ? "1 row was" : `${count >= MOST ? "More than " : ""}${count} rows were`;

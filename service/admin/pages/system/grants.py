@@ -96,7 +96,7 @@ async def _form(
     return await visit.page(
         "system/grant.html",
         200 if error is None else 422,
-        title=f"What a {role.value} may do with {table}",
+        title=f"What the role {role.value} may do with {table}",
         role=role,
         table=table,
         actions=_actions_of(table),
