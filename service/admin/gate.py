@@ -58,6 +58,13 @@ def visitor(request: Request) -> str:
     return cookie(request, VISITOR_COOKIE) or make_token()
 
 
+def of_visitor(visitor: str) -> str:
+    """Whose the token of a login form is. The cookie can say anything, also the id of somebody's session; the token of
+    that is not to be had so.
+    """
+    return f"visitor {visitor}"
+
+
 def require_own(request: Request, runtime: Runtime, whose: str, token: object) -> None:
     """Refuse what another site has made this browser send.
 
