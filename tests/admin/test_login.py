@@ -13,7 +13,7 @@ from service.application import create_app
 from service.core.types import Role
 from tests.admin.conftest import PASSWORD, MakeOperator, Operator, enrol, forms_of, text_of
 from tests.conftest import Database
-from tests.service_under_test import Service, problem_of
+from tests.service_under_test import Service, problem_of, run_service
 
 
 def _cookie(operator: Operator) -> str | None:
@@ -203,6 +203,26 @@ def test_a_second_factor_that_cannot_be_read_is_told(
         login = {"username": operator.email, "password": PASSWORD, "otp": "123456"}
         assert client.post("/api/v1/-/auth/token", data=login).status_code == 401
     operator.send("/admin/login/code", form | {"code": codes[0]})
+
+
+def test_codes_are_not_guessed_faster_from_more_addresses(
+    operators: MakeOperator, service: Service, database: Database
+) -> None:
+    """Who is asked for a code knows the password: no stranger locks the owner out by this."""
+    person = operators(Role.EDITOR, is_logged_in=False)
+    _, codes = enrol(service, database, person.email)
+    environment = {"DATABASE_URL": database.service_url, "LOGIN_RATE_LIMIT": "2", "FORWARDED_ALLOW_IPS": "127.0.0.1",
+                   "JWT_SECRET": service.state.secret()}  # fmt: skip
+    login = {"username": person.email, "password": PASSWORD, "otp": "000000"}
+    with run_service(environment) as strict, strict.client(None) as client:
+
+        def tried(address: str, **changed: str) -> int:
+            headers = {"x-forwarded-for": address}
+            return client.post("/api/v1/-/auth/token", data=login | changed, headers=headers).status_code
+
+        assert [tried(f"192.0.2.{number}") for number in range(3)] == [401, 401, 429]
+        assert tried("192.0.2.9", otp=codes[0]) == 429
+        assert tried("192.0.2.10", password="wrong") == 401
 
 
 def test_pages_are_not_kept_and_run_nothing_of_their_own(admin: Operator) -> None:
