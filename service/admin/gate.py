@@ -4,7 +4,7 @@ A cookie is sent along by any page that makes a browser send a form; the token i
 """
 
 from http.cookies import CookieError
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from sqladmin.authentication import AuthenticationBackend
 from starlette.requests import Request
@@ -86,7 +86,7 @@ def safe_target(request: Request, target: str | None) -> str:
     if not target or "\\" in target or any(ord(character) < 33 for character in target):
         return f"{root}/"
     parts = urlsplit(target)
-    is_here = not parts.scheme and not parts.netloc and not target.startswith("//") and "/.." not in parts.path
+    is_here = not parts.scheme and not parts.netloc and not target.startswith("//") and "/.." not in unquote(parts.path)
     return target if is_here and parts.path.startswith(f"{root}/") else f"{root}/"
 
 
