@@ -31,7 +31,8 @@ def test_without_a_login_every_page_leads_to_it(operators: MakeOperator) -> None
 
 
 @pytest.mark.parametrize(
-    "target", ["https://evil.example", "//evil.example", "/\\evil.example", "/admin/../docs", "/admin/%2E%2e/docs", "/docs"]
+    "target",
+    ["https://evil.example", "//evil.example", "/\\evil.example", "/admin/../docs", "/admin/%2E%2e/docs", "/docs"],
 )
 def test_a_login_leads_nowhere_else(operators: MakeOperator, target: str) -> None:
     visitor = operators(is_logged_in=False)
