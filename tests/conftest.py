@@ -107,6 +107,7 @@ def service(database: Database, keys: dict[Role, str], shared_folder: Path) -> I
         "DATA_DIR": str(shared_folder / "data"),
         "CREDENTIAL_CACHE_SECONDS": "0",
         "RATE_LIMIT": "1000000",
+        "LOGIN_RATE_LIMIT": "10000",
         "ALLOWED_ORIGINS": "https://shiny.example.org",
     }
     with run_service(environment, keys) as running:

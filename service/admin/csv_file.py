@@ -18,6 +18,8 @@ _BOMS = (
 CHARSETS = ("utf-8", "utf-16-le", "utf-16-be", "windows-1252")
 DELIMITERS = (",", ";", "\t", "|")
 _SHOWN = 8
+# Characters of one record. A quote that does not end would have the rest of the file kept in memory.
+_LONGEST = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,8 @@ class _Recoder:
         except UnicodeDecodeError as error:
             raise InvalidBody(f"The file is not in the charset {error.encoding}.") from None
         records = self._splitter.records(text)
+        if len(self._splitter.rest) > _LONGEST:
+            raise InvalidBody("A record of the file is too long, or its quote does not end.")
         if is_last:
             records.append(self._splitter.rest)
         written = io.StringIO(newline="")

@@ -4,7 +4,7 @@ A cookie is sent along by any page that makes a browser send a form; the token i
 """
 
 from http.cookies import CookieError
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from sqladmin.authentication import AuthenticationBackend
 from starlette.requests import Request
@@ -58,6 +58,13 @@ def visitor(request: Request) -> str:
     return cookie(request, VISITOR_COOKIE) or make_token()
 
 
+def of_visitor(visitor: str) -> str:
+    """Whose the token of a login form is. The cookie can say anything, also the id of somebody's session; the token of
+    that is not to be had so.
+    """
+    return f"visitor {visitor}"
+
+
 def require_own(request: Request, runtime: Runtime, whose: str, token: object) -> None:
     """Refuse what another site has made this browser send.
 
@@ -79,7 +86,7 @@ def safe_target(request: Request, target: str | None) -> str:
     if not target or "\\" in target or any(ord(character) < 33 for character in target):
         return f"{root}/"
     parts = urlsplit(target)
-    is_here = not parts.scheme and not parts.netloc and not target.startswith("//") and "/.." not in parts.path
+    is_here = not parts.scheme and not parts.netloc and not target.startswith("//") and "/.." not in unquote(parts.path)
     return target if is_here and parts.path.startswith(f"{root}/") else f"{root}/"
 
 

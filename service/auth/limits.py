@@ -71,7 +71,9 @@ class RequestLimiter:
 
 
 class LoginThrottle:
-    """So many failed logins a minute from one address, and ten times as many of one account."""
+    """So many failed logins a minute from one address, and ten times as many of one account; of its second factor no
+    more than from one address, for whoever comes that far knows the password.
+    """
 
     def __init__(self, settings: SecuritySettings) -> None:
         self._most = settings.login_rate_limit
@@ -79,13 +81,16 @@ class LoginThrottle:
         self._verifying = asyncio.Semaphore(_PARALLEL_VERIFICATIONS)
 
     @asynccontextmanager
-    async def attempt(self, email: str, address: str) -> AsyncIterator[None]:
+    async def attempt(self, email: str, address: str, *, of_factor: bool = False) -> AsyncIterator[None]:
         """One attempt: counted before it begins, so that many at once do not slip by, and given back if it succeeds.
 
         Raises:
             TooManyRequests: there were too many failures.
         """
-        limits = {("address", address): self._most, ("account", email.lower()[:254]): self._most * _ACCOUNT_FACTOR}
+        account = email.lower()[:254]
+        limits = {("address", address): self._most, ("account", account): self._most * _ACCOUNT_FACTOR}
+        if of_factor:
+            limits["factor", account] = self._most
         counts = [self._window.add(key) > most for key, most in limits.items()]
         if any(counts):
             raise TooManyRequests("Too many failed logins.", retry_after=self._window.seconds_left())

@@ -59,9 +59,8 @@ class Logins:
         async with self._throttle.attempt(email, address):
             async with self._noted(EventKind.LOGIN_FAILED, email, address, _API):
                 user = await self._verified(email, password)
-            async with self._noted(EventKind.FACTOR_FAILED, user.email, address, _API):
-                if await self._factors.is_on(user.id):
-                    await self._show(user, code, address)
+        if await self._factors.is_on(user.id):
+            await self._show(user, code, address)
         async with self._unit_of_work.begin() as session:
             note(session, EventKind.LOGGED_IN, By(f"user:{user.email}", address), user.email, way=_API)
             return self._issue(session, user.id, uuid4())
@@ -84,12 +83,14 @@ class Logins:
             TooManyRequests: too many failures of this account or address.
         """
         way = EventKind.FACTOR_FAILED, email, address, "back-office"
-        async with self._throttle.attempt(email, address), self._noted(*way):
+        async with self._throttle.attempt(email, address, of_factor=True), self._noted(*way):
             await self._factors.verify(user_id, code, By(f"user:{email}", address))
 
     async def confirm_factor(self, user_id: UUID, email: str, code: str, by: By) -> list[str]:
         """Turn a second factor on by a code of it. Returns the recovery codes. Raises: as `verify_factor`."""
-        async with self._throttle.attempt(email, by.address or ""):
+        address = by.address or ""
+        way = EventKind.FACTOR_FAILED, email, address, "account page"
+        async with self._throttle.attempt(email, address, of_factor=True), self._noted(*way):
             return await self._factors.confirm(user_id, code, by)
 
     @asynccontextmanager
@@ -104,13 +105,15 @@ class Logins:
             raise
 
     async def _show(self, user: User, code: str | None, address: str) -> None:
-        if not code:
-            raise AuthenticationFailed(
-                "This login needs a code of your authenticator.",
-                hint="Send it as `otp`, beside the password.",
-                code=_NEEDED,
-            )
-        await self._factors.verify(user.id, code, By(f"user:{user.email}", address))
+        way = EventKind.FACTOR_FAILED, user.email, address, _API
+        async with self._throttle.attempt(user.email, address, of_factor=True), self._noted(*way):
+            if not code:
+                raise AuthenticationFailed(
+                    "This login needs a code of your authenticator.",
+                    hint="Send it as `otp`, beside the password.",
+                    code=_NEEDED,
+                )
+            await self._factors.verify(user.id, code, By(f"user:{user.email}", address))
 
     async def _verified(self, email: str, password: str) -> User:
         async with self._unit_of_work.begin() as session:

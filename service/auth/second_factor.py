@@ -9,7 +9,7 @@ from time import time
 from uuid import UUID
 
 import pyotp
-from cryptography.fernet import Fernet
+from cryptography.fernet import Fernet, InvalidToken
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -70,7 +70,7 @@ class SecondFactors:
         )
         async with self._unit_of_work.begin() as session:
             kept = await session.scalar(unconfirmed)
-        return None if kept is None else _enrolment(self._sealing(user_id).decrypt(kept).decode(), email)
+        return None if kept is None else _enrolment(self._opened(user_id, kept), email)
 
     async def confirm(self, user_id: UUID, code: str, by: By = ROWHOUSE) -> list[str]:
         """From now on the factor is asked for. Returns the recovery codes, which are shown this once.
@@ -140,7 +140,7 @@ class SecondFactors:
             )
             step = None
             if kept is not None:
-                secret = self._sealing(user_id).decrypt(kept.secret).decode()
+                secret = self._opened(user_id, kept.secret)
                 step = _step_of(secret, code.strip(), kept.last_step)
             if kept is None or step is None:
                 raise AuthenticationFailed(_WRONG)
@@ -156,6 +156,20 @@ class SecondFactors:
             if await session.scalar(used.returning(RecoveryCode.user_id)) is None:
                 raise AuthenticationFailed(_WRONG)
             note(session, EventKind.RECOVERY_CODE_USED, by, await _email(session, user_id))
+
+    def _opened(self, user_id: UUID, sealed: bytes) -> str:
+        """The secret.
+
+        Raises:
+            AuthenticationFailed: JWT_SECRET is another than it was sealed under.
+        """
+        try:
+            return self._sealing(user_id).decrypt(sealed).decode()
+        except InvalidToken:
+            raise AuthenticationFailed(
+                "The second factor can no longer be read: JWT_SECRET has changed since it was set up.",
+                hint="Use a recovery code, or have an administrator take the second factor away.",
+            ) from None
 
     def _sealing(self, user_id: UUID) -> Fernet:
         """The key that seals this user's secret, and nothing else."""

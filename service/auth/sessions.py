@@ -110,9 +110,9 @@ class Sessions:
     async def find(self, token: str) -> OpenSession | None:
         """The session of a cookie; None where it has ended, or never was."""
         now, digest = datetime.now(UTC), hash_token(token)
-        is_its = (Session.token_hash == digest) | (
-            (Session.previous_hash == digest) & (Session.rotated_at > now - _GRACE)
-        )
+        # An answer may be lost with the cookie that it brings: until that was seen, the one before holds.
+        is_before = (Session.rotated_at > now - _GRACE) | (Session.last_seen_at <= Session.rotated_at)
+        is_its = (Session.token_hash == digest) | ((Session.previous_hash == digest) & is_before)
         holds = Session.revoked_at.is_(None) & (Session.expires_at > now) & (Session.last_seen_at > now - self._idle)
         async with self._unit_of_work.begin() as session:
             row = (
@@ -186,15 +186,16 @@ async def _note_login(session: AsyncSession, user_id: UUID, address: str) -> Non
 
 async def _refreshed(session: AsyncSession, found: Session, digest: bytes, now: datetime) -> str | None:
     """Note that it was seen, and give it another token when it is time; of two requests at once, to one."""
-    if found.token_hash == digest and found.rotated_at <= now - _ROTATED_EVERY:
+    is_current = found.token_hash == digest
+    if found.rotated_at <= now - (_ROTATED_EVERY if is_current else _GRACE):
         token = make_token()
         rotated = (
             update(Session)
-            .where(Session.id == found.id, Session.token_hash == digest)
+            .where(Session.id == found.id, Session.token_hash == found.token_hash)
             .values(token_hash=hash_token(token), previous_hash=digest, rotated_at=now, last_seen_at=now)
         )
         if await session.scalar(rotated.returning(Session.id)) is not None:
             return token
-    elif found.last_seen_at <= now - _SEEN_EVERY:
+    elif is_current and found.last_seen_at <= max(now - _SEEN_EVERY, found.rotated_at):
         await session.execute(update(Session).where(Session.id == found.id).values(last_seen_at=now))
     return None

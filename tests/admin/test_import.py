@@ -147,6 +147,20 @@ def test_a_file_larger_than_other_bodies_streams_through(admin: Operator, databa
     assert answer.status_code in (200, 400)
     assert "larger" not in answer.text
     assert admin.http.post(f"{_TABLE}/create", content=data, headers=importer.headers).status_code == 413
+    for path in ("airlines/edit", "airlines/cell", "-/users", "admin/edit"):
+        answer = admin.http.post(f"/admin/{path}/import", content=data, headers=importer.headers)
+        assert answer.status_code == 413, path
+
+
+def test_a_quote_that_does_not_end_does_not_fill_the_memory(admin: Operator) -> None:
+    data = b'carrier;name\n"' + b"x" * (17 * 2**20)
+    headers = {"x-csrf-token": admin.csrf, "accept": "application/json", "content-type": "text/csv"}
+    query = {"columns": '["carrier"]', "charset": "utf-8", "delimiter": ";", "skip": "13"}
+    answer = admin.http.post(f"{_TABLE}/import", params=query, content=data, headers=headers)
+    assert (answer.status_code, answer.json()["message"]) == (
+        400,
+        "A record of the file is too long, or its quote does not end.",
+    )
 
 
 def test_viewers_and_other_sites_import_nothing(admin: Operator, operators: MakeOperator, database: Database) -> None:
@@ -165,6 +179,7 @@ def test_viewers_and_other_sites_import_nothing(admin: Operator, operators: Make
     [
         {"columns": '["nothing"]'}, {"columns": "["}, {"columns": '["carrier", "carrier"]'}, {"columns": '[""]'},
         {"mode": "drop"}, {"most": "-1"}, {"charset": "rot13"}, {"delimiter": "x"}, {"skip": "-1"}, {"conflict": "{}"},
+        {"most": "9" * 5000}, {"skip": "9" * 5000}, {"most": "٣"}, {"skip": "٣"},
     ],
 )  # fmt: skip
 def test_what_no_page_asks_for_is_a_clear_error(admin: Operator, change: dict[str, str]) -> None:

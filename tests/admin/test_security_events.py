@@ -108,6 +108,9 @@ def test_second_factors_are_kept(operators: MakeOperator, service: Service, data
         "second_factor_failed",
     ]
     assert '"no_code": true' in found[-1]["details"]
+    other = operators(Role.EDITOR)
+    other.send("/admin/-/account/factor/confirm", {"csrf": other.csrf, "code": "000000"}, 409)
+    assert kinds(events(other.email))[-1] == "second_factor_failed"
     everything = str(events())
     for one in (secret, codes[0], "000000", pyotp.TOTP(secret).now()):
         assert one not in everything

@@ -4,6 +4,7 @@ The file stays in the browser, which sends its beginning for the preview, and al
 """
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
@@ -31,13 +32,16 @@ _MODES = {
     "replace": ("Replace the whole table: all its rows go first", "resolution=replace"),
 }
 _LISTED = 1000
+# No other: a form would be read whole, before it is known who sent it.
+_ADDRESS = re.compile(r"/admin/[^/]+/import")
+_NUMBER = re.compile(r"[0-9]{1,15}")
 _OF_JOB = ("done", "dead", "cancelled")
 
 
 def is_import(scope: Scope) -> bool:
     """Whether a request is an import, whose body is as long as imports may be, and is streamed."""
-    path = str(scope.get("path", ""))
-    return scope.get("method") == "POST" and "/admin/" in path and path.endswith("/import")
+    path = str(scope.get("path", "")).removeprefix(str(scope.get("root_path", "")).rstrip("/"))
+    return scope.get("method") == "POST" and _ADDRESS.fullmatch(path) is not None
 
 
 async def show(visit: Visit) -> Response:
@@ -145,7 +149,7 @@ def _preferences(visit: Visit, given: Mapping[str, str], *, is_dry: bool, is_job
     if mode not in _MODES:
         raise InvalidQuery(f"There is no way to import called {mode!r}.")
     most = given.get("most", "0")
-    if not most.isdecimal():
+    if not _NUMBER.fullmatch(most):
         raise InvalidQuery("How many rows may be left out is a whole number.")
     if is_dry:  # all that is wrong, not the first of it
         most = str(min(_LISTED, visit.state.settings.imports.import_max_rejected))
@@ -165,7 +169,7 @@ def _preferences(visit: Visit, given: Mapping[str, str], *, is_dry: bool, is_job
 def _beginning(given: Mapping[str, str]) -> Beginning:
     """Raises: InvalidQuery, for what no preview says."""
     charset, delimiter, skip = given.get("charset", ""), given.get("delimiter", ""), given.get("skip", "")
-    if charset not in CHARSETS or delimiter not in DELIMITERS or not skip.isdecimal():
+    if charset not in CHARSETS or delimiter not in DELIMITERS or not _NUMBER.fullmatch(skip):
         raise InvalidQuery("Choose the file again.")
     return Beginning(charset, delimiter, [], [], int(skip))
 

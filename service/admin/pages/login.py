@@ -1,5 +1,7 @@
 """The way in and out: password, then the second factor of those who have one."""
 
+from contextlib import suppress
+
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -12,6 +14,7 @@ from service.admin.gate import (
     admin_root,
     cookie,
     drop_cookie,
+    of_visitor,
     require_own,
     safe_target,
     set_cookie,
@@ -21,7 +24,7 @@ from service.admin.visit import Visit
 from service.api.problem import status_of
 from service.api.v1.exchange import client_address
 from service.auth.security_events import By, EventKind
-from service.core.errors import RowhouseError
+from service.core.errors import RowhouseError, RowNotFound
 
 _LONGEST = 1000
 
@@ -47,13 +50,14 @@ async def log_in(office: BackOffice, request: Request) -> Response:
     runtime = office.state.connected()
     form = await _sent(request)
     try:
-        require_own(request, runtime, visitor(request), form.get(CSRF_FIELD))
+        require_own(request, runtime, of_visitor(visitor(request)), form.get(CSRF_FIELD))
         user = await runtime.logins.verify(_text(form, "email"), _text(form, "password"), client_address(request.scope))
     except RowhouseError as error:
         return await _form(office, request, "login.html", error, email=_text(form, "email"))
     # A session that this browser had, or was made to have, is not taken over.
     if (old := await office.gate.session(request)) is not None:
-        await runtime.sessions.end(old.id, by=By(old.principal.actor, client_address(request.scope)))
+        with suppress(RowNotFound):  # the form was sent twice
+            await runtime.sessions.end(old.id, by=By(old.principal.actor, client_address(request.scope)))
     token, is_complete = await runtime.sessions.open(
         user.id, client_address(request.scope), request.headers.get("user-agent", "")
     )
@@ -96,7 +100,8 @@ async def confirm(office: BackOffice, request: Request) -> Response:
 
 async def log_out(visit: Visit) -> Response:
     """End the session."""
-    await visit.runtime.sessions.end(visit.session.id, by=visit.by, kind=EventKind.LOGGED_OUT)
+    with suppress(RowNotFound):  # the form was sent twice
+        await visit.runtime.sessions.end(visit.session.id, by=visit.by, kind=EventKind.LOGGED_OUT)
     response = RedirectResponse(visit.at("login"), status_code=303)
     drop_cookie(visit.request, response, SESSION_COOKIE)
     return response
@@ -124,9 +129,9 @@ async def _form(
     email: str = "",
 ) -> Response:
     known = cookie(request, VISITOR_COOKIE)
-    own = whose or known or visitor(request)
+    own = known or visitor(request)
     context = {
-        "csrf": office.state.connected().csrf.token(own),
+        "csrf": office.state.connected().csrf.token(whose or of_visitor(own)),
         "root": admin_root(request),
         "query": request.url.query,
         "error": error,
