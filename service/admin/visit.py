@@ -19,10 +19,20 @@ from service.auth.sessions import OpenSession
 from service.catalog.resource import Resource
 from service.core.errors import Forbidden, TableNotFound
 from service.core.types import Action, Role
+from service.events.event import Kind
 from service.state import Runtime, ServiceState
 
 if TYPE_CHECKING:
     from service.admin.back_office import BackOffice
+
+
+# What takes a change back, by what it did.
+_INVERSE = {
+    Kind.INSERT.value: Action.DELETE,
+    Kind.UPDATE.value: Action.UPDATE,
+    Kind.DELETE.value: Action.CREATE,
+    "truncate": Action.CREATE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +94,11 @@ class Visit:
             Action.DELETE: able.can_delete and bool(resource.key),
         }
         return can.get(action, True) and self.runtime.policy.may(self.session.principal, resource, action)
+
+    def may_undo(self, table: str, kind: str) -> bool:
+        """Whether what takes such a change back may be done to some rows of the table."""
+        resource = self.runtime.policy.visible(self.session.principal).find(table)
+        return resource is not None and kind in _INVERSE and self.may(resource, _INVERSE[kind])
 
     def require_admin(self) -> None:
         """Raises: Forbidden, for whoever is no administrator."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
@@ -17,6 +17,8 @@ from service.query.plan import StagedForm
 
 _END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 _BATCH_ROWS = 8192
+# What the rows that are worked on at once may hold: a dictionary of one long text is short, and its rows are not.
+_SLICE_BYTES = 8 * 2**20
 _HINT = "Send it whole, as pyarrow, arrow (R) or polars write it."
 
 
@@ -53,6 +55,8 @@ async def open_parquet(resource: Resource, body: AsyncIterator[bytes]) -> AsyncI
     _require_pyarrow()
     from pyarrow import parquet
 
+    from service.imports.arrow_sizes import is_text
+
     with await asyncio.to_thread(tempfile.TemporaryFile) as file:
         async for chunk in body:
             await asyncio.to_thread(file.write, chunk)
@@ -60,7 +64,10 @@ async def open_parquet(resource: Resource, body: AsyncIterator[bytes]) -> AsyncI
         def batches() -> tuple[Any, Iterator[Any]]:
             file.seek(0)
             opened = parquet.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20)
-            return opened.schema_arrow, opened.iter_batches(_BATCH_ROWS, use_threads=False)
+            # As dictionaries, texts that repeat are not multiplied before they are written.
+            texts = [field.name for field in opened.schema_arrow if is_text(field.type)]
+            opened = parquet.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20, read_dictionary=texts)
+            return opened.schema_arrow, _sliced(opened.iter_batches(_BATCH_ROWS, use_threads=False))
 
         yield await _opened(resource, batches, None)
 
@@ -98,11 +105,26 @@ async def _chunks(
 
 def _until_end(reader: Any, pipe: "_Pipe") -> Iterator[Any]:
     """The batches of a stream. A stream that was cut between two of them is no error to pyarrow, but one to us."""
-    for batch in reader:
-        for start in range(0, batch.num_rows, _BATCH_ROWS):
-            yield batch.slice(start, _BATCH_ROWS)
+    yield from _sliced(reader)
     if pipe.tail != _END_OF_STREAM or pipe.read(1):
         raise InvalidBody("The Arrow stream does not end with its mark.", hint=_HINT)
+
+
+def _sliced(batches: Iterable[Any]) -> Iterator[Any]:
+    """The same rows, in batches whose texts are few enough to be written out at once; a long row goes alone."""
+    from service.imports.arrow_sizes import row_sizes
+
+    for batch in batches:
+        start, total = 0, 0
+        sizes = row_sizes(batch)
+        for place in range(batch.num_rows):
+            size = sizes[place] if sizes is not None else 0
+            if place > start and (total + size > _SLICE_BYTES or place - start == _BATCH_ROWS):
+                yield batch.slice(start, place - start)
+                start, total = place, 0
+            total += size
+        if start < batch.num_rows:
+            yield batch.slice(start)
 
 
 async def _in_thread(work: Callable[[], Any], pipe: "_Pipe | None") -> Any:

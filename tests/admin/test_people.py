@@ -347,3 +347,23 @@ def test_the_log_page_says_what_is_logged_and_how_to_log_more(admin: Operator) -
     assert "flights" in words
     assert "rowhouse track" in words
     assert "90 days" in words
+
+
+def test_a_webhook_is_made_and_its_secret_shown_once(admin: Operator, database: Database) -> None:
+    form = admin.form("/admin/-/webhooks")
+    refused = admin.send("/admin/-/webhooks", form | {"url": "https://127.0.0.1/", "table": "airlines"}, 422)
+    assert "127.0.0.1" in refused.text
+    assert "unknown" not in text_of(
+        admin.send("/admin/-/webhooks", form | {"url": "https://8.8.8.8/", "table": ""}, 400)
+    )
+    form.pop("event.delete")
+    made = admin.send("/admin/-/webhooks", form | {"url": "https://8.8.8.8/hook", "table": "airlines"}, 200)
+    try:
+        (secret,) = re.findall(r"whsec_[\w+/=]+", made.text)
+        page = admin.get("/admin/-/webhooks")
+        assert "https://8.8.8.8/hook" in page.text
+        assert secret not in page.text
+        (row,) = database.execute("select events, owner_name from rowhouse.webhooks where url = 'https://8.8.8.8/hook'")
+        assert (row["events"], row["owner_name"]) == (["insert", "update"], admin.email)
+    finally:
+        database.execute("delete from rowhouse.webhooks where url = 'https://8.8.8.8/hook'")

@@ -1,8 +1,11 @@
 """Arrow streams and Parquet files."""
 
+import asyncio
 import datetime as dt
+from collections.abc import AsyncIterator
 from decimal import Decimal
 from io import BytesIO
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +13,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from service.imports.arrow_rows import open_arrow, open_parquet
 from tests.conftest import Database
 from tests.imports.conftest import Post, rows_of
 from tests.service_under_test import problem_of
@@ -187,3 +191,29 @@ def typed(service: Any, database: Database, editor: Any) -> Any:
     database.execute("drop type feeling")
     database.execute("drop type dwelling")
     database.execute("notify rowhouse_reload")
+
+
+@pytest.mark.parametrize(("open_rows", "write"), [(open_arrow, as_arrow), (open_parquet, as_parquet)])
+def test_rows_that_unpack_to_much_are_worked_on_in_parts(open_rows: Any, write: Any) -> None:
+    """A text of 100 kB in each of a thousand rows takes few bytes as a dictionary, and a hundred million without."""
+    kinds = (pa.string(), pa.string_view(), pa.large_string())
+    columns = {
+        str(kind): pa.DictionaryArray.from_arrays(
+            pa.array([0, None] * 500, pa.int32()), pa.array(["x" * 100_000], kind)
+        )
+        for kind in (kinds if write is as_arrow else kinds[:1])
+    }
+
+    async def body() -> AsyncIterator[bytes]:
+        yield write(pa.table(columns))
+
+    async def largest() -> tuple[int, int]:
+        sizes = []
+        async with open_rows(SimpleNamespace(stored={}), body()) as rows:
+            async for chunk in rows.chunks:
+                sizes.append(len(chunk))
+        return max(sizes), sum(sizes)
+
+    one, total = asyncio.run(largest())
+    assert total > 50_000_000 * len(columns)
+    assert one < 9 * 2**20

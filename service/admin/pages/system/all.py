@@ -59,6 +59,7 @@ def add_system(office: BackOffice) -> None:
         "keys/revoke": keys.revoke,
         "grants/{role}/{table}": grants.change,
         "sessions/{session}/end": sessions.end,
+        "webhooks": webhooks.create,
         "jobs/{job}/retry": jobs.retry,
         "jobs/{job}/cancel": jobs.cancel,
     }

@@ -34,8 +34,10 @@ async def confirm(visit: Visit) -> Response:
         if begun is None:
             raise Conflict("There is no second factor to turn on.", hint="Begin again.") from None
         return await _secret_page(visit, begun, error)
+    # Logins from before it have shown the password alone.
+    await visit.runtime.sessions.end_others(session.user_id, session.id, visit.by)
     await visit.renew_session()
-    return await _codes_page(visit, codes, "Your second factor is on.")
+    return await _codes_page(visit, codes, "Your second factor is on; your other logins have ended.")
 
 
 async def renew_codes(visit: Visit) -> Response:

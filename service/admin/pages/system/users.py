@@ -72,9 +72,10 @@ async def reset_factor(visit: Visit) -> Response:
     """Ask the user for no second factor, until another one is set up."""
     async with visit.runtime.unit_of_work.begin() as session:
         user = await accounts.user_of(session, id_in(visit, "user"))
-    _require_other(visit, user)
+        _require_other(visit, user)
+        await accounts.end_logins(session, user, visit.by)
     await visit.runtime.second_factors.remove(user.id, visit.by)
-    return visit.go(_path(visit, user), f"{user.email} has no second factor any more.")
+    return visit.go(_path(visit, user), f"{user.email} has no second factor any more; all logins have ended.")
 
 
 async def reset_password(visit: Visit) -> Response:

@@ -6,9 +6,10 @@ from starlette.responses import Response
 
 from service.admin.pages.system.sent import id_in, number_in, text_in, word_in
 from service.admin.visit import Visit
-from service.core.errors import Conflict, InvalidBody, InvalidQuery
+from service.api.problem import status_of
+from service.core.errors import Conflict, InvalidBody, InvalidQuery, RowhouseError
 from service.models.system import Webhook
-from service.subscriptions.store import owns
+from service.subscriptions.store import EVENTS, NewWebhook, owns
 
 _PAGE = 50
 _STATES = ("waiting", "pending", "delivered", "dead")
@@ -16,9 +17,48 @@ _LARGEST = 2**63
 
 
 async def show(visit: Visit) -> Response:
-    """All webhooks."""
-    webhooks = await visit.runtime.subscriptions.all(visit.session.principal)
-    return await visit.page("system/webhooks.html", title="Webhooks", webhooks=webhooks)
+    """All webhooks, and the form of a new one."""
+    return await _list(visit, NewWebhook("", ""))
+
+
+async def create(visit: Visit) -> Response:
+    """A webhook of the administrator's own; its secret is shown this once."""
+    chosen = tuple(kind for kind in EVENTS if f"event.{kind.value}" in visit.form)
+    texts = {name: text_in(visit.form, name).strip() for name in ("url", "table", "filter", "description")}
+    new = NewWebhook(events=chosen, **texts)
+    try:
+        if not (new.url and new.table and new.events):
+            raise InvalidBody("A webhook needs an address, a table, and changes that it is told of.")
+        webhook, secret = await visit.runtime.subscriptions.create(visit.session.principal, new)
+    except RowhouseError as error:
+        return await _list(visit, new, error)
+    return await _secret_page(visit, webhook, secret, "The webhook was made.", "Receivers check messages with it.")
+
+
+async def _list(visit: Visit, new: NewWebhook, error: RowhouseError | None = None) -> Response:
+    return await visit.page(
+        "system/webhooks.html",
+        200 if error is None else status_of(error),
+        title="Webhooks",
+        webhooks=await visit.runtime.subscriptions.all(visit.session.principal),
+        new=new,
+        kinds=EVENTS,
+        tables=sorted(one.name for one in visit.runtime.catalog),
+        error=error,
+    )
+
+
+async def _secret_page(visit: Visit, webhook: Webhook, secret: str, message: str, advice: str) -> Response:
+    return await visit.page(
+        "system/shown_once.html",
+        title="Webhook",
+        message=message,
+        what="Secret",
+        secret=secret,
+        advice=advice,
+        back=_path(visit, webhook),
+        back_words="the webhook",
+    )
 
 
 async def show_one(visit: Visit) -> Response:
@@ -85,16 +125,8 @@ async def rotate(visit: Visit) -> Response:
         raise Conflict("Somebody else has changed the secret meanwhile.", hint="Load the page again.")
     changed, secret = await visit.runtime.subscriptions.rotate(visit.session.principal, webhook.id)
     hours = visit.runtime.subscriptions.overlap.total_seconds() / 3600
-    return await visit.page(
-        "system/shown_once.html",
-        title="Webhook",
-        message="The webhook has another secret.",
-        what="Secret",
-        secret=secret,
-        advice=f"For {hours:g} hours messages are signed with the one before as well.",
-        back=_path(visit, changed),
-        back_words="the webhook",
-    )
+    advice = f"For {hours:g} hours messages are signed with the one before as well."
+    return await _secret_page(visit, changed, secret, "The webhook has another secret.", advice)
 
 
 async def ask_delete(visit: Visit) -> Response:
