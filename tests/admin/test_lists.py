@@ -64,7 +64,7 @@ def test_pages_lead_forward_and_back_through_the_same_rows(admin: Operator, data
 
 def test_a_page_says_which_rows_it_has_of_how_many(admin: Operator) -> None:
     first = admin.get("/admin/flights/list?limit=25")
-    assert re.fullmatch(r"1-25 of about 33\d \d{3}", span_of(first))
+    assert re.fullmatch(r"1-25 of about \d{3} \d{3}", span_of(first))
     second = admin.get(links_of(first)["Next"])
     assert span_of(second).startswith("26-50 of about")
     assert span_of(admin.http.get(links_of(second)["Previous"], follow_redirects=True)).startswith("1-25 of")

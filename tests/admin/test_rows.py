@@ -1,5 +1,6 @@
 """Lists, rows and forms, for whoever may use them."""
 
+from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
@@ -10,11 +11,12 @@ from tests.conftest import Database
 
 
 @pytest.fixture
-def gadget(database: Database) -> str:
+def gadget(database: Database) -> Iterator[str]:
     """A row to work on."""
     database.execute("insert into airlines (carrier, name) values ('ZZ', 'First') "
                      "on conflict (carrier) do update set name = 'First'")  # fmt: skip
-    return "ZZ"
+    yield "ZZ"
+    database.execute("delete from airlines where carrier = 'ZZ'")
 
 
 def _name(database: Database) -> str:

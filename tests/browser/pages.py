@@ -33,6 +33,8 @@ _SIZES = ((1280, 900), (400, 800))
 
 Colors = Literal["light", "dark"]
 
+# For what is done rather than looked at: it is the same on a phone.
+on_a_wide_screen = pytest.mark.parametrize("size", _SIZES[:1], ids=["wide"])
 at_each_size = pytest.mark.parametrize("size", _SIZES, ids=["wide", "phone"])
 
 

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from service.db.embedded import EmbeddedPostgres
 from tests.admin.awkward import admin_of, awkward_service
 from tests.admin.conftest import PASSWORD
-from tests.browser.pages import Watch, at_each_size, check, run_chromium, take_picture
+from tests.browser.pages import Watch, at_each_size, check, on_a_wide_screen, run_chromium, take_picture
 from tests.conftest import Database
 from tests.service_under_test import Service
 
@@ -68,7 +68,7 @@ def save(page: Page) -> None:
     expect(page.locator(".note")).to_be_visible()
 
 
-@at_each_size
+@on_a_wide_screen
 def test_a_row_of_every_type_is_saved_unchanged(
     chromium: Browser, awkward: tuple[Service, Database], size: tuple[int, int]
 ) -> None:
@@ -197,7 +197,7 @@ def test_a_conflict_is_merged_and_a_delete_explained(
     assert rows(database, "select name from awkward.skills where id = 1") == [("Mine",)]
 
 
-@at_each_size
+@on_a_wide_screen
 def test_a_file_is_tried_and_imported(
     chromium: Browser, awkward: tuple[Service, Database], size: tuple[int, int], tmp_path: Path
 ) -> None:

@@ -14,7 +14,7 @@ from service.core.types import Role
 from service.crud import accounts
 from service.models.system import User
 from tests.admin.conftest import PASSWORD
-from tests.browser.pages import Colors, Watch, at_each_size, check, run_chromium, take_picture
+from tests.browser.pages import Colors, Watch, at_each_size, check, on_a_wide_screen, run_chromium, take_picture
 from tests.browser.test_live import apart
 from tests.conftest import Database
 from tests.service_under_test import Service, in_session
@@ -118,7 +118,7 @@ def test_a_list_is_found_in_and_shown(chromium: Browser, service: Service, email
         assert_accessible(page)
 
 
-@at_each_size
+@on_a_wide_screen
 def test_filters_columns_and_orders_are_chosen(
     chromium: Browser, service: Service, email: str, size: tuple[int, int]
 ) -> None:
@@ -197,7 +197,7 @@ def test_a_cell_is_edited_by_the_keyboard_and_never_over_somebody_else(
         expect(cell(page, 5, "note")).to_contain_text("NULL")
 
 
-@at_each_size
+@on_a_wide_screen
 def test_ticked_rows_are_changed_after_the_number_was_confirmed(
     chromium: Browser, service: Service, email: str, size: tuple[int, int], database: Database
 ) -> None:

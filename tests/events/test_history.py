@@ -70,11 +70,11 @@ def test_a_page_looks_at_so_many_changes_and_no_more(client: httpx2.Client, data
         database.execute("insert into airlines select '~' || n, 'other' from generate_series(1, 4500) n")
         database.execute("delete from airlines where name = 'other'")
     url, pages = f"{_AIRLINES}/-/history?name=eq.sought&limit=2", []
-    while url:
+    while url and len(pages) < 3:  # behind them lie other tests' changes
         answer = client.get(url)
         pages.append([one["key"]["carrier"] for one in answer.json()])
         url = answer.headers.get("link", "").partition(">")[0].removeprefix("<")
-    assert pages[:3] == [[], [], ["~old"]]
+    assert pages == [[], [], ["~old"]]
     assert client.get(f"{_AIRLINES}/~old/-/history").json()[0]["type"] == "insert"
     trash = client.get(f"{_AIRLINES}/-/trash", params={"name": "eq.sought"})
     assert (trash.status_code, trash.json(), 'rel="next"' in trash.headers["link"]) == (200, [], True)
