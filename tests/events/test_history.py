@@ -69,7 +69,8 @@ def test_a_page_looks_at_so_many_changes_and_no_more(client: httpx2.Client, data
     for _ in range(3):
         database.execute("insert into airlines select '~' || n, 'other' from generate_series(1, 4500) n")
         database.execute("delete from airlines where name = 'other'")
-    url, pages = f"{_AIRLINES}/-/history?name=eq.sought&limit=2", []
+    url = f"{_AIRLINES}/-/history?name=eq.sought&limit=2"
+    pages: list[list[str]] = []
     while url and len(pages) < 3:  # behind them lie other tests' changes
         answer = client.get(url)
         pages.append([one["key"]["carrier"] for one in answer.json()])
