@@ -96,7 +96,7 @@ def test_a_table_that_has_just_gone_is_never_an_error_of_ours(before: Service, d
             made = f"create table notes (id int primary key, {column} text); grant all on notes to rowhouse_service;"
             database.execute(f"do $$ begin {made} end $$")
             database.execute("notify rowhouse_reload")
-            time.sleep(0.1)
+            time.sleep(0.3)
             database.execute("drop table notes")
             if number % 2:
                 database.execute("notify rowhouse_reload")

@@ -189,6 +189,7 @@ def test_a_cell_is_edited_by_the_keyboard_and_never_over_somebody_else(
         expect(page.locator("#cell-form")).to_contain_text("is now: theirs")
         take_picture(page, "admin-cell-conflict", _WIDE)
         page.get_by_role("button", name="Save mine").click()
+        expect(page.locator("#cell-form")).to_have_count(0)
         expect(cell(page, 4, "name")).to_contain_text("mine")
         cell(page, 5, "note").hover()
         page.get_by_role("button", name="Edit note of 5").click()

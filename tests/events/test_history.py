@@ -73,7 +73,10 @@ def test_a_page_looks_at_so_many_changes_and_no_more(client: httpx2.Client, data
     pages: list[list[str]] = []
     while url and len(pages) < 3:  # behind them lie other tests' changes
         answer = client.get(url)
-        pages.append([one["key"]["carrier"] for one in answer.json()])
+        # What went without being logged row by row is told with any filter.
+        rows = [one for one in answer.json() if one["type"] != "truncate"]
+        assert all(one["key"] for one in rows), rows
+        pages.append([one["key"]["carrier"] for one in rows])
         url = answer.headers.get("link", "").partition(">")[0].removeprefix("<")
     assert pages == [[], [], ["~old"]]
     assert client.get(f"{_AIRLINES}/~old/-/history").json()[0]["type"] == "insert"

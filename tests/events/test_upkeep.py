@@ -71,10 +71,11 @@ def test_it_keeps_changes_for_ever_if_it_is_told_so(log: Log) -> None:
     here = "select to_regclass('rowhouse.changes_20180101') is not null"
     once(log, days="0")
     assert log.fetch(here)[0][0]
-    for _ in range(20):  # a partition goes in a moment in which nobody uses the log
+    for _ in range(100):  # a partition goes in a moment in which nobody uses the log
         once(log)
         if not log.fetch(here)[0][0]:
             return
+        time.sleep(0.2)
     raise AssertionError("the partition is kept")
 
 
