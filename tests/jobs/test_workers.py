@@ -113,9 +113,14 @@ def test_a_worker_serves_its_metrics(jobs: Jobs) -> None:
     [job_id] = jobs.add(INSERT.new())
     with jobs.processes(1, WORKER_METRICS_PORT=str(port)):
         jobs.until_state(job_id, "done")
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-            text = answer.read().decode()
-    assert 'rowhouse_job_run_seconds_count{name="insert",outcome="done"} 1.0' in text
+
+        def metrics() -> str:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+                return str(answer.read().decode())
+
+        # It is counted a moment after its row says so.
+        until(lambda: 'rowhouse_job_run_seconds_count{name="insert",outcome="done"} 1.0' in metrics())
+        text = metrics()
     assert re.search(r"^rowhouse_jobs_dead 0.0$", text, re.MULTILINE)
     assert "rowhouse_jobs_oldest_due_seconds" in text
 
