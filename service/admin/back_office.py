@@ -1,7 +1,7 @@
-"""The back-office: SQLAdmin's application with one view per resource, its data access by way of the table plane.
+"""The back-office: SQLAdmin's application with pages of our own, which read and write by way of the table plane.
 
-SQLAdmin gives the mounted application, the templates' environment, views and menu and the hooks for logging in. Its own
-handlers are not routed: they read and write rows by themselves, without versions and without the policy (decision 21).
+SQLAdmin gives the mounted application, the templates' environment and their base page. Its own handlers are not routed:
+they read and write rows by themselves, without versions and without the policy (decision 21).
 """
 
 from collections.abc import Awaitable, Callable
@@ -80,7 +80,6 @@ class BackOffice(Admin):
             base_url="/admin",
             title="Rowhouse",
             templates_dir=str(_HERE / "templates"),
-            authentication_backend=self.gate,
         )
         self.templates.env.undefined = StrictUndefined
         self.templates.env.globals |= {"version": __version__, "slug": to_slug, "sections": self.sections}

@@ -30,7 +30,7 @@ _TEMPLATES = {
     Kind.UUID: "uuid",
 } | dict.fromkeys(_NATIVE, "native")
 _NO_BYTES = "\\x"
-AS_LINES, AS_LITERAL = "lines", "literal"
+AS_LINES = "lines"
 
 
 @dataclass(frozen=True, slots=True)

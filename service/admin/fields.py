@@ -8,8 +8,6 @@ from sqlalchemy import Enum as SqlEnum
 from service.catalog.resource import Column, Relation, Resource
 from service.catalog.sql_type import RangeType
 
-_LONGEST_LINE = 60
-
 
 class Kind(StrEnum):
     """The control that fits a type of PostgreSQL."""

@@ -6,9 +6,8 @@ A cookie is sent along by any page that makes a browser send a form; the token i
 from http.cookies import CookieError
 from urllib.parse import unquote, urlsplit
 
-from sqladmin.authentication import AuthenticationBackend
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from service.auth.sessions import OpenSession
 from service.core.errors import Forbidden
@@ -90,21 +89,13 @@ def safe_target(request: Request, target: str | None) -> str:
     return target if is_here and parts.path.startswith(f"{root}/") else f"{root}/"
 
 
-class Gate(AuthenticationBackend):
-    """SQLAdmin's hook for who is logged in: here, whose session the cookie is of."""
+class Gate:
+    """Knows whose request it is."""
 
     def __init__(self, state: ServiceState) -> None:
         self._state = state
-        self.middlewares = []
 
     async def session(self, request: Request) -> OpenSession | None:
         """The session of the cookie, complete or not."""
         token = cookie(request, SESSION_COOKIE)
         return None if token is None else await self._state.connected().sessions.find(token)
-
-    async def authenticate(self, request: Request) -> Response | bool:
-        """Whether somebody is logged in; if not, where to log in."""
-        found = await self.session(request)
-        if found is not None and found.is_complete:
-            return True
-        return RedirectResponse(f"{admin_root(request)}/login", status_code=303)

@@ -63,9 +63,8 @@ async def open_parquet(resource: Resource, body: AsyncIterator[bytes]) -> AsyncI
 
         def batches() -> tuple[Any, Iterator[Any]]:
             file.seek(0)
-            opened = parquet.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20)
             # As dictionaries, texts that repeat are not multiplied before they are written.
-            texts = [field.name for field in opened.schema_arrow if is_text(field.type)]
+            texts = [field.name for field in parquet.read_schema(file) if is_text(field.type)]
             opened = parquet.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20, read_dictionary=texts)
             return opened.schema_arrow, _sliced(opened.iter_batches(_BATCH_ROWS, use_threads=False))
 
@@ -116,9 +115,7 @@ def _sliced(batches: Iterable[Any]) -> Iterator[Any]:
 
     for batch in batches:
         start, total = 0, 0
-        sizes = row_sizes(batch)
-        for place in range(batch.num_rows):
-            size = sizes[place] if sizes is not None else 0
+        for place, size in enumerate(row_sizes(batch)):
             if place > start and (total + size > _SLICE_BYTES or place - start == _BATCH_ROWS):
                 yield batch.slice(start, place - start)
                 start, total = place, 0

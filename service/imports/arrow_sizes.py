@@ -1,6 +1,7 @@
 """How large rows of Arrow are when they are written out, as far as that is not the same for all."""
 
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow
@@ -15,14 +16,14 @@ def is_text(kind: Any) -> bool:
     return bool(kinds.is_string(kind) or kinds.is_binary(kind))
 
 
-def row_sizes(batch: Any) -> list[int] | None:
-    """The bytes of each row's texts, bytes, lists and structs; None where there are none, and rows are short."""
+def row_sizes(batch: Any) -> Sequence[int]:
+    """The bytes of each row's texts, bytes, lists and structs: what else there is, is short."""
     total = None
     for column in batch.columns:
         sizes = _sizes(column)
         if sizes is not None:
             total = sizes if total is None else compute.add(total, sizes)
-    return None if total is None else list(total.to_pylist())
+    return [0] * batch.num_rows if total is None else list(total.to_pylist())
 
 
 def _sizes(column: Any) -> Any:

@@ -117,10 +117,6 @@ class Locator:
         await self._attempt.keep()
 
 
-def _twice(error: RowhouseError) -> RowhouseError:
-    return InvalidBody("An earlier row has the same key.", code=error.stable_code)
-
-
 def repeated_key() -> RowhouseError:
     """The error of a row whose key an earlier one has."""
     return InvalidBody("An earlier row has the same key.", code=TWICE)

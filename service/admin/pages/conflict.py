@@ -11,9 +11,9 @@ from service.admin.fields import Field, fields_of
 from service.admin.formats import moment, sized
 from service.admin.forms import Faults, Sent, Shown, writable
 from service.admin.pages.changes import who_did
-from service.admin.pages.row import read_row, row_url
+from service.admin.pages.row import read_row
 from service.admin.visit import Visit
-from service.api.v1.paths import key_text
+from service.api.v1.paths import key_text, row_url
 from service.catalog.resource import Resource
 from service.core.errors import RowhouseError, RowNotFound
 from service.core.types import Action
@@ -123,7 +123,7 @@ async def _author(visit: Visit, resource: Resource, key: str) -> str:
 async def _last_change(visit: Visit, resource: Resource, key: str) -> dict[str, Any] | None:
     """The last change of a row; None where the table is not tracked, or nothing is known."""
     try:
-        changes = await visit.plane.read(f"{row_url(resource, key)}/-/history", "limit=1")
+        changes = await visit.plane.read(f"{row_url('', resource, key)}/-/history", "limit=1")
     except RowhouseError:
         return None
     return changes[0] if changes else None

@@ -4,9 +4,10 @@ from starlette.responses import Response
 
 from service.admin.forms import Faults
 from service.admin.pages.consequences import consequences_of
-from service.admin.pages.row import read_row, row_url
+from service.admin.pages.row import read_row
 from service.admin.visit import Visit
 from service.api.problem import status_of
+from service.api.v1.paths import row_url
 from service.catalog.resource import Resource
 from service.core.errors import Conflict, Forbidden, PreconditionFailed, RowhouseError, RowNotFound
 from service.core.types import Action
@@ -26,7 +27,7 @@ async def delete(visit: Visit) -> Response:
     version = visit.form.get("version")
     headers = {"if-match": f'"{version}"'} if version else {}
     try:
-        await visit.plane.ask("DELETE", row_url(resource, key), headers=headers)
+        await visit.plane.ask("DELETE", row_url("", resource, key), headers=headers)
     except PreconditionFailed:
         changed = Faults("Somebody has changed this row since you looked at it. Nothing was deleted: look again.")
         return await _ask(visit, resource, key, changed)

@@ -8,11 +8,11 @@ from service.admin.controls import control_of
 from service.admin.fields import Field, fields_of
 from service.admin.forms import Faults, Sent, Shown, as_body, faults_of, sent_of, writable
 from service.admin.pages import conflict
-from service.admin.pages.row import Seen, read_row, row_url
+from service.admin.pages.row import Seen, read_row
 from service.admin.reading import Cell
 from service.admin.visit import Visit
 from service.api.problem import status_of
-from service.api.v1.paths import key_text, key_values
+from service.api.v1.paths import key_text, key_values, row_url
 from service.catalog.resource import Resource
 from service.core.errors import Forbidden, PreconditionFailed, RowhouseError, RowNotFound
 from service.core.types import Action
@@ -91,7 +91,7 @@ async def write(
     headers = {"prefer": "return=minimal"}
     if version is not None:
         headers["if-match"] = f'"{version}"'
-    await visit.plane.ask("PATCH", row_url(resource, key), "", as_body(resource, values), headers)
+    await visit.plane.ask("PATCH", row_url("", resource, key), "", as_body(resource, values), headers)
 
 
 async def _has_moved_on(visit: Visit, resource: Resource, key: str, sent: Sent) -> bool:

@@ -6,11 +6,11 @@ from starlette.responses import Response
 
 from service.admin.fields import fields_of
 from service.admin.pages.changes import read_log
-from service.admin.pages.row import Seen, read_row, row_url
+from service.admin.pages.row import Seen, read_row
 from service.admin.reading import encode
 from service.admin.visit import Visit
 from service.api.problem import status_of
-from service.api.v1.paths import key_values
+from service.api.v1.paths import key_values, row_url
 from service.core.errors import Conflict, RowhouseError
 from service.core.types import Action
 
@@ -23,7 +23,7 @@ async def show(visit: Visit) -> Response:
     key_values(resource, key)
     given = dict(parse_qsl(visit.request.url.query))
     moment = given.get("as_of")
-    log = await read_log(visit, f"{row_url(resource, key)}/-/history", _cursor(given))
+    log = await read_log(visit, f"{row_url('', resource, key)}/-/history", _cursor(given))
     then, fault = await _then(visit, key, moment) if moment and log.is_tracked else (None, None)
     return await visit.page(
         "row_history.html",

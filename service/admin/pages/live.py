@@ -7,10 +7,9 @@ from starlette.responses import JSONResponse, Response
 
 from service.admin.filters import quoted_name
 from service.admin.pages.changes import read_log, who_is
-from service.admin.pages.row import row_url
 from service.admin.reading import encode
 from service.admin.visit import Visit
-from service.api.v1.paths import key_values, table_url
+from service.api.v1.paths import key_values, row_url, table_url
 from service.catalog.resource import Resource
 from service.core.errors import Conflict, InvalidQuery
 from service.core.types import Action
@@ -66,7 +65,7 @@ async def _feed(visit: Visit, resource: Resource, filters: list[Pair]) -> Respon
 async def last_change(visit: Visit) -> Response:
     """Who has changed the row last, and into which version."""
     resource = visit.resource
-    log = await read_log(visit, f"{row_url(resource, visit.key)}/-/history", [])
+    log = await read_log(visit, f"{row_url('', resource, visit.key)}/-/history", [])
     if not log.changes:
         return JSONResponse({"who": None})
     latest = log.changes[0]

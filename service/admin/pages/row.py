@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
 from starlette.responses import Response
 
@@ -13,7 +12,7 @@ from service.admin.pages.related import related_rows
 from service.admin.plane import header, loaded
 from service.admin.reading import Cell, cells_of, encode, label_selects, labels_of, value_select, value_text
 from service.admin.visit import Visit
-from service.api.v1.paths import key_values, table_url
+from service.api.v1.paths import key_values, row_url
 from service.catalog.resource import Resource
 from service.core.errors import Conflict
 from service.core.types import Action
@@ -30,11 +29,6 @@ class Seen:
     values: dict[str, str | None]
     version: str | None
     cells: list[Cell]
-
-
-def row_url(resource: Resource, key: str) -> str:
-    """The row's address in the API."""
-    return f"{table_url('', resource)}/{'%2D' if key == '-' else quote(key, safe=',:')}"
 
 
 async def read_row(
@@ -54,7 +48,7 @@ async def read_row(
     select = [value_select(field) for field in fields]
     select += label_selects(fields, labels)
     query = [("select", ",".join(select))] + ([("as_of", as_of)] if as_of else [])
-    answer = await visit.plane.ask("GET", row_url(resource, key), encode(query))
+    answer = await visit.plane.ask("GET", row_url("", resource, key), encode(query))
     row: dict[str, Any] = loaded(answer.body)
     tag = header(answer, b"etag")
     version = tag.strip('"').partition("-")[0] if tag else None

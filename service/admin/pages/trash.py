@@ -9,11 +9,10 @@ from starlette.responses import Response
 from service.admin.fields import label_column
 from service.admin.filters import quoted_name
 from service.admin.pages.changes import Log, read_log
-from service.admin.pages.row import row_url
 from service.admin.reading import encode
 from service.admin.visit import Visit
 from service.api.problem import status_of
-from service.api.v1.paths import key_text, table_url
+from service.api.v1.paths import key_text, row_url, table_url
 from service.catalog.resource import DELETED_AT, Resource
 from service.core.errors import Conflict, InvalidBody, RowhouseError
 from service.core.types import Action
@@ -79,7 +78,7 @@ async def restore(visit: Visit) -> Response:
     reasons = []
     for key in keys:
         try:
-            await visit.plane.ask("POST", f"{row_url(resource, key)}/-/restore")
+            await visit.plane.ask("POST", f"{row_url('', resource, key)}/-/restore")
         except RowhouseError as error:
             if status_of(error) in (401, 503):
                 raise

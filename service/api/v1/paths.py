@@ -246,7 +246,11 @@ def key_text(values: tuple[str, ...]) -> str:
 
 def item_url(prefix: str, resource: Resource, values: tuple[str, ...]) -> str:
     """The path of a row."""
-    key = key_text(values)
+    return row_url(prefix, resource, key_text(values))
+
+
+def row_url(prefix: str, resource: Resource, key: str) -> str:
+    """The same, by a key as a path names it."""
     return f"{table_url(prefix, resource)}/{'%2D' if key == '-' else quote(key, safe=',:')}"
 
 
