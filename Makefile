@@ -49,7 +49,7 @@ bench: setup  ## Measure requests, exports and imports beside bare asyncpg, othe
 
 lock: .venv/bin/uv  ## Lock the dependencies anew
 	@$(LOCK) --output-file requirements.txt
-	@$(LOCK) --extra embedded --extra demo --extra rabbitmq --extra redis --extra dev --output-file requirements-dev.txt
+	@$(LOCK) --extra embedded --extra demo --extra rabbitmq --extra redis --extra gunicorn --extra tracing --extra dev --output-file requirements-dev.txt
 
 generated: setup  ## Write manifest.json, .env.example and the table of settings anew
 	@$(BIN)/python -m deploy.generated

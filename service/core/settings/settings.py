@@ -1,0 +1,99 @@
+"""All settings together, and what production insists on."""
+
+import os
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from service.core.errors import ConfigurationError
+from service.core.settings.api import ApiSettings, ExportSettings, ImportSettings
+from service.core.settings.changes import ChangeLogSettings, FeedSettings
+from service.core.settings.operations import LogSettings
+from service.core.settings.section import Section
+from service.core.settings.security import MINIMUM_SECRET_LENGTH, SecuritySettings
+from service.core.settings.server import DatabaseSettings, DemoSettings, Environment, ServerSettings
+from service.core.settings.work import JobSettings, WebhookSettings
+
+_WELL_KNOWN_SECRETS = frozenset({"change-me", "changeme", "secret", "password", "jwt-secret"})
+
+
+class Settings(BaseModel):
+    """All settings of one application."""
+
+    model_config = ConfigDict(frozen=True)
+
+    server: ServerSettings
+    database: DatabaseSettings
+    security: SecuritySettings
+    api: ApiSettings
+    exports: ExportSettings
+    imports: ImportSettings
+    change_log: ChangeLogSettings
+    feed: FeedSettings
+    jobs: JobSettings
+    webhooks: WebhookSettings
+    log: LogSettings
+    demo: DemoSettings
+
+    @classmethod
+    def load(cls, env_file: Path | None = Path(".env")) -> Self:
+        """Read the environment and `env_file`.
+
+        Raises:
+            ConfigurationError: a value cannot be used, or production lacks what it must have.
+        """
+        try:
+            settings = cls(
+                **{name: field.annotation(_env_file=env_file) for name, field in cls.model_fields.items()}  # type: ignore[misc]
+            )
+        except ValidationError as error:
+            raise ConfigurationError(_explain(error)) from None
+        if settings.is_production:
+            _refuse_unsafe(settings)
+        return settings
+
+    @property
+    def is_production(self) -> bool:
+        """Production by setting, and on hosts that are never a developer's machine."""
+        return (
+            self.server.environment is Environment.PRODUCTION
+            or os.environ.get("POSIT_PRODUCT") == "CONNECT"
+            or "KUBERNETES_SERVICE_HOST" in os.environ
+        )
+
+
+SECTIONS: tuple[type[Section], ...] = (
+    ServerSettings,
+    DatabaseSettings,
+    SecuritySettings,
+    ApiSettings,
+    ExportSettings,
+    ImportSettings,
+    ChangeLogSettings,
+    FeedSettings,
+    JobSettings,
+    WebhookSettings,
+    LogSettings,
+    DemoSettings,
+)
+
+
+def _refuse_unsafe(settings: Settings) -> None:
+    if settings.database.database_url is None:
+        raise ConfigurationError("DATABASE_URL is not set: production never starts an embedded PostgreSQL.")
+    if settings.security.jwt_secret is None:
+        raise ConfigurationError("JWT_SECRET is not set: production never makes up a secret.")
+    secret = settings.security.jwt_secret.get_secret_value()
+    if secret.lower() in _WELL_KNOWN_SECRETS or "change-me" in secret.lower():
+        raise ConfigurationError("JWT_SECRET is still the example's value: put a random one in its place.")
+    if len(secret) < MINIMUM_SECRET_LENGTH:
+        raise ConfigurationError(f"JWT_SECRET is shorter than {MINIMUM_SECRET_LENGTH} characters.")
+
+
+def _explain(error: ValidationError) -> str:
+    """Name each setting at fault; never show its value, which may be a secret."""
+    return "; ".join(
+        f"{'.'.join(str(part) for part in item['loc']).upper()}: {item['msg'].removeprefix('Value error, ')}"
+        for item in error.errors(include_input=False, include_url=False)
+    )
