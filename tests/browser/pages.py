@@ -28,7 +28,7 @@ document.addEventListener("securitypolicyviolation",
   (event) => console.error(`violates ${event.effectiveDirective}: ${event.blockedURI}`));
 """
 IS_WIDER_THAN_THE_SCREEN = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
-_PATIENCE = 20_000  # milliseconds
+_PATIENCE = 40_000  # milliseconds
 _SIZES = ((1280, 900), (400, 800))
 
 Colors = Literal["light", "dark"]
