@@ -3,6 +3,7 @@
 from deploy.prometheus.alert import Alert, Severity
 
 _DOWN = "rowhouse_database_up == 0"
+_CANNOT = f"unless on (job, instance) ({_DOWN} or rowhouse_database_is_standby == 1)"
 _PAGE, _TICKET = Severity.PAGE, Severity.TICKET
 
 ALERTS = (
@@ -67,7 +68,7 @@ ALERTS = (
         "RowhouseFollowerLost",
         _TICKET,
         "No changes are followed, though the database can be reached.",
-        f"rowhouse_feed_follower_connected == 0\nunless on (job, instance) ({_DOWN} or rowhouse_database_is_standby == 1)",
+        f"rowhouse_feed_follower_connected == 0\n{_CANNOT}",
         "5m",
     ),
     Alert(
@@ -88,8 +89,7 @@ ALERTS = (
         "RowhouseLogUpkeepLate",
         _TICKET,
         "The change log's upkeep has not gone well for ten minutes.",
-        f"time() - rowhouse_change_log_upkeep_timestamp_seconds > 600\n"
-        f"unless on (job, instance) ({_DOWN} or rowhouse_database_is_standby == 1)",
+        f"time() - rowhouse_change_log_upkeep_timestamp_seconds > 600\n{_CANNOT}",
         "5m",
     ),
     Alert("RowhouseJobsDead", _TICKET, "Jobs have failed too often.", "max(rowhouse_jobs_dead) > 0", "5m"),

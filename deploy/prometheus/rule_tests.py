@@ -19,8 +19,8 @@ def _series(name: str, labels: dict[str, str]) -> str:
     return f"{name}{{{inside}}}"
 
 
-def _of(name: str, /, *, at: dict[str, str] = _INSTANCE, **labels: str) -> str:
-    return _series(name, at | labels)
+def _of(name: str, /, **labels: str) -> str:
+    return _series(name, _INSTANCE | labels)
 
 
 def _flat(value: float) -> str:
@@ -39,9 +39,7 @@ def _counts_for_a_while(a_minute: float, broken: float) -> str:
     """A counter that grows so much a minute, and by another number while something is broken."""
     then = a_minute * _BEFORE
     later = then + broken * _BROKEN
-    return (
-        f"0+{a_minute:g}x{_BEFORE - 1} {then:g}+{broken:g}x{_BROKEN - 1} {later:g}+{a_minute:g}x{_AFTER}"
-    )
+    return f"0+{a_minute:g}x{_BEFORE - 1} {then:g}+{broken:g}x{_BROKEN - 1} {later:g}+{a_minute:g}x{_AFTER}"
 
 
 _TOTAL = _of("http_requests_total", **_ROUTE, status="200")
@@ -50,8 +48,9 @@ _QUICK = _of("http_request_duration_seconds_bucket", **_ROUTE, le="0.5")
 _COUNT = _of("http_request_duration_seconds_count", **_ROUTE)
 _LAG = "rowhouse_feed_follower_lag_seconds_bucket"
 _LOOP = "rowhouse_event_loop_lag_seconds_bucket"
-_UP, _UP_WORKER = _of("up"), _of("up", at=_WORKER)
+_UP, _UP_WORKER = _of("up"), _series("up", _WORKER)
 _DATABASE, _WAITING = _of("rowhouse_database_up"), _of("rowhouse_pool_waiting", pool="tables")
+_DEAD = _series("rowhouse_webhook_deliveries_total", _WORKER | {"outcome": "dead"})
 _START = _of("process_start_time_seconds")
 
 _WELL: dict[str, str] = {
@@ -77,7 +76,7 @@ _WELL: dict[str, str] = {
     _of("rowhouse_change_log_upkeep_timestamp_seconds"): _counts(60),
     _of("rowhouse_jobs_dead"): _flat(0),
     _of("rowhouse_jobs_oldest_due_seconds"): _flat(3),
-    _of("rowhouse_webhook_deliveries_total", at=_WORKER, outcome="dead"): _flat(2),
+    _DEAD: _flat(2),
     _of(_LOOP, le="0.5"): _counts(60),
     _of(_LOOP, le="1"): _counts(60),
     _of(_LOOP, le="+Inf"): _counts(60),
@@ -203,7 +202,7 @@ CASES = (
     _simple("jobs wait", _of("rowhouse_jobs_oldest_due_seconds"), _for_a_while(3, 900), "RowhouseJobsLate", {}),
     Case(
         "deliveries are given up",
-        {_of("rowhouse_webhook_deliveries_total", at=_WORKER, outcome="dead"): _counts_for_a_while(0, 1)},
+        {_DEAD: _counts_for_a_while(0, 1)},
         {"RowhouseWebhooksDead": {}},
         clears=70,
     ),

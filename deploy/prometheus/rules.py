@@ -7,18 +7,21 @@ from deploy.prometheus.alerts import ALERTS
 from deploy.prometheus.objectives import OBJECTIVES, WINDOWS, Objective, burn_alerts
 
 HEADER = "# Generated from the code beside it by `make generated`. What to do about an alert is in runbooks.md.\n"
-# While one of these holds, and has an alert, the objectives' alerts are silent.
-_KNOWN_CAUSE = "max by (job) (rowhouse_database_up == bool 0 or rowhouse_pool_waiting > bool 0)"
+# While one of these holds, and for five minutes after, the objectives' alerts are silent: it has an alert of its own.
+_KNOWN_CAUSE = (
+    "max by (job) (\n"
+    "  min_over_time(rowhouse_database_up[5m]) == bool 0 or max_over_time(rowhouse_pool_waiting[5m]) > bool 0\n)"
+)
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(yaml.SafeDumper):  # type: ignore[misc]
     """Expressions of several lines stay several lines, and lists stand in."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
         super().increase_indent(flow, False)
 
 
-def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+def _text(dumper: yaml.SafeDumper, text: str) -> object:
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
 
 
@@ -26,7 +29,7 @@ _Dumper.add_representer(str, _text)
 
 
 def as_yaml(document: object) -> str:
-    return HEADER + yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=110, allow_unicode=True)
+    return f"{HEADER}{yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=110, allow_unicode=True)}"
 
 
 def alerts() -> list[Alert]:
@@ -36,11 +39,13 @@ def alerts() -> list[Alert]:
 def rules(clock: Clock = real) -> str:
     """`rules.yml`, with windows as long as the clock says."""
     recorded = [
-        {"record": "rowhouse:known_cause", "expr": _KNOWN_CAUSE},
+        {"record": "rowhouse:known_cause", "expr": timed(_KNOWN_CAUSE, clock)},
         *(_recorded(objective, window, clock) for objective in OBJECTIVES for window in WINDOWS),
     ]
     named = [alert.rule(clock) for alert in alerts()]
-    return as_yaml({"groups": [{"name": "rowhouse.objectives", "rules": recorded}, {"name": "rowhouse", "rules": named}]})
+    return as_yaml(
+        {"groups": [{"name": "rowhouse.objectives", "rules": recorded}, {"name": "rowhouse", "rules": named}]}
+    )
 
 
 def _recorded(objective: Objective, window: str, clock: Clock) -> dict[str, str]:

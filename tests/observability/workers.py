@@ -61,9 +61,7 @@ def gunicorn(environment: Mapping[str, str], directory: Path, port: int, workers
     process = subprocess.Popen([*command, *options], cwd=_ROOT, env=variables, stdout=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
     apart = environment.get("METRICS_PORT")
-    serving = Gunicorn(
-        process, url, f"http://127.0.0.1:{apart}/metrics" if apart else f"{url}/metrics", directory
-    )
+    serving = Gunicorn(process, url, f"http://127.0.0.1:{apart}/metrics" if apart else f"{url}/metrics", directory)
     try:
         until(lambda: len(serving.serving()) == workers and _is_ready(url), 60)
         yield serving

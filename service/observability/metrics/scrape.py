@@ -49,6 +49,10 @@ class MetricsServer:
         self._server = make_server(host, port, make_wsgi_app(_All(metrics)), kind, handler_class=_SilentHandler)
         self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
 
+    @property
+    def port(self) -> int:
+        return self._server.server_port
+
     def start(self) -> None:
         self._thread.start()
 
