@@ -15,7 +15,9 @@ from service.core.settings import SecuritySettings
 from service.core.types import Role
 from service.db.engine import UnitOfWork
 from service.models.system import RefreshToken, SecondFactor, Session, User
+from service.observability.metrics import AuthMetrics
 
+_WAY = "back-office"
 _ROTATED_EVERY = timedelta(minutes=15)
 # Requests that were under way when the cookie changed still carry the one before.
 _GRACE = timedelta(seconds=60)
@@ -46,8 +48,9 @@ class OpenSession:
 class Sessions:
     """Opens sessions, recognises them, and ends them."""
 
-    def __init__(self, unit_of_work: UnitOfWork, settings: SecuritySettings) -> None:
+    def __init__(self, unit_of_work: UnitOfWork, settings: SecuritySettings, metrics: AuthMetrics) -> None:
         self._unit_of_work = unit_of_work
+        self._metrics = metrics
         self._idle = timedelta(seconds=settings.session_idle_seconds)
         self._life = timedelta(seconds=settings.session_seconds)
 
@@ -73,6 +76,8 @@ class Sessions:
             )
             if not has_factor:
                 await _note_login(session, user_id, address)
+        if not has_factor:
+            self._metrics.count_login(_WAY)
         return token, not has_factor
 
     async def complete(self, identity: UUID) -> str:
@@ -100,6 +105,7 @@ class Sessions:
                 raise AuthenticationFailed("This login has ended. Log in again.")
             user_id, address = found
             await _note_login(session, user_id, address)
+        self._metrics.count_login(_WAY)
         return token
 
     async def rotate(self, identity: UUID) -> str:
@@ -188,7 +194,7 @@ class Sessions:
 
 async def _note_login(session: AsyncSession, user_id: UUID, address: str) -> None:
     email = await session.scalar(select(User.email).where(User.id == user_id))
-    note(session, EventKind.LOGGED_IN, By(f"user:{email}", address), email, way="back-office")
+    note(session, EventKind.LOGGED_IN, By(f"user:{email}", address), email, way=_WAY)
 
 
 async def _refreshed(session: AsyncSession, found: Session, digest: bytes, now: datetime) -> str | None:
