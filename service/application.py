@@ -35,6 +35,7 @@ from service.core.settings import Settings
 from service.observability.access_log import AccessLog
 from service.observability.logging import configure_logging
 from service.observability.metrics import Metrics
+from service.observability.sentry import Sentry
 from service.state import ServiceState
 from service.webhooks.worker import webhook_tasks
 
@@ -47,6 +48,7 @@ _EXPOSED_HEADERS = (
     "RateLimit",
     "RateLimit-Policy",
     "Retry-After",
+    "Server-Timing",
     "X-Request-ID",
 )
 _ALLOWED_HEADERS = (
@@ -57,6 +59,7 @@ _ALLOWED_HEADERS = (
     "Idempotency-Key",
     "Last-Event-ID",
     "Prefer",
+    "Traceparent",
     "X-API-Key",
     "X-Request-ID",
 )
@@ -110,12 +113,14 @@ def create_app(settings: Settings | None = None) -> Application:
         ConfigurationError: the settings cannot be used.
     """
     settings = settings or Settings.load()
-    configure_logging(settings.log)
+    sentry = Sentry(settings)
+    configure_logging(settings, sentry.report if sentry.is_wanted else None)
     state = ServiceState.build(settings, Metrics(__version__), webhook_tasks)
-    access_log = AccessLog(settings.log)
+    access_log = AccessLog(settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        sentry.start()
         await state.start()
         _reload_on_hangup(state)
         _drain_on_stop(state)
@@ -128,6 +133,7 @@ def create_app(settings: Settings | None = None) -> Application:
             await state.drain()
             await state.stop()
             access_log.flush()
+            await sentry.stop()
 
     app = Application(
         title="Rowhouse",
@@ -204,7 +210,8 @@ def _entry(plane: TablePlane, state: ServiceState, access_log: AccessLog) -> ASG
             allow_headers=_ALLOWED_HEADERS,
             expose_headers=_EXPOSED_HEADERS,
         )
-    return Frame(way, state.metrics, access_log, settings.server.root_path)
+    timing = settings.tracing.server_timing
+    return Frame(way, state.metrics, access_log, state.tracing, timing, settings.server.root_path)
 
 
 def _add_errors(app: FastAPI) -> None:

@@ -47,6 +47,7 @@ from service.events.hub import Hub
 from service.events.log import ChangeLog
 from service.events.notify import CHANGES_CHANNEL, Notifier
 from service.events.position import Cursors
+from service.events.request_traces import RequestTraces
 from service.events.tracking import apply_setting
 from service.events.upkeep import Upkeep
 from service.imports.slots import Slots
@@ -57,6 +58,7 @@ from service.jobs.watch import QueueWatch
 from service.models import TableBase
 from service.observability.metrics import Metrics
 from service.observability.minutes import RequestMinutes
+from service.observability.tracing import Tracing
 from service.query.parse.parameters import Bounds
 from service.subscriptions.delivery_log import DeliveryLog
 from service.subscriptions.feeds import Feeds
@@ -104,6 +106,8 @@ class Runtime:
     worker: Worker | None  # where jobs run inside
     subscriptions: Subscriptions
     delivery_log: DeliveryLog
+    request_traces: RequestTraces
+    tracing: Tracing
 
     @property
     def catalog(self) -> Catalog:
@@ -127,6 +131,7 @@ class ServiceState:
     minutes: RequestMinutes
     limiter: RequestLimiter
     targets: Targets
+    tracing: Tracing
     runtime: Runtime | None = None
     embedded: EmbeddedPostgres | None = None
     is_draining: bool = False
@@ -140,9 +145,14 @@ class ServiceState:
     def build(
         cls, settings: Settings, metrics: Metrics, beside: Beside, make_worker: Callable[..., Worker] = Worker
     ) -> "ServiceState":
-        """The state before its start: nothing is read or connected yet."""
+        """The state before its start: nothing is read or connected yet.
+
+        Raises:
+            ConfigurationError: traces are wanted, and the packages for them are not installed.
+        """
         limiter, targets = RequestLimiter(settings.security), Targets(settings.webhooks)
-        return cls(settings, metrics, RequestMinutes(metrics), limiter, targets, beside=beside, make_worker=make_worker)
+        minutes, tracing = RequestMinutes(metrics), Tracing(settings)
+        return cls(settings, metrics, minutes, limiter, targets, tracing, beside=beside, make_worker=make_worker)
 
     def connected(self) -> Runtime:
         """The runtime.
@@ -161,6 +171,7 @@ class ServiceState:
             ConfigurationError: no amount of waiting would help.
         """
         self.minutes.start()
+        self.tracing.start()
         if self.settings.database.database_url is None:
             self.embedded = await start_embedded(self.settings.database.data_dir)
             await migrations.migrate(self.embedded.owner_url, (migrations.Branch.ROWHOUSE,))
@@ -215,6 +226,7 @@ class ServiceState:
             await self.runtime.engine.dispose()
         if self.embedded is not None:
             await asyncio.to_thread(self.embedded.release)
+        await self.tracing.stop()
 
     async def _keep_trying(self) -> None:
         is_connected = False
@@ -270,7 +282,7 @@ class ServiceState:
 
         worker = None
         if self._runs_jobs():
-            worker = self.make_worker(self.settings, url, role, self.metrics, imports=import_jobs)
+            worker = self.make_worker(self.settings, url, role, self.metrics, self.tracing, imports=import_jobs)
         pool.on_write = partial(_tell, hub, notifier)
         api = self.settings.api
         bounds = Bounds(api.api_max_rows, api.api_max_depth, allows_aggregates=False)
@@ -319,6 +331,8 @@ class ServiceState:
                 self.settings.webhooks,
             ),
             delivery_log=DeliveryLog(unit_of_work),
+            request_traces=RequestTraces(pool),
+            tracing=self.tracing,
         )
         for task in (self.runtime.listener, hub, follower, self.runtime.guard, notifier, upkeep, waker, queue_watch):
             task.start()

@@ -17,6 +17,7 @@ from service.db.connections import AllBusy, Connection, Connections
 from service.db.runner import LOST, Row
 from service.db.session import session_settings
 from service.db.sqlstate import to_domain
+from service.observability.trail import stage, statement
 
 Sink = Callable[[bytes], Coroutine[Any, Any, None]]
 
@@ -32,14 +33,16 @@ class CopyTransaction:
         self.epoch = epoch
 
     async def rows(self, sql: str, arguments: Sequence[object] = ()) -> Sequence[Row]:
-        found: Sequence[Row] = await self._connection.fetch(sql, *arguments)
+        with statement(sql):
+            found: Sequence[Row] = await self._connection.fetch(sql, *arguments)
         return found
 
     async def copy(self, sql: str, options: Mapping[str, Any], sink: Sink) -> int:
         """Send what a query returns, as COPY writes it, and tell how many rows they were. PostgreSQL waits for the
         sink.
         """
-        status = await self._connection.copy_from_query(sql, output=sink, **options)
+        with statement(f"copy ({sql})"):
+            status = await self._connection.copy_from_query(sql, output=sink, **options)
         return int(status.removeprefix("COPY "))
 
 
@@ -78,7 +81,8 @@ class CopyPool:
             RowhouseError: what PostgreSQL reports; DatabaseUnavailable where it cannot be reached, or too many
                 exports run.
         """
-        connection = self._connections.take_idle() or await self._take()
+        with stage("pool"):
+            connection = self._connections.take_idle() or await self._take()
         try:
             transaction = connection.transaction(isolation="repeatable_read", readonly=True)
             await transaction.start()

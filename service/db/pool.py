@@ -20,6 +20,7 @@ from service.db.session import answer_timeout, session_settings
 from service.db.snapshot import Snapshot
 from service.db.sqlstate import RETRYABLE, to_domain
 from service.db.transaction import Transaction
+from service.observability.trail import current_trail, stage
 
 _ATTEMPTS = 4
 _FIRST_BACKOFF = 0.01
@@ -103,7 +104,8 @@ class TablePool:
             DatabaseUnavailable: PostgreSQL cannot be reached; with code `outcome_unknown` where the connection broke
                 while it committed.
         """
-        connection = self._connections.take_idle() or await self._take()
+        with stage("pool"):
+            connection = self._connections.take_idle() or await self._take()
         transaction = Transaction(connection, self.epoch)
         try:
             await transaction.begin()
@@ -180,7 +182,25 @@ class TablePool:
     async def _once(
         self, sql: str, arguments: Sequence[object], *, is_read: bool, unit: Unit | None, many: bool
     ) -> Any:
-        connection = self._connections.take_idle() or await self._take()
+        trail = current_trail()
+        if trail is None:
+            connection = self._connections.take_idle() or await self._take()
+            return await self._on(connection, sql, arguments, is_read=is_read, unit=unit, many=many)
+        with trail.stage("pool"):
+            connection = self._connections.take_idle() or await self._take()
+        with trail.statement(sql):
+            return await self._on(connection, sql, arguments, is_read=is_read, unit=unit, many=many)
+
+    async def _on(
+        self,
+        connection: Connection,
+        sql: str,
+        arguments: Sequence[object],
+        *,
+        is_read: bool,
+        unit: Unit | None,
+        many: bool,
+    ) -> Any:
         try:
             if unit is not None:
                 return await in_unit(connection, sql, arguments, unit)

@@ -23,6 +23,7 @@ from service.db.connections import Connection
 from service.db.runner import LOST, Row, Unit, clean_up, set_locally, text_of
 from service.db.session import answer_seconds
 from service.db.sqlstate import to_domain
+from service.observability.trail import statement
 
 _END_OF_DATA_UNTIL = 18
 
@@ -148,17 +149,18 @@ class Transaction:
             what the source raises.
         """
         try:
-            status = await self._connection.copy_to_table(
-                table[1],
-                schema_name=table[0],
-                columns=list(columns),
-                source=self._while_open(source),
-                format="csv",
-                null=form.null,
-                delimiter=form.delimiter,
-                quote=form.quote,
-                timeout=seconds,
-            )
+            with statement("copy"):
+                status = await self._connection.copy_to_table(
+                    table[1],
+                    schema_name=table[0],
+                    columns=list(columns),
+                    source=self._while_open(source),
+                    format="csv",
+                    null=form.null,
+                    delimiter=form.delimiter,
+                    quote=form.quote,
+                    timeout=seconds,
+                )
         except asyncpg.PostgresError as error:
             raise _at_line(to_domain(error), error, table[1]) from error
         except TimeoutError as error:
@@ -180,7 +182,8 @@ class Transaction:
 
     async def commit(self) -> None:
         try:
-            await self._transaction.commit()
+            with statement("commit"):
+                await self._transaction.commit()
         except asyncpg.PostgresError as error:
             raise to_domain(error) from error
         except LOST as error:
@@ -208,10 +211,14 @@ class Transaction:
 
     async def _run(self, sql: str, arguments: Sequence[object], *, is_in_lines: bool = False) -> Row | None:
         async with self._told():
-            if is_in_lines:
-                return (text_of(await self._connection.fetch(sql, *arguments, timeout=self._seconds)),)
-            row: Row | None = await self._connection.fetchrow(sql, *arguments, timeout=self._seconds)
-            return row
+            with statement(sql):
+                return await self._fetched(sql, arguments, is_in_lines=is_in_lines)
+
+    async def _fetched(self, sql: str, arguments: Sequence[object], *, is_in_lines: bool) -> Row | None:
+        if is_in_lines:
+            return (text_of(await self._connection.fetch(sql, *arguments, timeout=self._seconds)),)
+        row: Row | None = await self._connection.fetchrow(sql, *arguments, timeout=self._seconds)
+        return row
 
     @asynccontextmanager
     async def _told(self) -> AsyncIterator[None]:

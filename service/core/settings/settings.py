@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from service.core.errors import ConfigurationError
 from service.core.settings.api import ApiSettings, ExportSettings, ImportSettings
 from service.core.settings.changes import ChangeLogSettings, FeedSettings
-from service.core.settings.operations import LogSettings
+from service.core.settings.operations import LogFormat, LogSettings, SentrySettings, TracingSettings
 from service.core.settings.section import Section
 from service.core.settings.security import MINIMUM_SECRET_LENGTH, SecuritySettings
 from service.core.settings.server import DatabaseSettings, DemoSettings, Environment, ServerSettings
@@ -34,6 +34,8 @@ class Settings(BaseModel):
     jobs: JobSettings
     webhooks: WebhookSettings
     log: LogSettings
+    sentry: SentrySettings
+    tracing: TracingSettings
     demo: DemoSettings
 
     @classmethod
@@ -62,6 +64,11 @@ class Settings(BaseModel):
             or "KUBERNETES_SERVICE_HOST" in os.environ
         )
 
+    @property
+    def log_format(self) -> LogFormat:
+        """As set, or else for machines in production and for people in development."""
+        return self.log.log_format or (LogFormat.JSON if self.is_production else LogFormat.TEXT)
+
 
 SECTIONS: tuple[type[Section], ...] = (
     ServerSettings,
@@ -75,6 +82,8 @@ SECTIONS: tuple[type[Section], ...] = (
     JobSettings,
     WebhookSettings,
     LogSettings,
+    SentrySettings,
+    TracingSettings,
     DemoSettings,
 )
 
