@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from prometheus_fastapi_instrumentator import Instrumentator
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -78,6 +79,12 @@ class Application(FastAPI):
             await self._live(scope, receive, send)
         else:
             await self.entry(scope, receive, send)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Without Starlette's outermost, which answers what nobody has foreseen in plain text, before the frame can."""
+        outermost = super().build_middleware_stack()
+        assert isinstance(outermost, ServerErrorMiddleware)
+        return outermost.app
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Where it cannot start for its settings, the server is told so in a sentence, not in Starlette's traceback."""

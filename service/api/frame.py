@@ -19,12 +19,13 @@ from service.core.types import Role
 from service.observability.access_log import AccessLog, network_of
 from service.observability.masking import is_secret
 from service.observability.metrics import Metrics
-from service.observability.request_context import serving
+from service.observability.request_context import route_of, serving
 from service.observability.trace_context import TraceContext
 from service.observability.tracing import Tracing
 from service.observability.trail import Attributes, Kind, Trail, Value, on_trail
 
 _USABLE_ID = re.compile(rb"[A-Za-z0-9._:+/=-]{1,128}")
+# What no route took shares one label, so that labels stay few.
 _NO_ROUTE = "none"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 _error_log = structlog.get_logger("error")
@@ -97,7 +98,7 @@ class Frame:
 
     def _record(self, scope: Scope, exchange: "_Exchange") -> None:
         seconds = perf_counter() - exchange.started
-        route = scope.get("rowhouse.route") or _template(scope)
+        route = route_of(scope) or _NO_ROUTE
         is_stream = "rowhouse.is_stream" in scope  # it is as long as its client likes
         self._metrics.end(scope["method"], route, exchange.status, None if is_stream else seconds)
         if exchange.trail is not None:
@@ -174,12 +175,6 @@ def _identify(scope: Scope) -> TraceContext | None:
     if parent is not None:
         scope["rowhouse.trace_id"] = parent.trace_id
     return parent
-
-
-def _template(scope: Scope) -> str:
-    """The route as FastAPI knows it; what no route took shares one label, so that labels stay few."""
-    route = scope.get("route")
-    return getattr(route, "path", None) or _NO_ROUTE
 
 
 def _span_of(scope: Scope, exchange: _Exchange, route: str) -> tuple[str, Kind, Attributes, str | None]:

@@ -13,8 +13,12 @@ _TOLD = {
     "request_id": "rowhouse.request_id",
     "trace_id": "rowhouse.trace_id",
     "principal": "rowhouse.principal",
-    "route": "rowhouse.route",
 }
+
+
+def route_of(scope: Mapping[str, Any]) -> str | None:
+    """The template of the path, as the table plane has set it, or else as FastAPI knows it."""
+    return scope.get("rowhouse.route") or getattr(scope.get("route"), "path", None)
 
 
 def add_request(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
@@ -24,4 +28,6 @@ def add_request(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
         for name, key in _TOLD.items():
             if name not in event and scope.get(key) is not None:
                 event[name] = scope[key]
+        if (route := route_of(scope)) is not None:
+            event.setdefault("route", route)
     return event
