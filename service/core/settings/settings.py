@@ -15,6 +15,7 @@ from service.core.settings.security import MINIMUM_SECRET_LENGTH, SecuritySettin
 from service.core.settings.server import DatabaseSettings, DemoSettings, Environment, ServerSettings
 from service.core.settings.work import JobSettings, WebhookSettings
 
+_DRAIN_DELAY_SECONDS = 5.0
 _WELL_KNOWN_SECRETS = frozenset({"change-me", "changeme", "secret", "password", "jwt-secret"})
 
 
@@ -61,6 +62,12 @@ class Settings(BaseModel):
             or os.environ.get("POSIT_PRODUCT") == "CONNECT"
             or "KUBERNETES_SERVICE_HOST" in os.environ
         )
+
+    @property
+    def drain_delay(self) -> float:
+        """Seconds that it goes on serving after it was told to stop."""
+        wanted = self.server.drain_delay_seconds
+        return (_DRAIN_DELAY_SECONDS if self.is_production else 0.0) if wanted is None else wanted
 
 
 SECTIONS: tuple[type[Section], ...] = (
