@@ -96,7 +96,8 @@ class Follower(Background):
                 try:
                     await self._follow(connection)
                 finally:
-                    self._lost_at = monotonic()
+                    if self._lost_at is None:  # else it was not found again in between
+                        self._lost_at = monotonic()
                     connection.terminate()
             except (*LOST, asyncpg.PostgresError) as error:
                 _log.warning("follower_lost_its_connection", reason=type(error).__name__)
@@ -105,6 +106,8 @@ class Follower(Background):
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def _follow(self, connection: Connection) -> None:
+        # Asleep, it would not notice that its connection has gone.
+        connection.add_termination_listener(lambda _: self._woken.set())
         life = await connection.fetchval(_BEGIN_LIFE)
         if self._position is not None and not await connection.fetchval(_IS_PAST, self._position):
             self._audience.begin_life("")

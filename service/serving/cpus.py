@@ -14,8 +14,8 @@ def usable_cpus(cgroups: Path = _CGROUPS, own_groups: Path = _OWN_GROUPS) -> int
     A quota of one and a half is two: the second process is throttled now and then, which is better than half a
     processor that nobody uses.
     """
-    quotas = [_quota_of(line, cgroups) for line in _lines(own_groups)]
-    return max(1, min(len(os.sched_getaffinity(0)), math.ceil(min(quotas, default=math.inf))))
+    quotas = (_quota_of(line, cgroups) for line in _lines(own_groups))
+    return max(1, math.ceil(min(len(os.sched_getaffinity(0)), *quotas, math.inf)))
 
 
 def _quota_of(line: str, cgroups: Path) -> float:
