@@ -365,11 +365,6 @@ class ServiceState:
         apart = self.settings.feed.listen_database_url
         return url if apart is None else apart.get_secret_value()
 
-    @property
-    def has_feeds(self) -> bool:
-        """Whether anybody still follows."""
-        return self.runtime is not None and self.runtime.hub.has_connections
-
     async def drain(self) -> None:
         """The service is about to stop: whoever follows is sent to another process."""
         self.is_draining = True

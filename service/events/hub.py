@@ -59,11 +59,6 @@ class Hub(Background):
         if not self._connections[client]:
             del self._connections[client]
 
-    @property
-    def has_connections(self) -> bool:
-        """Whether anybody is still being sent something."""
-        return bool(self._connections)
-
     def join(self, feed: Feed) -> Subscriber:
         """A subscriber whose live events begin behind this moment, once it has joined.
 

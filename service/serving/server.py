@@ -19,7 +19,8 @@ REQUEST_SECONDS = 20
 # Longer than proxies keep idle connections (60 s as a rule): the one that closes first must be the one that sends.
 _KEEP_ALIVE_SECONDS = 75
 _LINE_SECONDS = 0.15
-_FEED_SECONDS = 2.0
+_FEED_SECONDS = 0.5
+_LAST_SECONDS = 2.0
 _STEP_SECONDS = 0.02
 
 
@@ -64,7 +65,8 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._app.begin_draining()
-        await self._serve_on(self._app.service.settings.drain_delay)
+        delay = self._app.service.settings.drain_delay
+        await self._serve_on(delay)
         for listener in self._listeners():
             door.shut(listener)
         await asyncio.sleep(_LINE_SECONDS)
@@ -73,7 +75,7 @@ class Server(uvicorn.Server):
         for listener in sockets or ():
             listener.close()
         await self._app.service.drain()
-        await self._feeds_have_gone()
+        await self._connections_end(_LAST_SECONDS if delay and not self._is_in_a_hurry else _FEED_SECONDS)
         await super().shutdown(sockets)
 
     async def _serve_on(self, seconds: float) -> None:
@@ -82,10 +84,12 @@ class Server(uvicorn.Server):
             await self.on_tick(0)  # a process above must go on hearing of this one
             await asyncio.sleep(_STEP_SECONDS)
 
-    async def _feeds_have_gone(self) -> None:
-        """uvicorn would close their WebSockets before they were told why."""
-        for _ in range(round(_FEED_SECONDS / _STEP_SECONDS)):
-            if not self._app.service.has_feeds:
+    async def _connections_end(self, seconds: float) -> None:
+        """By themselves: uvicorn would close feeds before they were told why, and those on which a request is just
+        coming.
+        """
+        for _ in range(round(seconds / _STEP_SECONDS)):
+            if not self.server_state.connections:
                 return
             await asyncio.sleep(_STEP_SECONDS)
 
