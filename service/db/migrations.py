@@ -90,7 +90,7 @@ def behind(present: frozenset[str]) -> MigrationState:
     if present - {item.revision for item in script.walk_revisions()}:
         return MigrationState(())  # a newer release has migrated already: old ones go on while it rolls out
     # The table names the newest alone: what they stand on, and depend on, is there as well.
-    found = {item.revision for item in script.iterate_revisions(tuple(present), "base")} if present else set()
+    found = {item.revision for one in present for item in script.iterate_revisions(one, "base")}
     return MigrationState(tuple(head(branch) for branch in Branch if _is_behind(script, branch, found)))
 
 
