@@ -44,6 +44,10 @@ class Database:
         """Run a statement as the owner, apart from the service."""
         return asyncio.run(_fetch(self.owner_url, sql, *arguments))
 
+    def execute_script(self, sql: str) -> None:
+        """Run several statements as the owner."""
+        asyncio.run(_execute(self.owner_url, sql))
+
     def execute_as_superuser(self, sql: str, *arguments: object) -> list[asyncpg.Record]:
         return asyncio.run(_fetch(self.superuser_url, sql, *arguments))
 
@@ -52,6 +56,14 @@ async def _fetch(url: str, sql: str, *arguments: object) -> list[asyncpg.Record]
     connection = await asyncpg.connect(url)
     try:
         return await connection.fetch(sql, *arguments)
+    finally:
+        await connection.close()
+
+
+async def _execute(url: str, sql: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(sql)
     finally:
         await connection.close()
 
