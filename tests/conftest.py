@@ -44,6 +44,10 @@ class Database:
         """Run a statement as the owner, apart from the service."""
         return asyncio.run(_fetch(self.owner_url, sql, *arguments))
 
+    def execute_script(self, sql: str) -> None:
+        """Run several statements as the owner."""
+        asyncio.run(_execute(self.owner_url, sql))
+
     def execute_as_superuser(self, sql: str, *arguments: object) -> list[asyncpg.Record]:
         return asyncio.run(_fetch(self.superuser_url, sql, *arguments))
 
@@ -63,6 +67,14 @@ async def _hurry(server: EmbeddedPostgres) -> None:
         for name in ("fsync", "full_page_writes"):
             await connection.execute(f"alter system set {name} = off")
         await connection.execute("select pg_reload_conf()")
+    finally:
+        await connection.close()
+
+
+async def _execute(url: str, sql: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(sql)
     finally:
         await connection.close()
 
