@@ -4,6 +4,7 @@ BIN := .venv/bin
 UV_VERSION := 0.13.8
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --quiet --custom-compile-command "make lock"
+SERVER := --extra gunicorn --extra rabbitmq --extra redis --extra tracing
 
 .PHONY: help setup demo serve test check bench lock generated format
 
@@ -47,9 +48,11 @@ bench: setup  ## Measure requests, exports and imports beside bare asyncpg, othe
 	@$(BIN)/python -m loadtests.export
 	@$(BIN)/python -m loadtests.bulk
 
+# Servers have every extra that a setting asks for; what Posit Connect and developers get are the same versions.
 lock: .venv/bin/uv  ## Lock the dependencies anew
-	@$(LOCK) --output-file requirements.txt
-	@$(LOCK) --extra embedded --extra demo --extra rabbitmq --extra redis --extra gunicorn --extra tracing --extra dev --output-file requirements-dev.txt
+	@$(LOCK) $(SERVER) --output-file requirements-server.txt
+	@$(LOCK) --constraints requirements-server.txt --output-file requirements.txt
+	@$(LOCK) --constraints requirements-server.txt $(SERVER) --extra embedded --extra demo --extra dev --output-file requirements-dev.txt
 
 generated: setup  ## Write manifest.json, .env.example and the table of settings anew
 	@$(BIN)/python -m deploy.generated
