@@ -24,10 +24,10 @@ def faults(services: dict[str, Any]) -> Iterator[str]:
 
 def _files(service: dict[str, Any]) -> Iterator[str]:
     for volume in service.get("volumes", []):
-        source, _, mode = volume.split(":")[0], *volume.split(":")[1:2], volume.rpartition(":")[2]
+        source, *rest = volume.split(":")
         if source.startswith(".") and not (FILE.parent / source).exists():
             yield f"{source} is not there"
-        if source.startswith(".") and mode != "ro":
+        if source.startswith(".") and rest[-1] != "ro":
             yield f"{source} may be written to"
 
 
