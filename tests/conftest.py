@@ -15,9 +15,10 @@ import pytest
 
 from service.core.types import Role
 from service.db import migrations
-from service.db.embedded import DATABASE, EmbeddedPostgres, start_embedded
+from service.db.embedded import DATABASE, EmbeddedPostgres
 from service.db.migrations import Branch
 from service.demo import nycflights
+from tests.postgres import start_postgres
 from tests.service_under_test import Service, make_keys, run_service
 
 
@@ -101,7 +102,7 @@ def postgres(shared_folder: Path) -> Iterator[EmbeddedPostgres]:
     """The server, with the real data in its first database."""
     with (shared_folder / "postgres.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        server = asyncio.run(start_embedded(shared_folder / "data"))
+        server = asyncio.run(start_postgres(shared_folder / "data"))
         asyncio.run(_hurry(server))
         asyncio.run(_prepare(server))
     yield server
