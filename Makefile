@@ -5,7 +5,7 @@ UV_VERSION := 0.13.8
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --quiet --custom-compile-command "make lock"
 
-.PHONY: help setup demo serve test check bench lock generated format
+.PHONY: help setup demo serve test check bench load lock generated format
 
 help:  ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  \1	\2/' | expand -t 14
@@ -46,6 +46,9 @@ bench: setup  ## Measure requests, exports and imports beside bare asyncpg, othe
 	@$(BIN)/python -m loadtests.bench --frameworks
 	@$(BIN)/python -m loadtests.export
 	@$(BIN)/python -m loadtests.bulk
+
+load: setup  ## Load a service as its users do, for a minute; LOAD="--users 100 --host …" for others
+	@$(BIN)/python -m loadtests.load $(LOAD)
 
 lock: .venv/bin/uv  ## Lock the dependencies anew
 	@$(LOCK) --output-file requirements.txt
