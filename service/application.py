@@ -26,6 +26,7 @@ from service.api.docs import add_docs
 from service.api.frame import Frame
 from service.api.live import add_live
 from service.api.openapi import describe_api
+from service.api.posit_connect import PositConnect
 from service.api.problem import problem
 from service.api.v1 import auth, jobs, links, meta, tickets, webhooks
 from service.api.v1.paths import PREFIX
@@ -204,7 +205,8 @@ def _entry(plane: TablePlane, state: ServiceState, access_log: AccessLog) -> ASG
             allow_headers=_ALLOWED_HEADERS,
             expose_headers=_EXPOSED_HEADERS,
         )
-    return Frame(way, state.metrics, access_log, settings.server.root_path)
+    way = Frame(way, state.metrics, access_log, settings.server.root_path)
+    return PositConnect(way) if settings.connect.is_here else way
 
 
 def _add_errors(app: FastAPI) -> None:

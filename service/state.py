@@ -251,7 +251,7 @@ class ServiceState:
         policy = Policy(unit_of_work, catalog, security.credential_cache_seconds)
         signer = TokenSigner(self.secret(), security.access_token_seconds)
         self.metrics.watch_pool(pool.sizes)
-        authenticator = Authenticator(unit_of_work, signer, security)
+        authenticator = Authenticator(unit_of_work, signer, security, self.settings.connect)
         second_factors = SecondFactors(unit_of_work, self.secret())
         statements = StatementCache()
         change_log = ChangeLog(pool, statements, Cursors(self.secret()), max(1, settings.pool_max_size // 4))
@@ -302,7 +302,7 @@ class ServiceState:
             links=Links(self.secret(), authenticator, self.settings.exports.export_link_seconds),
             hub=hub,
             follower=follower,
-            guard=Guard(policy, make_engine(url, settings, role=role, size=1), signer, security),
+            guard=Guard(policy, make_engine(url, settings, role=role, size=1), signer, security, self.settings.connect),
             notifier=notifier,
             upkeep=upkeep,
             unit_of_work=unit_of_work,

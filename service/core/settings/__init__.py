@@ -2,6 +2,7 @@
 
 from service.core.settings.api import ApiSettings, DefaultReturn, ExportSettings, ImportSettings, UnfilteredWrites
 from service.core.settings.changes import ChangeLogSettings, FeedSettings
+from service.core.settings.connect import ConnectSettings
 from service.core.settings.operations import LogFormat, LogSettings
 from service.core.settings.section import Section
 from service.core.settings.security import MINIMUM_SECRET_LENGTH, SecuritySettings
@@ -16,6 +17,7 @@ __all__ = [
     "ApiSettings",
     "BrokerUrl",
     "ChangeLogSettings",
+    "ConnectSettings",
     "DatabaseSettings",
     "DatabaseUrl",
     "DefaultReturn",

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from service.core.errors import ConfigurationError
 from service.core.settings.api import ApiSettings, ExportSettings, ImportSettings
 from service.core.settings.changes import ChangeLogSettings, FeedSettings
+from service.core.settings.connect import ConnectSettings
 from service.core.settings.operations import LogSettings
 from service.core.settings.section import Section
 from service.core.settings.security import MINIMUM_SECRET_LENGTH, SecuritySettings
@@ -33,6 +34,7 @@ class Settings(BaseModel):
     feed: FeedSettings
     jobs: JobSettings
     webhooks: WebhookSettings
+    connect: ConnectSettings
     log: LogSettings
     demo: DemoSettings
 
@@ -58,7 +60,7 @@ class Settings(BaseModel):
         """Production by setting, and on hosts that are never a developer's machine."""
         return (
             self.server.environment is Environment.PRODUCTION
-            or os.environ.get("POSIT_PRODUCT") == "CONNECT"
+            or self.connect.is_here
             or "KUBERNETES_SERVICE_HOST" in os.environ
         )
 
@@ -74,6 +76,7 @@ SECTIONS: tuple[type[Section], ...] = (
     FeedSettings,
     JobSettings,
     WebhookSettings,
+    ConnectSettings,
     LogSettings,
     DemoSettings,
 )
