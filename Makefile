@@ -5,7 +5,7 @@ UV_VERSION := 0.13.8
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --quiet --custom-compile-command "make lock"
 
-.PHONY: help setup demo serve test check bench load lock generated format
+.PHONY: help setup demo serve test check bench load publish lock generated format
 
 help:  ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  \1	\2/' | expand -t 14
@@ -50,9 +50,12 @@ bench: setup  ## Measure requests, exports and imports beside bare asyncpg, othe
 load: setup  ## Load a service as its users do, for a minute; LOAD="--users 100 --host …" for others
 	@$(BIN)/python -m loadtests.load $(LOAD)
 
+publish: setup  ## Publish to Posit Connect: CONNECT_SERVER, CONNECT_API_KEY, DATABASE_URL, JWT_SECRET
+	@$(BIN)/python -m deploy.connect.publish
+
 lock: .venv/bin/uv  ## Lock the dependencies anew
-	@$(LOCK) --output-file requirements.txt
 	@$(LOCK) --extra embedded --extra demo --extra rabbitmq --extra redis --extra gunicorn --extra tracing --extra dev --output-file requirements-dev.txt
+	@$(LOCK) --constraints requirements-dev.txt --output-file requirements.txt  # what is published is what was tested
 
 generated: setup  ## Write manifest.json, .env.example and the table of settings anew
 	@$(BIN)/python -m deploy.generated
