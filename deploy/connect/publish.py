@@ -69,7 +69,9 @@ def main() -> None:
     if found:
         sys.exit("\n".join(["Not published:", *found]))
     rsconnect = str(Path(sys.executable).with_name("rsconnect"))
-    sys.exit(subprocess.run([rsconnect, *command(os.environ)], stdin=subprocess.DEVNULL).returncode)  # noqa: S603
+    environment = os.environ | {"RSCONNECT_DISABLE_VERSION_CHECK": "true"}  # its version is locked
+    done = subprocess.run([rsconnect, *command(os.environ)], stdin=subprocess.DEVNULL, env=environment)  # noqa: S603
+    sys.exit(done.returncode)
 
 
 def _further(environment: Mapping[str, str]) -> list[str]:
