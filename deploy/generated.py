@@ -3,7 +3,8 @@
     python -m deploy.generated            write it anew
     python -m deploy.generated --check    fail if something is out of step
 
-`manifest.json` (Posit Connect), `.env.example` and the table of settings in `README.md`.
+`manifest.json` (Posit Connect), `.env.example`, the table of settings in `README.md`, rules of Prometheus and
+their tests, and dashboards of Grafana.
 """
 
 import hashlib
@@ -19,6 +20,9 @@ from pathlib import Path
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
+from deploy.grafana.dashboards import DASHBOARDS
+from deploy.prometheus.rule_tests import rule_tests
+from deploy.prometheus.rules import rules
 from service.core.settings import SECTIONS
 
 ROOT = Path(__file__).parents[1]
@@ -100,7 +104,15 @@ def stale(wanted: Mapping[str, Callable[[], str]]) -> dict[str, str]:
 
 def main() -> None:
     """Write, or with `--check` compare."""
-    found = stale({".env.example": env_example, "README.md": readme, "manifest.json": manifest})
+    wanted: dict[str, Callable[[], str]] = {
+        ".env.example": env_example,
+        "README.md": readme,
+        "manifest.json": manifest,
+        "deploy/prometheus/rules.yml": rules,
+        "deploy/prometheus/rules.test.yml": rule_tests,
+    }
+    wanted |= {f"deploy/grafana/json/{one.uid}.json": one.as_json for one in DASHBOARDS}
+    found = stale(wanted)
     if found and "--check" in sys.argv:
         sys.exit(f"Out of step with the code: {', '.join(found)}. Run `make generated` and commit.")
     for name, text in found.items():

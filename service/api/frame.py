@@ -70,7 +70,15 @@ class Frame:
         seconds = perf_counter() - exchange.started
         route = scope.get("rowhouse.route") or _template(scope)
         is_stream = "rowhouse.is_stream" in scope  # it is as long as its client likes
-        self._metrics.end(scope["method"], route, exchange.status, None if is_stream else seconds)
+        self._metrics.end(
+            scope["method"],
+            route,
+            exchange.status,
+            None if is_stream else seconds,
+            exchange.received,
+            exchange.sent,
+            scope.get("rowhouse.trace_id"),
+        )
         client = scope.get("client")
         self._access_log.write(
             {
@@ -89,13 +97,15 @@ class Frame:
 class _Exchange:
     """One request and its answer, as far as the frame cares."""
 
-    __slots__ = ("_extra", "_has_begun", "_scope", "_send", "request_id", "started", "status")
+    __slots__ = ("_extra", "_has_begun", "_scope", "_send", "received", "request_id", "sent", "started", "status")
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self.started = perf_counter()
         self.status = int(HTTPStatus.INTERNAL_SERVER_ERROR)
         self.request_id = _request_id(scope)
         scope["rowhouse.request_id"] = self.request_id
+        self.received = _announced(scope)
+        self.sent = 0
         self._scope = scope
         self._send = send
         self._has_begun = False
@@ -110,6 +120,8 @@ class _Exchange:
             headers = message["headers"] = [*message.get("headers", ()), *self._extra]
             if not any(name == b"content-security-policy" for name, _ in headers):
                 headers.append(_CLOSED_POLICY)
+        else:
+            self.sent += len(message.get("body", b""))
         await self._send(message)
 
     async def fail(self, error: RowhouseError) -> None:
@@ -123,6 +135,14 @@ def _request_id(scope: Scope) -> str:
         if name == b"x-request-id" and _USABLE_ID.fullmatch(value):
             return str(value, "ascii")
     return os.urandom(16).hex()
+
+
+def _announced(scope: Scope) -> int:
+    """The bytes of the body, as far as the request says how many they are."""
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit():
+            return int(value)
+    return 0
 
 
 def _template(scope: Scope) -> str:

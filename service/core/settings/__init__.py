@@ -3,7 +3,7 @@
 from service.core.settings.api import ApiSettings, DefaultReturn, ExportSettings, ImportSettings, UnfilteredWrites
 from service.core.settings.changes import ChangeLogSettings, FeedSettings
 from service.core.settings.connect import ConnectSettings
-from service.core.settings.operations import LogFormat, LogSettings
+from service.core.settings.operations import LogFormat, LogSettings, MetricsSettings
 from service.core.settings.section import Section
 from service.core.settings.security import MINIMUM_SECRET_LENGTH, SecuritySettings
 from service.core.settings.server import DatabaseSettings, DemoSettings, Environment, ServerSettings
@@ -29,6 +29,7 @@ __all__ = [
     "JobSettings",
     "LogFormat",
     "LogSettings",
+    "MetricsSettings",
     "Section",
     "SecuritySettings",
     "ServerSettings",

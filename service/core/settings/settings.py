@@ -10,7 +10,7 @@ from service.core.errors import ConfigurationError
 from service.core.settings.api import ApiSettings, ExportSettings, ImportSettings
 from service.core.settings.changes import ChangeLogSettings, FeedSettings
 from service.core.settings.connect import ConnectSettings
-from service.core.settings.operations import LogSettings
+from service.core.settings.operations import LogSettings, MetricsSettings
 from service.core.settings.section import Section
 from service.core.settings.security import MINIMUM_SECRET_LENGTH, SecuritySettings
 from service.core.settings.server import DatabaseSettings, DemoSettings, Environment, ServerSettings
@@ -36,6 +36,7 @@ class Settings(BaseModel):
     webhooks: WebhookSettings
     connect: ConnectSettings
     log: LogSettings
+    metrics: MetricsSettings
     demo: DemoSettings
 
     @classmethod
@@ -78,6 +79,7 @@ SECTIONS: tuple[type[Section], ...] = (
     WebhookSettings,
     ConnectSettings,
     LogSettings,
+    MetricsSettings,
     DemoSettings,
 )
 
