@@ -5,7 +5,7 @@ UV_VERSION := 0.13.8
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --quiet --custom-compile-command "make lock"
 
-.PHONY: help setup demo serve test check bench lock generated format
+.PHONY: help setup demo serve test check validate bench lock generated format
 
 help:  ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  \1	\2/' | expand -t 14
@@ -40,6 +40,10 @@ check: setup  ## Lint, types, import directions, migrations, documents
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m tests.db.check_migrations
 	@$(BIN)/python -m deploy.generated --check
+
+validate: setup  ## Check what operators get: rules and configuration of Prometheus
+	@promtool check config --lint=all deploy/prometheus/prometheus.yml
+	@promtool test rules deploy/prometheus/rules.test.yml
 
 bench: setup  ## Measure requests, exports and imports beside bare asyncpg, other frameworks and psql
 	@$(BIN)/python -m loadtests.bench --chart service/docs/speed.svg
