@@ -48,6 +48,7 @@ from service.events.hub import Hub
 from service.events.log import ChangeLog
 from service.events.notify import CHANGES_CHANNEL, Notifier
 from service.events.position import Cursors
+from service.events.request_traces import RequestTraces
 from service.events.tracking import apply_setting
 from service.events.upkeep import Upkeep
 from service.imports.slots import Slots
@@ -58,6 +59,7 @@ from service.jobs.watch import QueueWatch
 from service.models import TableBase
 from service.observability.metrics import Metrics, Sampler
 from service.observability.minutes import RequestMinutes
+from service.observability.tracing import Tracing
 from service.query.parse.parameters import Bounds
 from service.subscriptions.delivery_log import DeliveryLog
 from service.subscriptions.feeds import Feeds
@@ -105,6 +107,8 @@ class Runtime:
     worker: Worker | None  # where jobs run inside
     subscriptions: Subscriptions
     delivery_log: DeliveryLog
+    request_traces: RequestTraces
+    tracing: Tracing
 
     @property
     def catalog(self) -> Catalog:
@@ -129,6 +133,7 @@ class ServiceState:
     sampler: Sampler
     limiter: RequestLimiter
     targets: Targets
+    tracing: Tracing
     runtime: Runtime | None = None
     embedded: EmbeddedPostgres | None = None
     is_draining: bool = False
@@ -143,10 +148,22 @@ class ServiceState:
     def build(
         cls, settings: Settings, metrics: Metrics, beside: Beside, make_worker: Callable[..., Worker] = Worker
     ) -> "ServiceState":
-        """The state before its start: nothing is read or connected yet."""
-        limiter, targets = RequestLimiter(settings.security, metrics.auth), Targets(settings.webhooks)
-        minutes, sampler = RequestMinutes(metrics), Sampler(metrics)
-        return cls(settings, metrics, minutes, sampler, limiter, targets, beside=beside, make_worker=make_worker)
+        """The state before its start: nothing is read or connected yet.
+
+        Raises:
+            ConfigurationError: traces are wanted, and the packages for them are not installed.
+        """
+        return cls(
+            settings,
+            metrics,
+            RequestMinutes(metrics),
+            Sampler(metrics),
+            RequestLimiter(settings.security, metrics.auth),
+            Targets(settings.webhooks),
+            Tracing(settings),
+            beside=beside,
+            make_worker=make_worker,
+        )
 
     def connected(self) -> Runtime:
         """The runtime.
@@ -166,6 +183,7 @@ class ServiceState:
         """
         self.minutes.start()
         self.sampler.start()
+        self.tracing.start()
         if self.settings.database.database_url is None:
             self.embedded = await start_embedded(self.settings.database.data_dir)
             await migrations.migrate(self.embedded.owner_url, (migrations.Branch.ROWHOUSE,))
@@ -225,6 +243,7 @@ class ServiceState:
             await self.runtime.engine.dispose()
         if self.embedded is not None:
             await asyncio.to_thread(self.embedded.release)
+        await self.tracing.stop()
 
     async def _keep_trying(self) -> None:
         is_connected = False
@@ -283,7 +302,7 @@ class ServiceState:
 
         worker = None
         if self._runs_jobs():
-            worker = self.make_worker(self.settings, url, role, self.metrics, imports=import_jobs)
+            worker = self.make_worker(self.settings, url, role, self.metrics, self.tracing, imports=import_jobs)
         pool.on_write = partial(_tell, hub, notifier)
         api = self.settings.api
         bounds = Bounds(api.api_max_rows, api.api_max_depth, allows_aggregates=False)
@@ -334,6 +353,8 @@ class ServiceState:
                 self.settings.webhooks,
             ),
             delivery_log=DeliveryLog(unit_of_work),
+            request_traces=RequestTraces(pool),
+            tracing=self.tracing,
         )
         for task in (self.runtime.listener, hub, follower, self.runtime.guard, notifier, upkeep, waker, queue_watch):
             task.start()

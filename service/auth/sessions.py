@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.auth.principal import Principal, PrincipalKind
 from service.auth.security_events import ROWHOUSE, By, EventKind, note
-from service.core.errors import RowNotFound
+from service.core.errors import AuthenticationFailed, RowNotFound
 from service.core.security import hash_token, make_token
 from service.core.settings import SecuritySettings
 from service.core.types import Role
@@ -81,12 +81,16 @@ class Sessions:
         return token, not has_factor
 
     async def complete(self, identity: UUID) -> str:
-        """The second factor was shown: the session goes on under another token."""
+        """The second factor was shown: the session goes on under another token.
+
+        Raises:
+            AuthenticationFailed: it was ended meanwhile, or is complete already.
+        """
         token, now = make_token(), datetime.now(UTC)
         async with self._unit_of_work.begin() as session:
             completed = (
                 update(Session)
-                .where(Session.id == identity)
+                .where(Session.id == identity, Session.is_complete.is_(False), Session.revoked_at.is_(None))
                 .values(
                     token_hash=hash_token(token),
                     previous_hash=None,
@@ -96,7 +100,10 @@ class Sessions:
                     expires_at=now + self._life,
                 )
             )
-            user_id, address = (await session.execute(completed.returning(Session.user_id, Session.address))).one()
+            found = (await session.execute(completed.returning(Session.user_id, Session.address))).first()
+            if found is None:
+                raise AuthenticationFailed("This login has ended. Log in again.")
+            user_id, address = found
             await _note_login(session, user_id, address)
         self._metrics.count_login(_WAY)
         return token

@@ -22,6 +22,7 @@ from service.db.snapshot import Snapshot
 from service.db.sqlstate import RETRYABLE, to_domain
 from service.db.transaction import Transaction
 from service.observability.metrics import OnStatement
+from service.observability.trail import current_trail, stage
 
 _ATTEMPTS = 4
 _FIRST_BACKOFF = 0.01
@@ -107,7 +108,8 @@ class TablePool:
             DatabaseUnavailable: PostgreSQL cannot be reached; with code `outcome_unknown` where the connection broke
                 while it committed.
         """
-        connection = self.connections.take_idle() or await self._take()
+        with stage("pool"):
+            connection = self.connections.take_idle() or await self._take()
         transaction = Transaction(connection, self.epoch, self.on_statement)
         try:
             await transaction.begin()
@@ -184,7 +186,25 @@ class TablePool:
     async def _once(
         self, sql: str, arguments: Sequence[object], *, is_read: bool, unit: Unit | None, many: bool
     ) -> Any:
-        connection = self.connections.take_idle() or await self._take()
+        trail = current_trail()
+        if trail is None:
+            connection = self.connections.take_idle() or await self._take()
+            return await self._on(connection, sql, arguments, is_read=is_read, unit=unit, many=many)
+        with trail.stage("pool"):
+            connection = self.connections.take_idle() or await self._take()
+        with trail.statement(sql):
+            return await self._on(connection, sql, arguments, is_read=is_read, unit=unit, many=many)
+
+    async def _on(
+        self,
+        connection: Connection,
+        sql: str,
+        arguments: Sequence[object],
+        *,
+        is_read: bool,
+        unit: Unit | None,
+        many: bool,
+    ) -> Any:
         begun = perf_counter()
         try:
             if unit is not None:

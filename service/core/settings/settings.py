@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from service.core.errors import ConfigurationError
 from service.core.settings.api import ApiSettings, ExportSettings, ImportSettings
 from service.core.settings.changes import ChangeLogSettings, FeedSettings
-from service.core.settings.operations import LogSettings, MetricsSettings
+from service.core.settings.operations import LogFormat, LogSettings, MetricsSettings, SentrySettings, TracingSettings
 from service.core.settings.section import Section
 from service.core.settings.security import MINIMUM_SECRET_LENGTH, SecuritySettings
 from service.core.settings.server import DatabaseSettings, DemoSettings, Environment, ServerSettings
@@ -35,6 +35,8 @@ class Settings(BaseModel):
     webhooks: WebhookSettings
     log: LogSettings
     metrics: MetricsSettings
+    sentry: SentrySettings
+    tracing: TracingSettings
     demo: DemoSettings
 
     @classmethod
@@ -63,6 +65,11 @@ class Settings(BaseModel):
             or "KUBERNETES_SERVICE_HOST" in os.environ
         )
 
+    @property
+    def log_format(self) -> LogFormat:
+        """As set, or else for machines in production and for people in development."""
+        return self.log.log_format or (LogFormat.JSON if self.is_production else LogFormat.TEXT)
+
 
 SECTIONS: tuple[type[Section], ...] = (
     ServerSettings,
@@ -77,6 +84,8 @@ SECTIONS: tuple[type[Section], ...] = (
     WebhookSettings,
     LogSettings,
     MetricsSettings,
+    SentrySettings,
+    TracingSettings,
     DemoSettings,
 )
 
