@@ -25,7 +25,7 @@ from loadtests.prometheus_run.faults import FAULTS, Fault
 from loadtests.prometheus_run.processes import waited
 from loadtests.prometheus_run.stage import Stage, staged
 
-_console = Console()
+_console = Console(soft_wrap=True)
 _WARM_SECONDS = 60
 _REST_SECONDS = 3
 
@@ -57,6 +57,7 @@ def main(only: Annotated[str | None, typer.Option(help="A part of the name of th
 
 def _until_panels_have_data(stage: Stage) -> list[str]:
     """The expressions that still give none after a minute."""
+    stage.load.together("/api/v1/rpc/pause?seconds=0.05", 30, 3)  # so that some have waited for a connection
     waited(lambda: not _empty(stage), _WARM_SECONDS)
     return _empty(stage)
 

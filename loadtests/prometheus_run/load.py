@@ -1,6 +1,7 @@
 """What callers do meanwhile: read, write, export, follow, and now and then come with a wrong key."""
 
 import itertools
+import os
 import threading
 import time
 from contextlib import suppress
@@ -9,6 +10,11 @@ import httpx2
 
 _READERS, _FOLLOWERS = 3, 4
 _PAUSE = 0.05
+
+
+def _traced() -> dict[str, str]:
+    """A trace of the caller's, which exemplars then lead to (W3C Trace Context)."""
+    return {"traceparent": f"00-{os.urandom(16).hex()}-{os.urandom(8).hex()}-01"}
 
 
 class Load:
@@ -51,7 +57,7 @@ class Load:
         for turn in itertools.count():
             if self._stopped.wait(_PAUSE):
                 return
-            with suppress(httpx2.HTTPError), httpx2.Client(base_url=self._url, timeout=30) as client:
+            with suppress(httpx2.HTTPError), httpx2.Client(base_url=self._url, headers=_traced(), timeout=30) as client:
                 self._one(client, number, turn)
                 self.sent += 1
 
@@ -60,6 +66,9 @@ class Load:
             client.get("/api/v1/airlines", headers={"X-API-Key": "rh_wrong"})
         elif turn % 60 == 11:
             client.post("/api/v1/-/auth/token", data={"username": f"{number}@example.com", "password": "wrong"})
+        elif turn % 80 == 17:
+            job = self._key | {"Content-Type": "text/csv", "Prefer": "respond-async"}
+            client.post("/api/v1/late", content="told\nby a job\n", headers=job)
         elif turn % 20 == 3:
             client.get("/api/v1/airlines?format=csv", headers=self._key)
         elif turn % 5 == 1:
@@ -73,7 +82,7 @@ class Load:
         headers = self._key | {"Accept": "text/event-stream"}
         while not self._stopped.wait(0.5):
             with suppress(httpx2.HTTPError), httpx2.Client(timeout=httpx2.Timeout(5, read=40)) as client:
-                with client.stream("GET", f"{self._url}/api/v1/airlines/changes", headers=headers) as answer:
+                with client.stream("GET", f"{self._url}/api/v1/airlines/-/changes", headers=headers) as answer:
                     for _ in answer.iter_bytes():
                         if self._stopped.is_set():
                             return
