@@ -10,7 +10,6 @@ from types import FrameType
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from prometheus_fastapi_instrumentator import Instrumentator
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.errors import ServerErrorMiddleware
@@ -21,7 +20,7 @@ from service import __version__
 from service.admin.back_office import BackOffice
 from service.admin.pages.all import add_pages
 from service.admin.pages.import_csv import is_import
-from service.api import probes
+from service.api import metrics, probes
 from service.api.body_limit import BodyLimit
 from service.api.docs import add_docs
 from service.api.frame import Frame
@@ -35,7 +34,7 @@ from service.core.errors import ConfigurationError, FieldError, InvalidBody, Met
 from service.core.settings import Settings
 from service.observability.access_log import AccessLog
 from service.observability.logging import configure_logging
-from service.observability.metrics import Metrics
+from service.observability.metrics import Metrics, MetricsServer
 from service.observability.sentry import Sentry
 from service.state import ServiceState
 from service.webhooks.worker import webhook_tasks
@@ -129,6 +128,7 @@ def create_app(settings: Settings | None = None) -> Application:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         sentry.start()
         await state.start()
+        apart = _metrics_apart(state)
         _reload_on_hangup(state)
         _drain_on_stop(state)
         # What was made until now stays: the collector need not look at it again and again, for 40 ms each time.
@@ -139,6 +139,8 @@ def create_app(settings: Settings | None = None) -> Application:
         finally:
             await state.drain()
             await state.stop()
+            if apart is not None:
+                apart.stop()
             access_log.flush()
             await sentry.stop()
 
@@ -158,6 +160,16 @@ def create_app(settings: Settings | None = None) -> Application:
     add_pages(BackOffice(app, state, plane))
     app.entry = _entry(plane, state, access_log)
     return app
+
+
+def _metrics_apart(state: ServiceState) -> MetricsServer | None:
+    """The metrics on METRICS_PORT, where it is set."""
+    port = state.settings.metrics.metrics_port
+    if port is None:
+        return None
+    server = MetricsServer(state.metrics, state.settings.server.host, port)
+    server.start()
+    return server
 
 
 def _reload_on_hangup(state: ServiceState) -> None:
@@ -195,7 +207,8 @@ def _drain_on_stop(state: ServiceState) -> None:
 def _add_routes(app: FastAPI, state: ServiceState) -> None:
     for router in (auth.router, meta.router, tickets.router, links.router, jobs.router, webhooks.router, probes.router):
         app.include_router(router)
-    Instrumentator(registry=state.metrics.registry).expose(app, include_in_schema=False)
+    if state.settings.metrics.metrics_port is None:
+        app.include_router(metrics.router)
     add_docs(app)
     add_live(app)
     describe_api(app, state)

@@ -34,13 +34,14 @@ from service.db import migrations
 from service.db.connections import Connection
 from service.db.copy import CopyPool
 from service.db.embedded import EmbeddedPostgres, start_embedded
-from service.db.engine import UnitOfWork, make_engine
+from service.db.engine import UnitOfWork, make_engine, on_engine
 from service.db.listen import RELOAD_CHANNEL, Listener
 from service.db.pool import TablePool
 from service.db.privileges import open_schemas
 from service.db.role import role_to_assume
 from service.db.runner import LOST
 from service.db.session import session_settings
+from service.db.watch import DatabaseWatch
 from service.events.follow import Follower
 from service.events.guard import Guard
 from service.events.hub import Hub
@@ -56,7 +57,7 @@ from service.jobs.imports import Bodies, ImportJobs
 from service.jobs.waker import Waker
 from service.jobs.watch import QueueWatch
 from service.models import TableBase
-from service.observability.metrics import Metrics
+from service.observability.metrics import Metrics, Sampler
 from service.observability.minutes import RequestMinutes
 from service.observability.tracing import Tracing
 from service.query.parse.parameters import Bounds
@@ -129,6 +130,7 @@ class ServiceState:
     settings: Settings
     metrics: Metrics
     minutes: RequestMinutes
+    sampler: Sampler
     limiter: RequestLimiter
     targets: Targets
     tracing: Tracing
@@ -139,6 +141,7 @@ class ServiceState:
     beside: Beside = lambda *_: ()
     make_worker: Callable[..., Worker] = Worker
     _besides: Sequence[Background] = ()
+    _watch: DatabaseWatch | None = None
     _connecting: "asyncio.Task[None] | None" = field(default=None)
 
     @classmethod
@@ -150,9 +153,17 @@ class ServiceState:
         Raises:
             ConfigurationError: traces are wanted, and the packages for them are not installed.
         """
-        limiter, targets = RequestLimiter(settings.security), Targets(settings.webhooks)
-        minutes, tracing = RequestMinutes(metrics), Tracing(settings)
-        return cls(settings, metrics, minutes, limiter, targets, tracing, beside=beside, make_worker=make_worker)
+        return cls(
+            settings,
+            metrics,
+            RequestMinutes(metrics),
+            Sampler(metrics),
+            RequestLimiter(settings.security, metrics.auth),
+            Targets(settings.webhooks),
+            Tracing(settings),
+            beside=beside,
+            make_worker=make_worker,
+        )
 
     def connected(self) -> Runtime:
         """The runtime.
@@ -171,6 +182,7 @@ class ServiceState:
             ConfigurationError: no amount of waiting would help.
         """
         self.minutes.start()
+        self.sampler.start()
         self.tracing.start()
         if self.settings.database.database_url is None:
             self.embedded = await start_embedded(self.settings.database.data_dir)
@@ -181,6 +193,8 @@ class ServiceState:
                 self.settings.database.connect_timeout,
             )
             await self._track(self.embedded.owner_url)
+        self._watch = DatabaseWatch(self.service_url(), self.settings.database, self.metrics.database)
+        self._watch.start()
         if not await self._try_to_connect():
             self._connecting = asyncio.create_task(self._keep_trying())
 
@@ -200,6 +214,9 @@ class ServiceState:
     async def stop(self) -> None:
         """Let go of everything, the embedded server last."""
         await self.minutes.stop()
+        await self.sampler.stop()
+        if self._watch is not None:
+            await self._watch.stop()
         if self._connecting is not None:
             self._connecting.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -259,10 +276,12 @@ class ServiceState:
         await pool.warm()
         engine = make_engine(url, settings, role=role)
         unit_of_work = UnitOfWork(engine)
-        security = self.settings.security
+        security, auth = self.settings.security, self.metrics.auth
         policy = Policy(unit_of_work, catalog, security.credential_cache_seconds)
         signer = TokenSigner(self.secret(), security.access_token_seconds)
-        self.metrics.watch_pool(pool.sizes)
+        self.metrics.pools.watch("tables", pool.connections)
+        pool.on_statement = self.metrics.statements.observe
+        on_engine(engine, self.metrics.statements.observe)
         authenticator = Authenticator(unit_of_work, signer, security)
         second_factors = SecondFactors(unit_of_work, self.secret())
         statements = StatementCache()
@@ -270,6 +289,7 @@ class ServiceState:
         hub = Hub(change_log, self.settings.feed, self.metrics.feed)
         follower = Follower(partial(self._connect_apart, url, role), hub, self.settings.feed.feed_poll_seconds)
         hub.follower = follower
+        self.metrics.feed.watch_follower(lambda: follower.is_connected)
         notifier = Notifier(pool)
         upkeep = Upkeep(pool, self.settings.change_log)
         self.metrics.watch_change_log(lambda: upkeep.figures)
@@ -287,6 +307,8 @@ class ServiceState:
         api = self.settings.api
         bounds = Bounds(api.api_max_rows, api.api_max_depth, allows_aggregates=False)
         copies = CopyPool(url, settings, self.settings.exports, role=role)
+        copies.on_statement = self.metrics.statements.observe
+        self.metrics.pools.watch("exports", copies.connections)
         self.runtime = Runtime(
             pool=pool,
             copies=copies,
@@ -295,8 +317,8 @@ class ServiceState:
             engine=engine,
             policy=policy,
             authenticator=authenticator,
-            logins=Logins(unit_of_work, signer, LoginThrottle(security), second_factors, security),
-            sessions=Sessions(unit_of_work, security),
+            logins=Logins(unit_of_work, signer, LoginThrottle(security, auth), second_factors, security, auth),
+            sessions=Sessions(unit_of_work, security, auth),
             second_factors=second_factors,
             csrf=Csrf(self.secret()),
             statements=statements,

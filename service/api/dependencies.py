@@ -44,7 +44,7 @@ async def identify(request: Request, state: ServiceState, runtime: Runtime) -> P
         headers = request.headers
         principal = await runtime.authenticator.authenticate(headers.get("authorization"), headers.get("x-api-key"))
     except AuthenticationFailed:
-        state.limiter.count("refused", address)
+        state.limiter.count_refused("api_key" if "x-api-key" in request.headers else "access_token", address)
         raise
     remember_caller(request.scope, principal)
     state.limiter.count(principal.actor, address)

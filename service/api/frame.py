@@ -100,7 +100,15 @@ class Frame:
         seconds = perf_counter() - exchange.started
         route = route_of(scope) or _NO_ROUTE
         is_stream = "rowhouse.is_stream" in scope  # it is as long as its client likes
-        self._metrics.end(scope["method"], route, exchange.status, None if is_stream else seconds)
+        self._metrics.end(
+            scope["method"],
+            route,
+            exchange.status,
+            None if is_stream else seconds,
+            exchange.received,
+            exchange.sent,
+            scope.get("rowhouse.trace_id"),
+        )
         if exchange.trail is not None:
             exchange.trail.end(*_span_of(scope, exchange, route))
         if not self._access_log.wants(exchange.status, seconds):
@@ -123,11 +131,25 @@ class Frame:
 class _Exchange:
     """One request and its answer, as far as the frame cares."""
 
-    __slots__ = ("_extra", "_has_begun", "_scope", "_send", "_timing", "error", "started", "status", "trail")
+    __slots__ = (
+        "_extra",
+        "_has_begun",
+        "_scope",
+        "_send",
+        "_timing",
+        "error",
+        "received",
+        "sent",
+        "started",
+        "status",
+        "trail",
+    )
 
     def __init__(self, scope: Scope, send: Send, trail: Trail | None, timing: ServerTiming) -> None:
         self.started = perf_counter()
         self.status = int(HTTPStatus.INTERNAL_SERVER_ERROR)
+        self.received = _announced(scope)
+        self.sent = 0
         self.error: str | None = None
         self.trail = trail
         self._timing = timing
@@ -149,6 +171,8 @@ class _Exchange:
                 headers.append(_CLOSED_POLICY)
             if self.trail is not None and self._tells_timing():
                 headers.append((b"server-timing", _timing_of(self.trail, perf_counter() - self.started)))
+        else:
+            self.sent += len(message.get("body", b""))
         await self._send(message)
 
     async def fail(self, error: RowhouseError) -> None:
@@ -175,6 +199,14 @@ def _identify(scope: Scope) -> TraceContext | None:
     if parent is not None:
         scope["rowhouse.trace_id"] = parent.trace_id
     return parent
+
+
+def _announced(scope: Scope) -> int:
+    """The bytes of the body, as far as the request says how many they are."""
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit():
+            return int(value)
+    return 0
 
 
 def _span_of(scope: Scope, exchange: _Exchange, route: str) -> tuple[str, Kind, Attributes, str | None]:

@@ -166,7 +166,7 @@ class WorkerProcess:
     def stop(self) -> int:
         """Tell it to stop, and wait. Returns its exit status."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=60)
 
     def logged(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.log.read_text().splitlines()]

@@ -135,7 +135,7 @@ class TablePlane:
         if ticket is None:
             principal = (await self._admit(runtime, scope, receive)).principal
         else:
-            principal = await self._counted(scope, runtime.tickets.redeem(ticket))
+            principal = await self._counted(scope, runtime.tickets.redeem(ticket), "ticket")
         await runtime.policy.refresh()
         await Changes(runtime, self._state.settings).serve(path, principal, scope, receive, send)
 
@@ -210,7 +210,7 @@ class TablePlane:
             return None
         headers = headers_of(scope)
         scope["query_string"] = query_string
-        principal = await self._counted(scope, self._redeemed(runtime, path, scope, headers, link))
+        principal = await self._counted(scope, self._redeemed(runtime, path, scope, headers, link), "link")
         scope["rowhouse.link"] = link_digest(link)
         return Request(scope, receive, principal, headers)
 
@@ -233,10 +233,11 @@ class TablePlane:
                 None if authorization is None else authorization.decode("latin-1"),
                 None if api_key is None else api_key.decode("latin-1"),
             ),
+            "access_token" if api_key is None else "api_key",
         )
         return Request(scope, receive, principal, headers)
 
-    async def _counted(self, scope: Scope, verified: Awaitable[Principal]) -> Principal:
+    async def _counted(self, scope: Scope, verified: Awaitable[Principal], kind: str) -> Principal:
         """The caller, where that is one, and not too often."""
         address = client_address(scope)
         trail = current_trail()
@@ -247,7 +248,7 @@ class TablePlane:
                 with trail.stage("auth"):
                     principal = await verified
         except AuthenticationFailed:
-            self._state.limiter.count("refused", address)
+            self._state.limiter.count_refused(kind, address)
             raise
         remember_caller(scope, principal)
         self._state.limiter.count(principal.actor, address)

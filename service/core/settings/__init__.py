@@ -5,6 +5,7 @@ from service.core.settings.changes import ChangeLogSettings, FeedSettings
 from service.core.settings.operations import (
     LogFormat,
     LogSettings,
+    MetricsSettings,
     Sampler,
     SentrySettings,
     ServerTiming,
@@ -34,6 +35,7 @@ __all__ = [
     "JobSettings",
     "LogFormat",
     "LogSettings",
+    "MetricsSettings",
     "Sampler",
     "Section",
     "SecuritySettings",

@@ -7,6 +7,18 @@ from pydantic import Field, SecretStr, field_validator
 from service.core.settings.section import Section
 
 
+class MetricsSettings(Section):
+    """What Prometheus scrapes."""
+
+    metrics_port: int | None = Field(
+        None,
+        ge=1,
+        le=65535,
+        description="Port (on `HOST`) that serves the metrics, so that they need not be public. By default `/metrics` "
+        "of the service does.",
+    )
+
+
 class LogFormat(StrEnum):
     JSON = "json"
     TEXT = "text"

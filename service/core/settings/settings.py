@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from service.core.errors import ConfigurationError
 from service.core.settings.api import ApiSettings, ExportSettings, ImportSettings
 from service.core.settings.changes import ChangeLogSettings, FeedSettings
-from service.core.settings.operations import LogFormat, LogSettings, SentrySettings, TracingSettings
+from service.core.settings.operations import LogFormat, LogSettings, MetricsSettings, SentrySettings, TracingSettings
 from service.core.settings.section import Section
 from service.core.settings.security import MINIMUM_SECRET_LENGTH, SecuritySettings
 from service.core.settings.server import DatabaseSettings, DemoSettings, Environment, ServerSettings
@@ -34,6 +34,7 @@ class Settings(BaseModel):
     jobs: JobSettings
     webhooks: WebhookSettings
     log: LogSettings
+    metrics: MetricsSettings
     sentry: SentrySettings
     tracing: TracingSettings
     demo: DemoSettings
@@ -82,6 +83,7 @@ SECTIONS: tuple[type[Section], ...] = (
     JobSettings,
     WebhookSettings,
     LogSettings,
+    MetricsSettings,
     SentrySettings,
     TracingSettings,
     DemoSettings,
