@@ -55,6 +55,10 @@ def test_a_long_text_is_masked_in_no_time(text: str) -> None:
     assert process_time() - begun < 1
 
 
+def test_a_text_that_cannot_be_encoded_is_logged_all_the_same() -> None:
+    assert mask("\ud800 by jane@example.org").encode() == b"\\ud800 by ***"
+
+
 class _Person(BaseModel):
     age: int
 

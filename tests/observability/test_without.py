@@ -57,6 +57,6 @@ def test_a_dsn_that_is_none_is_told() -> None:
 
 
 def test_without_the_extra_tracing_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.observability.tracing.find_spec", lambda _: None)
+    monkeypatch.setitem(sys.modules, "opentelemetry", None)  # as the import system has what is not there
     with pytest.raises(ConfigurationError, match=r"rowhouse\[tracing\]"):
         Tracing(settings_from({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}))
