@@ -4,6 +4,7 @@ Read by Gunicorn itself, at the start and on SIGHUP. What is about Rowhouse come
 BIND and WEB_CONCURRENCY are the two that are Gunicorn's. Decision 29 says why each value is as it is.
 """
 
+import gc
 import os
 import shutil
 import sys
@@ -36,7 +37,8 @@ graceful_timeout = round(_settings.drain_delay) + REQUEST_SECONDS + 15
 # A worker that has not been heard of for so long is killed. One that drains is not heard of until it has.
 timeout = 2 * graceful_timeout
 
-# SIGHUP brings up workers with new code, which a preloaded application could not.
+# This file has imported the code, so that workers share its memory and are there at once. The application itself is
+# made in each worker: SIGHUP brings new settings (.env); new code needs a restart.
 preload_app = False
 
 # The metrics of all workers are gathered from files. Each master has a folder of its own, which goes with it; this file
@@ -54,6 +56,11 @@ def on_starting(server):
     if "GUNICORN_PID" not in os.environ:  # else another master is still at work beside this one
         for file in _metrics.glob("*.db"):
             file.unlink()
+
+
+def when_ready(server):
+    gc.collect()
+    gc.freeze()  # collections in the workers leave these pages alone: they stay shared
 
 
 def child_exit(server, worker):
