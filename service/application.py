@@ -10,9 +10,9 @@ from types import FrameType
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from prometheus_fastapi_instrumentator import Instrumentator
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -20,7 +20,7 @@ from service import __version__
 from service.admin.back_office import BackOffice
 from service.admin.pages.all import add_pages
 from service.admin.pages.import_csv import is_import
-from service.api import probes
+from service.api import metrics, probes
 from service.api.body_limit import BodyLimit
 from service.api.docs import add_docs
 from service.api.frame import Frame
@@ -35,7 +35,8 @@ from service.core.errors import ConfigurationError, FieldError, InvalidBody, Met
 from service.core.settings import Settings
 from service.observability.access_log import AccessLog
 from service.observability.logging import configure_logging
-from service.observability.metrics import Metrics
+from service.observability.metrics import Metrics, MetricsServer
+from service.observability.sentry import Sentry
 from service.state import ServiceState
 from service.webhooks.worker import webhook_tasks
 
@@ -48,6 +49,7 @@ _EXPOSED_HEADERS = (
     "RateLimit",
     "RateLimit-Policy",
     "Retry-After",
+    "Server-Timing",
     "X-Request-ID",
 )
 _ALLOWED_HEADERS = (
@@ -58,6 +60,7 @@ _ALLOWED_HEADERS = (
     "Idempotency-Key",
     "Last-Event-ID",
     "Prefer",
+    "Traceparent",
     "X-API-Key",
     "X-Request-ID",
 )
@@ -91,6 +94,12 @@ class Application(FastAPI):
             await self._live(scope, receive, send)
         else:
             await self.entry(scope, receive, send)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Without Starlette's outermost, which answers what nobody has foreseen in plain text, before the frame can."""
+        outermost = super().build_middleware_stack()
+        assert isinstance(outermost, ServerErrorMiddleware)
+        return outermost.app
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Where it cannot start for its settings, the server is told so in a sentence, not in Starlette's traceback."""
@@ -126,13 +135,16 @@ def create_app(settings: Settings | None = None) -> Application:
         ConfigurationError: the settings cannot be used.
     """
     settings = settings or Settings.load()
-    configure_logging(settings.log)
+    sentry = Sentry(settings)
+    configure_logging(settings, sentry.report if sentry.is_wanted else None)
     state = ServiceState.build(settings, Metrics(__version__), webhook_tasks)
-    access_log = AccessLog(settings.log)
+    access_log = AccessLog(settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        sentry.start()
         await state.start()
+        apart = _metrics_apart(state)
         _reload_on_hangup(state)
         if not app.is_stopped_by_server:
             _drain_on_stop(app)
@@ -144,7 +156,10 @@ def create_app(settings: Settings | None = None) -> Application:
         finally:
             await state.drain()
             await state.stop()
+            if apart is not None:
+                apart.stop()
             access_log.flush()
+            await sentry.stop()
 
     app = Application(
         title="Rowhouse",
@@ -162,6 +177,16 @@ def create_app(settings: Settings | None = None) -> Application:
     add_pages(BackOffice(app, state, plane))
     app.entry = _entry(plane, state, access_log)
     return app
+
+
+def _metrics_apart(state: ServiceState) -> MetricsServer | None:
+    """The metrics on METRICS_PORT, where it is set."""
+    port = state.settings.metrics.metrics_port
+    if port is None:
+        return None
+    server = MetricsServer(state.metrics, state.settings.server.host, port)
+    server.start()
+    return server
 
 
 def _reload_on_hangup(state: ServiceState) -> None:
@@ -205,7 +230,8 @@ def _drain_on_stop(app: Application) -> None:
 def _add_routes(app: FastAPI, state: ServiceState) -> None:
     for router in (auth.router, meta.router, tickets.router, links.router, jobs.router, webhooks.router, probes.router):
         app.include_router(router)
-    Instrumentator(registry=state.metrics.registry).expose(app, include_in_schema=False)
+    if state.settings.metrics.metrics_port is None:
+        app.include_router(metrics.router)
     add_docs(app)
     add_live(app)
     describe_api(app, state)
@@ -227,7 +253,8 @@ def _entry(plane: TablePlane, state: ServiceState, access_log: AccessLog) -> ASG
             allow_headers=_ALLOWED_HEADERS,
             expose_headers=_EXPOSED_HEADERS,
         )
-    return Frame(way, state.metrics, access_log, settings.server.root_path)
+    timing = settings.tracing.server_timing
+    return Frame(way, state.metrics, access_log, state.tracing, timing, settings.server.root_path)
 
 
 def _add_errors(app: FastAPI) -> None:

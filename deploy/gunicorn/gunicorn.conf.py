@@ -52,10 +52,12 @@ _metrics = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
 
 
 def on_starting(server):
-    _metrics.mkdir(parents=True, exist_ok=True)
-    if "GUNICORN_PID" not in os.environ:  # else another master is still at work beside this one
-        for file in _metrics.glob("*.db"):
-            file.unlink()
+    from service.observability.metrics import multiprocess
+
+    if "GUNICORN_PID" in os.environ:  # another master is still at work beside this one
+        multiprocess.make_directory()
+    else:
+        multiprocess.begin_service()
 
 
 def when_ready(server):
@@ -64,9 +66,9 @@ def when_ready(server):
 
 
 def child_exit(server, worker):
-    from prometheus_client.multiprocess import mark_process_dead
+    from service.observability.metrics import multiprocess
 
-    mark_process_dead(worker.pid)
+    multiprocess.forget_worker(worker.pid)
 
 
 def on_exit(server):

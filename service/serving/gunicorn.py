@@ -11,7 +11,7 @@ from gunicorn.glogging import Logger
 from uvicorn import Config
 from uvicorn_worker import UvicornWorker
 
-from service.core.settings import LogSettings
+from service.core.settings import Settings
 from service.observability.logging import configure_logging
 from service.serving.server import Server, options
 
@@ -46,6 +46,6 @@ class RowhouseLogger(Logger):  # type: ignore[misc]
 
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
-        configure_logging(LogSettings())
+        configure_logging(Settings.load())
         self.error_log.handlers.clear()
         self.error_log.propagate = True
