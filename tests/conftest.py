@@ -15,9 +15,10 @@ import pytest
 
 from service.core.types import Role
 from service.db import migrations
-from service.db.embedded import DATABASE, EmbeddedPostgres, start_embedded
+from service.db.embedded import DATABASE, EmbeddedPostgres
 from service.db.migrations import Branch
 from service.demo import nycflights
+from tests.postgres import start_postgres
 from tests.service_under_test import Service, make_keys, run_service
 
 
@@ -60,6 +61,17 @@ async def _fetch(url: str, sql: str, *arguments: object) -> list[asyncpg.Record]
         await connection.close()
 
 
+async def _hurry(server: EmbeddedPostgres) -> None:
+    """Its data need not outlive the machine: without waiting for the disk a process that is killed loses nothing."""
+    connection = await asyncpg.connect(server.url("postgres", DATABASE))
+    try:
+        for name in ("fsync", "full_page_writes"):
+            await connection.execute(f"alter system set {name} = off")
+        await connection.execute("select pg_reload_conf()")
+    finally:
+        await connection.close()
+
+
 async def _execute(url: str, sql: str) -> None:
     connection = await asyncpg.connect(url)
     try:
@@ -90,7 +102,8 @@ def postgres(shared_folder: Path) -> Iterator[EmbeddedPostgres]:
     """The server, with the real data in its first database."""
     with (shared_folder / "postgres.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        server = asyncio.run(start_embedded(shared_folder / "data"))
+        server = asyncio.run(start_postgres(shared_folder / "data"))
+        asyncio.run(_hurry(server))
         asyncio.run(_prepare(server))
     yield server
     server.release()

@@ -9,9 +9,6 @@ from service.cli.session import command, database, messages, told
 from service.core.settings import Settings
 from service.db.listen import RELOAD_CHANNEL
 
-# So long may a request that is running go on after the service was told to stop.
-_DRAIN_SECONDS = 20
-
 
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on. Default: HOST, or 127.0.0.1.")] = None,
@@ -31,22 +28,11 @@ def run_server(settings: Settings, host: str | None = None, port: int | None = N
     import uvicorn
 
     from service.application import create_app
+    from service.serving.server import Server, options
 
-    server = uvicorn.Server(
-        uvicorn.Config(
-            create_app(settings),
-            host=host or settings.server.host,
-            port=port or settings.server.port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=bool(settings.server.forwarded_allow_ips),
-            forwarded_allow_ips=settings.server.forwarded_allow_ips,
-            timeout_graceful_shutdown=_DRAIN_SECONDS,
-            ws="websockets-sansio",
-            ws_per_message_deflate=False,  # it costs more than it saves where one message goes to many
-        )
-    )
+    app = create_app(settings)
+    host, port = host or settings.server.host, port or settings.server.port
+    server = Server(app, uvicorn.Config(app, host=host, port=port, **options(settings)))
     try:
         server.run()
     except KeyboardInterrupt:  # uvicorn raises the signal again when it has shut down

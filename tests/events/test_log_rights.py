@@ -7,6 +7,7 @@ import pytest
 
 from service.core.types import Role
 from tests.events.conftest import SCHEMA, Log
+from tests.postgres import let_in
 from tests.service_under_test import Service
 
 STRANGER = "a stranger's role"
@@ -19,6 +20,7 @@ def stranger(log: Log) -> Iterator[str]:
     run(f'create role "{STRANGER}" login')
     run(f'grant usage, create on schema {SCHEMA} to "{STRANGER}"')
     run(f'alter default privileges for role rowhouse_owner in schema {SCHEMA} grant all on tables to "{STRANGER}"')
+    let_in(log.database.server, STRANGER)
     yield log.database.server.url("a%20stranger%27s%20role", log.database.name)
     run(f'drop owned by "{STRANGER}" cascade')
     run(f'drop role "{STRANGER}"')
@@ -252,12 +254,15 @@ def test_tracking_again_with_other_columns_takes_effect(log: Log) -> None:
 
 
 LEFT = """
+with relations as (
+    select relid::oid from pg_partition_tree($1::text::regclass)
+    union select $1::text::regclass::oid
+    union select inhrelid from pg_inherits where inhparent = $1::text::regclass
+)
 select (select count(*) from pg_trigger t join pg_proc p on p.oid = t.tgfoid
-        where p.pronamespace = 'rowhouse'::regnamespace and t.tgrelid in (
-            select relid from pg_partition_tree($1::text::regclass)
-            union all select inhrelid from pg_inherits where inhparent = $1::text::regclass))
+        where p.pronamespace = 'rowhouse'::regnamespace and t.tgrelid in (select relid from relations))
      + (select count(*) from pg_proc p join rowhouse.tracked t on p.proname = 'log_' || t.id
-        where t.name like 'logged.%' and p.pronamespace = 'rowhouse'::regnamespace)
+        where t.relation in (select relid from relations) and p.pronamespace = 'rowhouse'::regnamespace)
 """
 
 
