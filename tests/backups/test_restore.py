@@ -16,6 +16,7 @@ import pytest
 from service.backups import manifest as manifests
 from service.backups.contents import tables as tables_of
 from service.backups.renewal import HELD
+from service.core.errors import ConfigurationError
 from service.core.types import Action, Role
 from service.crud import accounts
 from service.db.embedded import EmbeddedPostgres
