@@ -3,7 +3,8 @@
     python -m deploy.generated            write it anew
     python -m deploy.generated --check    fail if something is out of step
 
-`manifest.json` (Posit Connect), `.env.example` and the table of settings in `README.md`.
+`manifest.json` (Posit Connect), `.env.example`, the table of settings in `README.md`, rules of Prometheus and
+their tests, also as its operator reads them, and dashboards of Grafana.
 """
 
 import json
@@ -12,12 +13,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
+from deploy.grafana.dashboards import DASHBOARDS
+from deploy.kubernetes.prometheus_rule import prometheus_rule
+from deploy.prometheus.rule_tests import rule_tests
+from deploy.prometheus.rules import rules
 from service.core.settings import SECTIONS
 
 ROOT = Path(__file__).parents[1]
@@ -85,7 +90,15 @@ def _default(field: FieldInfo) -> str:
 
 def main() -> None:
     """Write, or with `--check` compare."""
-    wanted = {".env.example": env_example, "README.md": readme, "manifest.json": manifest}
+    wanted: dict[str, Callable[[], str]] = {
+        ".env.example": env_example,
+        "README.md": readme,
+        "manifest.json": manifest,
+        "deploy/prometheus/rules.yml": rules,
+        "deploy/prometheus/rules.test.yml": rule_tests,
+        "deploy/kubernetes/overlays/production/prometheus-rule.yaml": prometheus_rule,
+    }
+    wanted |= {f"deploy/grafana/json/{one.uid}.json": one.as_json for one in DASHBOARDS}
     stale = []
     for name, make in wanted.items():
         path, text = ROOT / name, make()

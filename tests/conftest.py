@@ -45,6 +45,10 @@ class Database:
         """Run a statement as the owner, apart from the service."""
         return asyncio.run(_fetch(self.owner_url, sql, *arguments))
 
+    def execute_script(self, sql: str) -> None:
+        """Run several statements as the owner."""
+        asyncio.run(_execute(self.owner_url, sql))
+
     def execute_as_superuser(self, sql: str, *arguments: object) -> list[asyncpg.Record]:
         return asyncio.run(_fetch(self.superuser_url, sql, *arguments))
 
@@ -53,6 +57,25 @@ async def _fetch(url: str, sql: str, *arguments: object) -> list[asyncpg.Record]
     connection = await asyncpg.connect(url)
     try:
         return await connection.fetch(sql, *arguments)
+    finally:
+        await connection.close()
+
+
+async def _hurry(server: EmbeddedPostgres) -> None:
+    """Its data need not outlive the machine: without waiting for the disk a process that is killed loses nothing."""
+    connection = await asyncpg.connect(server.url("postgres", DATABASE))
+    try:
+        for name in ("fsync", "full_page_writes"):
+            await connection.execute(f"alter system set {name} = off")
+        await connection.execute("select pg_reload_conf()")
+    finally:
+        await connection.close()
+
+
+async def _execute(url: str, sql: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(sql)
     finally:
         await connection.close()
 
@@ -80,6 +103,7 @@ def postgres(shared_folder: Path) -> Iterator[EmbeddedPostgres]:
     with (shared_folder / "postgres.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         server = asyncio.run(start_postgres(shared_folder / "data"))
+        asyncio.run(_hurry(server))
         asyncio.run(_prepare(server))
     yield server
     server.release()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
-_SECONDS = 30.0
+_SECONDS = 60.0
 _STEP = 0.03
 
 

@@ -8,7 +8,7 @@ from starlette.datastructures import FormData
 from service.admin.controls import Control, control_of
 from service.admin.fields import Field, field_of
 from service.catalog.resource import Resource
-from service.core.errors import Conflict, FieldError, InvalidBody, RowhouseError
+from service.core.errors import Conflict, FieldError, InvalidBody, PreconditionFailed, RowhouseError
 from service.core.states import FOREIGN_KEY
 from service.core.types import Action
 
@@ -89,6 +89,17 @@ def sent_of(fields: Sequence[Field], form: FormData) -> Sent:
             is_same = one.name in was and control.trace(value) == was[one.name]
             now[one.name] = was[one.name] if is_same else value
     return Sent(was, now)
+
+
+def if_match(version: object) -> str:
+    """The condition that a row is still in the version that a form carries (RFC 9110, 13.1.1).
+
+    Raises:
+        PreconditionFailed: it carries none, and so nobody knows what was seen.
+    """
+    if not version:
+        raise PreconditionFailed("The form does not say which version of the row it showed.")
+    return f'"{version}"'
 
 
 def as_body(resource: Resource, values: Mapping[str, str | None]) -> dict[str, object]:

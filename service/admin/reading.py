@@ -10,6 +10,7 @@ from urllib.parse import quote
 from service.admin.fields import Field, label_column
 from service.admin.filters import quoted_name
 from service.admin.visit import Visit
+from service.api.v1.paths import key_text
 from service.catalog.catalog import Catalog
 from service.catalog.resource import Relation, Resource
 from service.core.errors import AmbiguousRelation, RelationNotFound
@@ -39,6 +40,11 @@ def value_text(value: object) -> str | None:
     if value is None or isinstance(value, str):
         return value
     return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def key_in(resource: Resource, row: Mapping[str, Any]) -> str:
+    """The key of a row that was read, as it stands in paths."""
+    return key_text(tuple(row[name] for name in resource.key))
 
 
 def encode(pairs: Pairs) -> str:

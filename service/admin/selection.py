@@ -9,9 +9,9 @@ from typing import Any
 from service.admin.filters import quoted_name, quoted_value
 from service.admin.listing import Listing, listing_of
 from service.admin.plane import header
-from service.admin.reading import Pairs, encode
+from service.admin.reading import Pairs, encode, key_in
 from service.admin.visit import Visit
-from service.api.v1.paths import key_text, key_values, table_url
+from service.api.v1.paths import key_values, table_url
 from service.catalog.resource import Resource
 from service.core.errors import InvalidBody
 from service.query.plan import VERSION_COLUMN
@@ -63,7 +63,7 @@ class Selection:
         names = [f"{quoted_name(name)}::text" for name in self.resource.key]
         query = [*self.conditions, ("select", ",".join([*names, VERSION_COLUMN]))]
         found = await visit.plane.read(table_url("", self.resource), encode(query))
-        now = {_key_of(self.resource, row): version_in(row) for row in found}
+        now = {key_in(self.resource, row): version_in(row) for row in found}
         return {
             key: "was changed" if key in now else "is not there any more, or not yours to see"
             for key, version in self.rows.items()
@@ -108,10 +108,6 @@ async def estimated(visit: Visit, resource: Resource, conditions: Pairs) -> int:
 def version_in(row: Mapping[str, Any]) -> str:
     """The version of a row that was read with its tag."""
     return str(row.get(VERSION_COLUMN) or "").strip('"')
-
-
-def _key_of(resource: Resource, row: Mapping[str, Any]) -> str:
-    return key_text(tuple(row[name] for name in resource.key))
 
 
 def _by_key(resource: Resource, keys: list[str]) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, OAuth2PasswordBearer
 
+from service.api.caller import remember_caller
 from service.auth.principal import Principal
 from service.core.errors import AuthenticationFailed, Forbidden
 from service.core.types import Role
@@ -43,9 +44,9 @@ async def identify(request: Request, state: ServiceState, runtime: Runtime) -> P
         headers = request.headers
         principal = await runtime.authenticator.authenticate(headers.get("authorization"), headers.get("x-api-key"))
     except AuthenticationFailed:
-        state.limiter.count("refused", address)
+        state.limiter.count_refused("api_key" if "x-api-key" in request.headers else "access_token", address)
         raise
-    request.scope["rowhouse.principal"] = principal.actor
+    remember_caller(request.scope, principal)
     state.limiter.count(principal.actor, address)
     return principal
 

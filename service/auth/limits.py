@@ -12,6 +12,7 @@ from time import monotonic
 
 from service.core.errors import AuthenticationFailed, TooManyRequests
 from service.core.settings import SecuritySettings
+from service.observability.metrics import AuthMetrics
 
 _WINDOW_SECONDS = 60
 _MOST_KEPT = 100_000
@@ -48,9 +49,15 @@ class MinuteWindow:
 class RequestLimiter:
     """So many requests a minute of one principal from one address."""
 
-    def __init__(self, settings: SecuritySettings) -> None:
+    def __init__(self, settings: SecuritySettings, metrics: AuthMetrics) -> None:
         self._most = settings.rate_limit
         self._window = MinuteWindow()
+        self._metrics = metrics
+
+    def count_refused(self, kind: str, address: str) -> None:
+        """Count a credential of some kind that does not hold. Raises: as `count`."""
+        self._metrics.count_failure(kind)
+        self.count("refused", address)
 
     def count(self, principal: str, address: str) -> None:
         """Count a request.
@@ -59,6 +66,7 @@ class RequestLimiter:
             TooManyRequests: it is one too many; with the RateLimit fields of the answer.
         """
         if self._window.add((principal, address)) > self._most:
+            self._metrics.count_limited("requests")
             wait = self._window.seconds_left()
             raise TooManyRequests(
                 f"More than {self._most} requests a minute.",
@@ -75,9 +83,10 @@ class LoginThrottle:
     more than from one address, for whoever comes that far knows the password.
     """
 
-    def __init__(self, settings: SecuritySettings) -> None:
+    def __init__(self, settings: SecuritySettings, metrics: AuthMetrics) -> None:
         self._most = settings.login_rate_limit
         self._window = MinuteWindow()
+        self._metrics = metrics
         self._verifying = asyncio.Semaphore(_PARALLEL_VERIFICATIONS)
 
     @asynccontextmanager
@@ -93,6 +102,7 @@ class LoginThrottle:
             limits["factor", account] = self._most
         counts = [self._window.add(key) > most for key, most in limits.items()]
         if any(counts):
+            self._metrics.count_limited("logins")
             raise TooManyRequests("Too many failed logins.", retry_after=self._window.seconds_left())
         try:
             async with self._verifying:

@@ -18,6 +18,7 @@ from service.core.security import TokenSigner, hash_token, make_token, verify_pa
 from service.core.settings import SecuritySettings
 from service.db.engine import UnitOfWork
 from service.models.system import RefreshToken, User
+from service.observability.metrics import AuthMetrics
 
 _API = "API"
 _NEEDED = "second_factor_needed"
@@ -42,11 +43,13 @@ class Logins:
         throttle: LoginThrottle,
         factors: SecondFactors,
         settings: SecuritySettings,
+        metrics: AuthMetrics,
     ) -> None:
         self._unit_of_work = unit_of_work
         self._signer = signer
         self._throttle = throttle
         self._factors = factors
+        self._metrics = metrics
         self._refresh_life = timedelta(seconds=settings.refresh_token_seconds)
 
     async def log_in(self, email: str, password: str, address: str, code: str | None = None) -> TokenPair:
@@ -63,7 +66,9 @@ class Logins:
             await self._show(user, code, address)
         async with self._unit_of_work.begin() as session:
             note(session, EventKind.LOGGED_IN, By(f"user:{user.email}", address), user.email, way=_API)
-            return self._issue(session, user.id, uuid4())
+            pair = self._issue(session, user.id, uuid4())
+        self._metrics.count_login(_API)
+        return pair
 
     async def verify(self, email: str, password: str, address: str, way: str = "back-office") -> User:
         """Whose name and password these are. `way` tells the log where they were asked for.
@@ -99,8 +104,10 @@ class Logins:
         try:
             yield
         except AuthenticationFailed as error:
+            is_missing = error.stable_code == _NEEDED
+            if not is_missing:
+                self._metrics.count_failure("password" if kind is EventKind.LOGIN_FAILED else "second_factor")
             async with self._unit_of_work.begin() as session:
-                is_missing = error.stable_code == _NEEDED
                 note(session, kind, By(None, address), name_tried(email), way=way, no_code=is_missing or None)
             raise
 
@@ -137,6 +144,7 @@ class Logins:
             pair = await self._rotate(session, found, address) if found is not None else None
         # Raised only now: a family that was revoked must stay revoked.
         if pair is None:
+            self._metrics.count_failure("refresh_token")
             raise AuthenticationFailed("The refresh token is not valid.", hint="Log in again.")
         return pair
 

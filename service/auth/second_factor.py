@@ -78,9 +78,9 @@ class SecondFactors:
         Raises:
             AuthenticationFailed: the code is wrong.
         """
-        await self._use(user_id, code, is_confirmed=False)
         async with self._unit_of_work.begin() as session:
-            await session.execute(update(SecondFactor).where(SecondFactor.user_id == user_id).values(is_confirmed=True))
+            begun = await self._use(session, user_id, code, is_confirmed=False)
+            begun.is_confirmed = True
             codes = await _make_codes(session, user_id)
             note(session, EventKind.FACTOR_ON, by, await _email(session, user_id))
         return codes
@@ -112,7 +112,8 @@ class SecondFactors:
             AuthenticationFailed: it is wrong, or was used before.
         """
         if code.strip().isdigit():
-            await self._use(user_id, code, is_confirmed=True)
+            async with self._unit_of_work.begin() as session:
+                await self._use(session, user_id, code, is_confirmed=True)
         else:
             await self._recover(user_id, code, by)
 
@@ -131,20 +132,20 @@ class SecondFactors:
             if was_confirmed:
                 note(session, EventKind.FACTOR_OFF, by, await _email(session, user_id))
 
-    async def _use(self, user_id: UUID, code: str, *, is_confirmed: bool) -> None:
-        async with self._unit_of_work.begin() as session:
-            kept = await session.scalar(
-                select(SecondFactor)
-                .where(SecondFactor.user_id == user_id, SecondFactor.is_confirmed.is_(is_confirmed))
-                .with_for_update()
-            )
-            step = None
-            if kept is not None:
-                secret = self._opened(user_id, kept.secret)
-                step = _step_of(secret, code.strip(), kept.last_step)
-            if kept is None or step is None:
-                raise AuthenticationFailed(_WRONG)
-            kept.last_step = step
+    async def _use(self, session: AsyncSession, user_id: UUID, code: str, *, is_confirmed: bool) -> SecondFactor:
+        """The factor whose code this is; the code and those before it hold no longer."""
+        kept = await session.scalar(
+            select(SecondFactor)
+            .where(SecondFactor.user_id == user_id, SecondFactor.is_confirmed.is_(is_confirmed))
+            .with_for_update()
+        )
+        step = None
+        if kept is not None:
+            step = _step_of(self._opened(user_id, kept.secret), code.strip(), kept.last_step)
+        if kept is None or step is None:
+            raise AuthenticationFailed(_WRONG)
+        kept.last_step = step
+        return kept
 
     async def _recover(self, user_id: UUID, code: str, by: By) -> None:
         used = (

@@ -9,13 +9,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.auth.principal import Principal, PrincipalKind
 from service.auth.security_events import ROWHOUSE, By, EventKind, note
-from service.core.errors import RowNotFound
+from service.core.errors import AuthenticationFailed, RowNotFound
 from service.core.security import hash_token, make_token
 from service.core.settings import SecuritySettings
 from service.core.types import Role
 from service.db.engine import UnitOfWork
 from service.models.system import RefreshToken, SecondFactor, Session, User
+from service.observability.metrics import AuthMetrics
 
+_WAY = "back-office"
 _ROTATED_EVERY = timedelta(minutes=15)
 # Requests that were under way when the cookie changed still carry the one before.
 _GRACE = timedelta(seconds=60)
@@ -46,8 +48,9 @@ class OpenSession:
 class Sessions:
     """Opens sessions, recognises them, and ends them."""
 
-    def __init__(self, unit_of_work: UnitOfWork, settings: SecuritySettings) -> None:
+    def __init__(self, unit_of_work: UnitOfWork, settings: SecuritySettings, metrics: AuthMetrics) -> None:
         self._unit_of_work = unit_of_work
+        self._metrics = metrics
         self._idle = timedelta(seconds=settings.session_idle_seconds)
         self._life = timedelta(seconds=settings.session_seconds)
 
@@ -73,15 +76,21 @@ class Sessions:
             )
             if not has_factor:
                 await _note_login(session, user_id, address)
+        if not has_factor:
+            self._metrics.count_login(_WAY)
         return token, not has_factor
 
     async def complete(self, identity: UUID) -> str:
-        """The second factor was shown: the session goes on under another token."""
+        """The second factor was shown: the session goes on under another token.
+
+        Raises:
+            AuthenticationFailed: it was ended meanwhile, or is complete already.
+        """
         token, now = make_token(), datetime.now(UTC)
         async with self._unit_of_work.begin() as session:
             completed = (
                 update(Session)
-                .where(Session.id == identity)
+                .where(Session.id == identity, Session.is_complete.is_(False), Session.revoked_at.is_(None))
                 .values(
                     token_hash=hash_token(token),
                     previous_hash=None,
@@ -91,8 +100,12 @@ class Sessions:
                     expires_at=now + self._life,
                 )
             )
-            user_id, address = (await session.execute(completed.returning(Session.user_id, Session.address))).one()
+            found = (await session.execute(completed.returning(Session.user_id, Session.address))).first()
+            if found is None:
+                raise AuthenticationFailed("This login has ended. Log in again.")
+            user_id, address = found
             await _note_login(session, user_id, address)
+        self._metrics.count_login(_WAY)
         return token
 
     async def rotate(self, identity: UUID) -> str:
@@ -181,7 +194,7 @@ class Sessions:
 
 async def _note_login(session: AsyncSession, user_id: UUID, address: str) -> None:
     email = await session.scalar(select(User.email).where(User.id == user_id))
-    note(session, EventKind.LOGGED_IN, By(f"user:{email}", address), email, way="back-office")
+    note(session, EventKind.LOGGED_IN, By(f"user:{email}", address), email, way=_WAY)
 
 
 async def _refreshed(session: AsyncSession, found: Session, digest: bytes, now: datetime) -> str | None:

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import structlog
-from prometheus_client import start_http_server
 
 from service import __version__
 from service.cli.session import command
 from service.core.settings import Settings
 from service.observability.logging import configure_logging
-from service.observability.metrics import Metrics
+from service.observability.metrics import Metrics, MetricsServer
+from service.observability.sentry import Sentry
 
 if TYPE_CHECKING:
     from service.worker import Worker
@@ -43,11 +43,13 @@ async def work(settings: Settings, make: "Callable[..., Worker] | None" = None) 
     from service.webhooks.worker import webhook_tasks
     from service.worker import Worker
 
-    configure_logging(settings.log)
+    sentry = Sentry(settings)
+    configure_logging(settings, sentry.report if sentry.is_wanted else None)
+    sentry.start()
     metrics = Metrics(__version__)
     port = settings.jobs.worker_metrics_port
     if port is not None:
-        start_http_server(port, settings.server.host, registry=metrics.registry)
+        MetricsServer(metrics, settings.server.host, port).start()
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
@@ -60,4 +62,5 @@ async def work(settings: Settings, make: "Callable[..., Worker] | None" = None) 
         _log.info("worker_draining")
     finally:
         await state.stop()
+        await sentry.stop()
     _log.info("worker_stopped")

@@ -48,7 +48,7 @@ class Caller:
         statement = self._statements.get(render, plan)
         arguments = statement.arguments(plan, self._pool.epoch)
         try:
-            row = await self._pool.run(prefix + statement.sql, arguments, replace(unit, cleans=True))
+            row = await self._pool.run(prefix + statement.sql, arguments, replace(unit, cleans=True, is_call=True))
         except RowhouseError as error:
             raise explain(error, plan, plan) from error
         assert row is not None

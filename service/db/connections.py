@@ -27,12 +27,14 @@ class AllBusy(Exception):
 class Connections:
     """At most `max_size` open connections. Taking one that is idle needs no await.
 
-    A connection that is given back must be at rest, or closed.
+    A connection that is given back must be at rest, or closed. `on_wait` is told the seconds that it took to get one
+    where none was idle, also in vain.
     """
 
     def __init__(self, connect: Callable[[], Awaitable[Connection]], max_size: int) -> None:
         self._connect = connect
-        self._max_size = max_size
+        self.max_size = max_size
+        self.on_wait: Callable[[float], None] = _nothing
         self._idle: deque[tuple[float, Connection]] = deque()
         self._busy: set[Connection] = set()
         self._opening = 0
@@ -65,11 +67,15 @@ class Connections:
         connection = self.take_idle()
         if connection is not None:
             return connection
-        if len(self._busy) + self._opening >= self._max_size:
-            connection = await self._wait(seconds)
-        else:
-            self._opening += 1
-        return connection or await self._open()
+        begun = monotonic()
+        try:
+            if len(self._busy) + self._opening >= self.max_size:
+                connection = await self._wait(seconds)
+            else:
+                self._opening += 1
+            return connection or await self._open()
+        finally:
+            self.on_wait(monotonic() - begun)
 
     def give(self, connection: Connection) -> None:
         """Give a connection back. The next in line gets it; in place of a closed one, the right to open another."""
@@ -147,3 +153,7 @@ class Connections:
         while self._idle[0][0] < monotonic() - _IDLE_SECONDS:
             _, connection = self._idle.popleft()
             connection.terminate()
+
+
+def _nothing(_: float) -> None:
+    """Nobody wants to know."""

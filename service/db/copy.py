@@ -7,6 +7,7 @@ sends: the statement is cancelled, and the connection closed.
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
+from time import perf_counter
 from typing import Any
 
 import asyncpg
@@ -14,9 +15,11 @@ import asyncpg
 from service.core.errors import DatabaseUnavailable
 from service.core.settings import DatabaseSettings, ExportSettings
 from service.db.connections import AllBusy, Connection, Connections
-from service.db.runner import LOST, Row
+from service.db.runner import LOST, Row, untold
 from service.db.session import session_settings
 from service.db.sqlstate import to_domain
+from service.observability.metrics import Kind, OnStatement
+from service.observability.trail import stage, statement
 
 Sink = Callable[[bytes], Coroutine[Any, Any, None]]
 
@@ -27,19 +30,26 @@ _CLOSE_SECONDS = 5
 class CopyTransaction:
     """Statements of one snapshot. `epoch` is the life of the cluster that row versions belong to."""
 
-    def __init__(self, connection: Connection, epoch: str) -> None:
+    def __init__(self, connection: Connection, epoch: str, on_statement: OnStatement) -> None:
         self._connection = connection
+        self._on_statement = on_statement
         self.epoch = epoch
 
     async def rows(self, sql: str, arguments: Sequence[object] = ()) -> Sequence[Row]:
-        found: Sequence[Row] = await self._connection.fetch(sql, *arguments)
+        with statement(sql):
+            found: Sequence[Row] = await self._connection.fetch(sql, *arguments)
         return found
 
     async def copy(self, sql: str, options: Mapping[str, Any], sink: Sink) -> int:
         """Send what a query returns, as COPY writes it, and tell how many rows they were. PostgreSQL waits for the
         sink.
         """
-        status = await self._connection.copy_from_query(sql, output=sink, **options)
+        begun = perf_counter()
+        try:
+            with statement(f"copy ({sql})"):
+                status = await self._connection.copy_from_query(sql, output=sink, **options)
+        finally:
+            self._on_statement(Kind.EXPORT, perf_counter() - begun)
         return int(status.removeprefix("COPY "))
 
 
@@ -56,19 +66,20 @@ class CopyPool:
             "statement_timeout": milliseconds,
             "idle_in_transaction_session_timeout": milliseconds,
         }
-        self._connections = Connections(self._connect, exports.export_connections)
+        self.connections = Connections(self._connect, exports.export_connections)
+        self.on_statement: OnStatement = untold
         self._epoch = ""
 
     async def close(self) -> None:
         """Wait for running exports, for a few seconds at most, then close."""
         try:
-            await self._connections.close(_CLOSE_SECONDS)
+            await self.connections.close(_CLOSE_SECONDS)
         except TimeoutError:
-            self._connections.terminate()
+            self.connections.terminate()
 
     def sizes(self) -> tuple[int, int]:
         """Connections open, and of these idle."""
-        return self._connections.sizes()
+        return self.connections.sizes()
 
     @asynccontextmanager
     async def begin(self, *, runs_code: bool) -> AsyncIterator[CopyTransaction]:
@@ -78,11 +89,12 @@ class CopyPool:
             RowhouseError: what PostgreSQL reports; DatabaseUnavailable where it cannot be reached, or too many
                 exports run.
         """
-        connection = self._connections.take_idle() or await self._take()
+        with stage("pool"):
+            connection = self.connections.take_idle() or await self._take()
         try:
             transaction = connection.transaction(isolation="repeatable_read", readonly=True)
             await transaction.start()
-            yield CopyTransaction(connection, self._epoch)
+            yield CopyTransaction(connection, self._epoch, self.on_statement)
             await (_let_go(connection) if runs_code else transaction.rollback())
         except asyncpg.PostgresError as error:
             await _let_go(connection)
@@ -97,11 +109,11 @@ class CopyPool:
             await _let_go(connection)
             raise
         finally:
-            self._connections.give(connection)
+            self.connections.give(connection)
 
     async def _take(self) -> Connection:
         try:
-            return await self._connections.take(self._wait)
+            return await self.connections.take(self._wait)
         except AllBusy:
             raise DatabaseUnavailable("Too many exports run at once.", code="pool_exhausted") from None
         except (*LOST, asyncpg.PostgresError) as error:

@@ -50,6 +50,11 @@ class EmbeddedPostgres:
         return self.url(SERVICE)
 
     @property
+    def keeper_url(self) -> str:
+        """For backups: the superuser's, in the service's database."""
+        return self.url(_SUPERUSER)
+
+    @property
     def superuser_url(self) -> str:
         return self.url(_SUPERUSER, "postgres")
 

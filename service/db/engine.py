@@ -2,8 +2,11 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from time import perf_counter
 
 import asyncpg
+from sqlalchemy import event
+from sqlalchemy.engine import Connection as SqlConnection
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as AllBusy
@@ -11,18 +14,21 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from service.core.errors import DatabaseUnavailable
 from service.core.settings import DatabaseSettings
+from service.db.engine_trail import leave_trails
 from service.db.runner import LOST
 from service.db.session import answer_timeout, session_settings
 from service.db.sqlstate import to_domain
+from service.observability.metrics import Kind, OnStatement
 
 # The control plane is rarely used; the connections belong to the table plane.
 _POOL_SIZE = 2
 _OVERFLOW = 3
+MOST_CONNECTIONS = _POOL_SIZE + _OVERFLOW
 
 
 def make_engine(url: str, settings: DatabaseSettings, *, role: str | None, size: int = _POOL_SIZE) -> AsyncEngine:
     """An engine on asyncpg, with so many connections and a few more. Nothing is connected until it is used."""
-    return create_async_engine(
+    engine = create_async_engine(
         make_url(url).set(drivername="postgresql+asyncpg"),
         pool_size=size,
         max_overflow=_OVERFLOW,
@@ -35,6 +41,20 @@ def make_engine(url: str, settings: DatabaseSettings, *, role: str | None, size:
         },
         hide_parameters=True,
     )
+    leave_trails(engine.sync_engine)
+    return engine
+
+
+def on_engine(engine: AsyncEngine, on_statement: OnStatement) -> None:
+    """Tell how long each statement of the engine took."""
+
+    @event.listens_for(engine.sync_engine, "before_cursor_execute")
+    def begin(connection: SqlConnection, *_: object) -> None:
+        connection.info["rowhouse.begun"] = perf_counter()
+
+    @event.listens_for(engine.sync_engine, "after_cursor_execute")
+    def end(connection: SqlConnection, *_: object) -> None:
+        on_statement(Kind.CONTROL, perf_counter() - connection.info["rowhouse.begun"])
 
 
 class UnitOfWork:

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from random import SystemRandom
+from time import perf_counter
 from typing import Any
 
 import asyncpg
@@ -15,11 +16,13 @@ import asyncpg
 from service.core.errors import DatabaseUnavailable
 from service.core.settings import DatabaseSettings
 from service.db.connections import AllBusy, Connection, Connections
-from service.db.runner import LOST, Row, Unit, in_unit
+from service.db.runner import LOST, Row, Unit, in_unit, kind_of, untold
 from service.db.session import answer_timeout, session_settings
 from service.db.snapshot import Snapshot
 from service.db.sqlstate import RETRYABLE, to_domain
 from service.db.transaction import Transaction
+from service.observability.metrics import OnStatement
+from service.observability.trail import current_trail, stage
 
 _ATTEMPTS = 4
 _FIRST_BACKOFF = 0.01
@@ -31,7 +34,8 @@ class TablePool:
     """Runs single statements, retrying what PostgreSQL has rolled back or never received.
 
     `epoch` names the life of the cluster that row versions belong to; it is read afresh on each new connection, so
-    a restored or promoted server is noticed. `on_write` is called after each write that was kept.
+    a restored or promoted server is noticed. `on_write` is called after each write that was kept, `on_statement` after
+    each statement that was sent.
     """
 
     def __init__(self, url: str, settings: DatabaseSettings, *, role: str | None) -> None:
@@ -39,11 +43,12 @@ class TablePool:
         self._url = url
         self._settings = settings
         self._session = session_settings(settings, role)
-        self._connections = Connections(self._connect, settings.pool_max_size)
+        self.connections = Connections(self._connect, settings.pool_max_size)
         # They last as long as their readers take: most connections stay for the others.
         self._snapshots = asyncio.Semaphore(max(1, settings.pool_max_size // 4))
         self.epoch = ""
         self.on_write: Callable[[], None] = _nothing
+        self.on_statement: OnStatement = untold
 
     async def warm(self) -> None:
         """Open a first connection, so that the epoch is known.
@@ -51,22 +56,27 @@ class TablePool:
         Raises:
             DatabaseUnavailable: PostgreSQL cannot be reached.
         """
-        self._connections.give(await self._take())
+        self.connections.give(await self._take())
 
     async def close(self) -> None:
         """Wait for running statements, for a few seconds at most, then close."""
         try:
-            await self._connections.close(_CLOSE_SECONDS)
+            await self.connections.close(_CLOSE_SECONDS)
         except TimeoutError:
-            self._connections.terminate()
+            self.connections.terminate()
 
     def sizes(self) -> tuple[int, int]:
         """Connections open, and of these idle."""
-        return self._connections.sizes()
+        return self.connections.sizes()
+
+    @property
+    def most(self) -> int:
+        """Connections that may be open at once."""
+        return self._settings.pool_max_size
 
     def waiting(self) -> int:
         """How many wait for a connection."""
-        return self._connections.waiting()
+        return self.connections.waiting()
 
     async def read(self, sql: str, arguments: Sequence[object]) -> Row | None:
         """Run a read and return its row. A lost connection is retried: nothing can have been written."""
@@ -103,8 +113,9 @@ class TablePool:
             DatabaseUnavailable: PostgreSQL cannot be reached; with code `outcome_unknown` where the connection broke
                 while it committed.
         """
-        connection = self._connections.take_idle() or await self._take()
-        transaction = Transaction(connection, self.epoch)
+        with stage("pool"):
+            connection = self.connections.take_idle() or await self._take()
+        transaction = Transaction(connection, self.epoch, self.on_statement)
         try:
             await transaction.begin()
             yield transaction
@@ -114,7 +125,7 @@ class TablePool:
             await transaction.roll_back()
             raise
         finally:
-            self._connections.give(connection)
+            self.connections.give(connection)
 
     def together(self, *, keeps: bool = True) -> AbstractAsyncContextManager[Transaction]:
         """A transaction, for what needs several statements. Raises: as `transaction`."""
@@ -140,7 +151,7 @@ class TablePool:
 
     @asynccontextmanager
     async def _snapshot(self) -> AsyncIterator[Snapshot]:
-        connection = self._connections.take_idle() or await self._take()
+        connection = self.connections.take_idle() or await self._take()
         try:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 yield await Snapshot.begin(connection)
@@ -153,7 +164,7 @@ class TablePool:
             connection.terminate()
             raise
         finally:
-            self._connections.give(connection)
+            self.connections.give(connection)
 
     async def _run(
         self, sql: str, arguments: Sequence[object], *, is_read: bool, unit: Unit | None = None, many: bool = False
@@ -164,7 +175,7 @@ class TablePool:
                 return await self._once(sql, arguments, is_read=is_read, unit=unit, many=many)
             except asyncpg.PostgresError as error:
                 if error.sqlstate not in RETRYABLE or attempt == _ATTEMPTS:
-                    raise to_domain(error) from error
+                    raise to_domain(error, is_read=is_read) from error
             except _ConnectionLost as error:
                 if not error.may_repeat:
                     raise DatabaseUnavailable(
@@ -180,7 +191,26 @@ class TablePool:
     async def _once(
         self, sql: str, arguments: Sequence[object], *, is_read: bool, unit: Unit | None, many: bool
     ) -> Any:
-        connection = self._connections.take_idle() or await self._take()
+        trail = current_trail()
+        if trail is None:
+            connection = self.connections.take_idle() or await self._take()
+            return await self._on(connection, sql, arguments, is_read=is_read, unit=unit, many=many)
+        with trail.stage("pool"):
+            connection = self.connections.take_idle() or await self._take()
+        with trail.statement(sql):
+            return await self._on(connection, sql, arguments, is_read=is_read, unit=unit, many=many)
+
+    async def _on(
+        self,
+        connection: Connection,
+        sql: str,
+        arguments: Sequence[object],
+        *,
+        is_read: bool,
+        unit: Unit | None,
+        many: bool,
+    ) -> Any:
+        begun = perf_counter()
         try:
             if unit is not None:
                 return await in_unit(connection, sql, arguments, unit)
@@ -197,11 +227,12 @@ class TablePool:
             connection.terminate()
             raise
         finally:
-            self._connections.give(connection)
+            self.on_statement(kind_of(unit, is_read=is_read), perf_counter() - begun)
+            self.connections.give(connection)
 
     async def _take(self) -> Connection:
         try:
-            return await self._connections.take(self._settings.pool_timeout)
+            return await self.connections.take(self._settings.pool_timeout)
         except AllBusy:
             raise DatabaseUnavailable("All database connections are busy.", code="pool_exhausted") from None
         except (*LOST, asyncpg.PostgresError) as error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import asyncpg
 
 from service.db.connections import Connection
+from service.observability.metrics import Kind
 
 if TYPE_CHECKING:
     from service.db.transaction import Transaction
@@ -47,7 +48,7 @@ class Unit:
     `settings` are set for its length alone; a `search_path` goes before the one that is there. `keeps` False undoes it
     in the end. `cleans` undoes what a function may have set on the connection (PostgreSQL manual, DISCARD). What
     `verify` raises undoes it too. `is_in_lines`: the answer is a text in lines, one a row, as EXPLAIN writes it; they
-    come as one.
+    come as one. `is_call`: it calls a function.
     """
 
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -56,6 +57,7 @@ class Unit:
     cleans: bool = False
     verify: Callable[[Row], None] | None = None
     is_in_lines: bool = False
+    is_call: bool = False
 
 
 class Runner(Protocol):
@@ -71,6 +73,16 @@ class Runner(Protocol):
     async def run(self, sql: str, arguments: Sequence[object], unit: Unit) -> Row | None: ...
 
     def together(self, *, keeps: bool = True) -> "AbstractAsyncContextManager[Transaction]": ...
+
+
+def kind_of(unit: Unit | None, *, is_read: bool) -> Kind:
+    if unit is not None and unit.is_call:
+        return Kind.CALL
+    return Kind.READ if is_read else Kind.WRITE
+
+
+def untold(_kind: Kind, _seconds: float) -> None:
+    """Nobody wants to know how long statements take."""
 
 
 async def in_unit(connection: Connection, sql: str, arguments: Sequence[object], unit: Unit) -> Row | None:

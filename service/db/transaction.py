@@ -5,9 +5,10 @@ would tell: only imports have savepoints, and tell no versions.
 """
 
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from time import perf_counter
 
 import asyncpg
 
@@ -20,9 +21,11 @@ from service.core.errors import (
     RowhouseError,
 )
 from service.db.connections import Connection
-from service.db.runner import LOST, Row, Unit, clean_up, set_locally, text_of
+from service.db.runner import LOST, Row, Unit, clean_up, kind_of, set_locally, text_of, untold
 from service.db.session import answer_seconds
 from service.db.sqlstate import to_domain
+from service.observability.metrics import Kind, OnStatement
+from service.observability.trail import statement
 
 _END_OF_DATA_UNTIL = 18
 
@@ -39,8 +42,9 @@ class CopyFormat:
 class Transaction:
     """Runs statements one after the other. After an error nothing more can be run: it must be rolled back."""
 
-    def __init__(self, connection: Connection, epoch: str) -> None:
+    def __init__(self, connection: Connection, epoch: str, on_statement: OnStatement = untold) -> None:
         self.epoch = epoch
+        self._on_statement = on_statement
         self._connection = connection
         self._transaction = connection.transaction()
         self._is_open = False
@@ -55,10 +59,10 @@ class Transaction:
         self._is_open = True
 
     async def read(self, sql: str, arguments: Sequence[object]) -> Row | None:
-        return await self._run(sql, arguments)
+        return await self._run(sql, arguments, Kind.READ)
 
     async def write(self, sql: str, arguments: Sequence[object]) -> Row | None:
-        return await self._run(sql, arguments)
+        return await self._run(sql, arguments, Kind.WRITE)
 
     async def run(self, sql: str, arguments: Sequence[object], unit: Unit) -> Row | None:
         """Run a statement with its settings.
@@ -71,7 +75,8 @@ class Transaction:
         self._must_clean = self._must_clean or unit.cleans
         if unit.settings:
             await set_locally(self._connection, unit.settings)
-        row = await self._run(sql, arguments, is_in_lines=unit.is_in_lines)
+        kind = kind_of(unit, is_read=unit.is_read_only)
+        row = await self._run(sql, arguments, kind, is_in_lines=unit.is_in_lines)
         if unit.verify is not None and row is not None:
             unit.verify(row)
         if "timezone" in unit.settings:
@@ -147,18 +152,20 @@ class Transaction:
             DatabaseUnavailable: the connection broke.
             what the source raises.
         """
+        begun = perf_counter()
         try:
-            status = await self._connection.copy_to_table(
-                table[1],
-                schema_name=table[0],
-                columns=list(columns),
-                source=self._while_open(source),
-                format="csv",
-                null=form.null,
-                delimiter=form.delimiter,
-                quote=form.quote,
-                timeout=seconds,
-            )
+            with statement("copy"):
+                status = await self._connection.copy_to_table(
+                    table[1],
+                    schema_name=table[0],
+                    columns=list(columns),
+                    source=self._while_open(source),
+                    format="csv",
+                    null=form.null,
+                    delimiter=form.delimiter,
+                    quote=form.quote,
+                    timeout=seconds,
+                )
         except asyncpg.PostgresError as error:
             raise _at_line(to_domain(error), error, table[1]) from error
         except TimeoutError as error:
@@ -169,6 +176,8 @@ class Transaction:
                 raise  # not uvloop's, which has written to what is closed
             self._connection.terminate()
             raise DatabaseUnavailable("The connection to the database was lost; nothing was written.") from error
+        finally:
+            self._on_statement(Kind.IMPORT, perf_counter() - begun)
         return int(status.rpartition(" ")[2])
 
     async def _while_open(self, source: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -180,7 +189,8 @@ class Transaction:
 
     async def commit(self) -> None:
         try:
-            await self._transaction.commit()
+            with statement("commit"):
+                await self._transaction.commit()
         except asyncpg.PostgresError as error:
             raise to_domain(error) from error
         except LOST as error:
@@ -206,12 +216,21 @@ class Transaction:
         if self._must_clean:
             await clean_up(self._connection, Unit(cleans=True))
 
-    async def _run(self, sql: str, arguments: Sequence[object], *, is_in_lines: bool = False) -> Row | None:
+    async def _run(self, sql: str, arguments: Sequence[object], kind: Kind, *, is_in_lines: bool = False) -> Row | None:
         async with self._told():
-            if is_in_lines:
-                return (text_of(await self._connection.fetch(sql, *arguments, timeout=self._seconds)),)
-            row: Row | None = await self._connection.fetchrow(sql, *arguments, timeout=self._seconds)
-            return row
+            with self._timed(kind), statement(sql):
+                if is_in_lines:
+                    return (text_of(await self._connection.fetch(sql, *arguments, timeout=self._seconds)),)
+                row: Row | None = await self._connection.fetchrow(sql, *arguments, timeout=self._seconds)
+                return row
+
+    @contextmanager
+    def _timed(self, kind: Kind) -> Iterator[None]:
+        begun = perf_counter()
+        try:
+            yield
+        finally:
+            self._on_statement(kind, perf_counter() - begun)
 
     @asynccontextmanager
     async def _told(self) -> AsyncIterator[None]:

@@ -112,6 +112,20 @@ def test_what_cannot_be_saved_is_kept_until_it_can(admin: Operator, database: Da
     assert row(database) == {"year": 2001, "model": "Mine", "seats": 3}
 
 
+@pytest.mark.parametrize("version", ["", None], ids=["empty", "missing"])
+def test_a_form_without_a_version_writes_over_nothing(
+    admin: Operator, database: Database, plane: str, version: str | None
+) -> None:
+    """Whoever left it out does not know what the row was."""
+    before = row(database)
+    edit, delete = admin.form(path("edit")) | {"now.seats": "5"}, admin.form(path("delete"))
+    cell = admin.form(f"{path('cell')}?column=seats") | {"now.seats": "5"}
+    for where, form in (("edit", edit), ("cell", cell), ("delete", delete)):
+        rest = {name: value for name, value in form.items() if name != "version"}
+        admin.send(path(where), rest | ({} if version is None else {"version": version}), 409)
+        assert row(database) == before, where
+
+
 def test_two_operators_racing_on_one_row_a_hundred_times_lose_no_update(
     operators: MakeOperator, database: Database, plane: str
 ) -> None:

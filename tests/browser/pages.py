@@ -28,7 +28,7 @@ document.addEventListener("securitypolicyviolation",
   (event) => console.error(`violates ${event.effectiveDirective}: ${event.blockedURI}`));
 """
 IS_WIDER_THAN_THE_SCREEN = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
-_PATIENCE = 20_000  # milliseconds
+_PATIENCE = 40_000  # milliseconds
 _SIZES = ((1280, 900), (400, 800))
 
 Colors = Literal["light", "dark"]
@@ -104,5 +104,6 @@ def take_picture(page: Page, name: str, size: tuple[int, int], *, at: Locator | 
 
 def check(page: Page, watch: Watch) -> None:
     """The page had no trouble, and is not wider than the screen."""
+    page.wait_for_load_state()
     assert watch.troubles == [], watch.troubles
     assert not page.evaluate(IS_WIDER_THAN_THE_SCREEN)

@@ -104,7 +104,8 @@ def test_system_pages_look_as_they_should(
         look(page, watch, name, size)
     for listed, link in (("webhooks", "hooks.example.org"), ("jobs?state=dead", "browser_test"), ("users", EMAIL)):
         page.goto(f"{office.url}/admin/-/{listed}")
-        page.locator("main").get_by_role("link", name=link).first.click()
+        with page.expect_navigation():
+            page.locator("main").get_by_role("link", name=link).first.click()
         look(page, watch, f"one-of-{listed.partition('?')[0]}", size)
     page.goto(f"{office.url}/admin/-/grants/viewer/flights")
     look(page, watch, "grant", size)

@@ -19,6 +19,7 @@ from tests.browser.pages import (
     Watch,
     at_each_size,
     check,
+    on_a_wide_screen,
     open_page,
     run_chromium,
     take_picture,
@@ -108,7 +109,7 @@ def test_redoc_shows_tables_from_the_service_alone(
         assert f"{open_service.url}/openapi.json" in watch.fetched
 
 
-@at_each_size
+@on_a_wide_screen
 def test_swagger_shows_what_a_key_may_use(chromium: Browser, service: Service, size: tuple[int, int]) -> None:
     watch = Watch(service)
     with open_page(chromium, watch, "/docs", size) as page:
@@ -119,7 +120,7 @@ def test_swagger_shows_what_a_key_may_use(chromium: Browser, service: Service, s
         check(page, watch)
 
 
-@at_each_size
+@on_a_wide_screen
 def test_swagger_tries_a_request_out_with_the_key(chromium: Browser, service: Service, size: tuple[int, int]) -> None:
     watch = Watch(service)
     with open_page(chromium, watch, "/docs", size) as page:
@@ -206,7 +207,7 @@ def test_hundreds_of_tables_are_listed_and_shown_one_by_one(
         check(page, watch)
 
 
-@at_each_size
+@on_a_wide_screen
 @pytest.mark.parametrize("name", ["docs", "redoc"])
 def test_a_page_of_one_table_can_be_linked(
     chromium: Browser, open_service: Service, name: str, size: tuple[int, int]

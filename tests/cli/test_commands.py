@@ -159,7 +159,7 @@ def test_the_demo_loads_serves_and_leaves_nothing_running(tmp_path: Path) -> Non
                 assert client.post("/api/v1/airlines", json={}).status_code == 401
         finally:
             process.send_signal(stop)
-            outputs.append(process.communicate(timeout=30)[1])
+            outputs.append(process.communicate(timeout=90)[1])
     leftover = [
         running
         for running in psutil.process_iter(["cmdline"])

@@ -254,12 +254,15 @@ def test_tracking_again_with_other_columns_takes_effect(log: Log) -> None:
 
 
 LEFT = """
+with relations as (
+    select relid::oid from pg_partition_tree($1::text::regclass)
+    union select $1::text::regclass::oid
+    union select inhrelid from pg_inherits where inhparent = $1::text::regclass
+)
 select (select count(*) from pg_trigger t join pg_proc p on p.oid = t.tgfoid
-        where p.pronamespace = 'rowhouse'::regnamespace and t.tgrelid in (
-            select relid from pg_partition_tree($1::text::regclass)
-            union all select inhrelid from pg_inherits where inhparent = $1::text::regclass))
+        where p.pronamespace = 'rowhouse'::regnamespace and t.tgrelid in (select relid from relations))
      + (select count(*) from pg_proc p join rowhouse.tracked t on p.proname = 'log_' || t.id
-        where t.name like 'logged.%' and p.pronamespace = 'rowhouse'::regnamespace)
+        where t.relation in (select relid from relations) and p.pronamespace = 'rowhouse'::regnamespace)
 """
 
 

@@ -11,10 +11,10 @@ from service.admin.filters import quoted_name
 from service.admin.forms import Faults, Sent, Shown, as_body, faults_of, sent_of, writable
 from service.admin.pages.row import read_row
 from service.admin.plane import loaded
-from service.admin.reading import encode
+from service.admin.reading import encode, key_in
 from service.admin.visit import Visit
 from service.api.problem import status_of
-from service.api.v1.paths import key_text, table_url
+from service.api.v1.paths import table_url
 from service.catalog.resource import Resource
 from service.core.errors import Forbidden, RowhouseError
 from service.core.types import Action
@@ -66,7 +66,7 @@ async def save(visit: Visit) -> Response:
         row = row[0] if row else None
     if row is None:
         return visit.go(visit.of_table(resource, "list"), "Added.")
-    key = key_text(tuple(row[name] for name in resource.key))
+    key = key_in(resource, row)
     return visit.go(visit.of_row(resource, "details", key), "Added.")
 
 

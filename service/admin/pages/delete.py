@@ -2,7 +2,7 @@
 
 from starlette.responses import Response
 
-from service.admin.forms import Faults
+from service.admin.forms import Faults, if_match
 from service.admin.pages.consequences import consequences_of
 from service.admin.pages.row import read_row
 from service.admin.visit import Visit
@@ -24,9 +24,8 @@ async def delete(visit: Visit) -> Response:
     """Delete it, if it is still as it was shown."""
     resource, key = visit.resource, visit.key
     _require(visit, resource)
-    version = visit.form.get("version")
-    headers = {"if-match": f'"{version}"'} if version else {}
     try:
+        headers = {"if-match": if_match(visit.form.get("version"))}
         await visit.plane.ask("DELETE", row_url("", resource, key), headers=headers)
     except PreconditionFailed:
         changed = Faults("Somebody has changed this row since you looked at it. Nothing was deleted: look again.")

@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from service.admin.controls import control_of
 from service.admin.fields import Field, fields_of
-from service.admin.forms import Faults, Sent, Shown, as_body, faults_of, sent_of, writable
+from service.admin.forms import Faults, Sent, Shown, as_body, faults_of, if_match, sent_of, writable
 from service.admin.pages import conflict
 from service.admin.pages.row import Seen, read_row
 from service.admin.reading import Cell
@@ -53,10 +53,7 @@ async def _save(visit: Visit, sent: Sent) -> Response:
     if not sent.changed:
         return visit.go(visit.of_row(resource, "details", key), "Nothing was changed.")
     try:
-        if version or not await _has_moved_on(visit, resource, key, sent):
-            await write(visit, resource, key, sent.changed, str(version) if version else None)
-        else:
-            return await conflict.show(visit, resource, key, sent)
+        await write(visit, resource, key, sent.changed, version)
     except PreconditionFailed:
         return await conflict.show(visit, resource, key, sent)
     except RowNotFound:
@@ -79,26 +76,15 @@ async def _refused(visit: Visit, resource: Resource, key: str, sent: Sent, error
     return await _form(visit, resource, key, seen, sent, faults_of(error, resource, sent.changed))
 
 
-async def write(
-    visit: Visit, resource: Resource, key: str, values: Mapping[str, str | None], version: str | None
-) -> None:
-    """Set these columns of a row.
+async def write(visit: Visit, resource: Resource, key: str, values: Mapping[str, str | None], version: object) -> None:
+    """Set these columns of a row, in the version that the form carries.
 
     Raises:
-        PreconditionFailed: the row is not in that version any more.
+        PreconditionFailed: the row is not in that version any more, or the form carries none.
         RowhouseError: as the API.
     """
-    headers = {"prefer": "return=minimal"}
-    if version is not None:
-        headers["if-match"] = f'"{version}"'
+    headers = {"prefer": "return=minimal", "if-match": if_match(version)}
     await visit.plane.ask("PATCH", row_url("", resource, key), "", as_body(resource, values), headers)
-
-
-async def _has_moved_on(visit: Visit, resource: Resource, key: str, sent: Sent) -> bool:
-    """Whether a row of a view, which has no version, is another by now."""
-    seen = await read_row(visit, resource, key)
-    fields = {one.name: control_of(one) for one in fields_of(resource)}
-    return any(fields[name].trace(seen.values[name]) != was for name, was in sent.was.items())
 
 
 async def _form(visit: Visit, resource: Resource, key: str, seen: Seen, sent: Sent, faults: Faults) -> Response:

@@ -90,9 +90,9 @@ async def confirm(office: BackOffice, request: Request) -> Response:
         await runtime.logins.verify_factor(
             session.user_id, session.email, _text(form, "code"), client_address(request.scope)
         )
+        token = await runtime.sessions.complete(session.id)
     except RowhouseError as error:
         return await _form(office, request, "login_code.html", error, whose=str(session.id))
-    token = await runtime.sessions.complete(session.id)
     response = RedirectResponse(safe_target(request, request.query_params.get("next")), status_code=303)
     set_cookie(request, response, SESSION_COOKIE, token, office.state.settings.security.session_seconds)
     return response

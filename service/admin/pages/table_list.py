@@ -14,11 +14,11 @@ from service.admin.indexes import served_columns, unserved
 from service.admin.listing import ANYWAY, COUNT, EVERYTHING, FORM, QUERY, SIZES, Listing, chosen_order, listing_of
 from service.admin.pages.export import CHOICES
 from service.admin.paging import Page, page_of, place_of, query_of
-from service.admin.reading import Cell, Pairs, cells_of, encode, label_selects, labels_of, value_select
+from service.admin.reading import Cell, Pairs, cells_of, encode, key_in, label_selects, labels_of, value_select
 from service.admin.selection import counted, estimated, version_in
 from service.admin.visit import Visit
 from service.api.problem import status_of
-from service.api.v1.paths import key_text, table_url
+from service.api.v1.paths import table_url
 from service.catalog.resource import Resource
 from service.core.errors import LimitExceeded
 from service.core.states import QUERY_CANCELED
@@ -231,7 +231,7 @@ def _editable(listing: Listing) -> frozenset[str]:
 
 def _row(visit: Visit, listing: Listing, row: dict[str, Any]) -> Row:
     resource = listing.resource
-    key = key_text(tuple(row[name] for name in resource.key)) if resource.key else None
+    key = key_in(resource, row) if resource.key else None
     cells = cells_of(visit, listing.shown, row)
     path = None if key is None else visit.of_row(resource, "details", key)
     return Row(key, version_in(row), path, cells)

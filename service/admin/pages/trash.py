@@ -9,10 +9,10 @@ from starlette.responses import Response
 from service.admin.fields import label_column
 from service.admin.filters import quoted_name
 from service.admin.pages.changes import Log, read_log
-from service.admin.reading import encode
+from service.admin.reading import encode, key_in
 from service.admin.visit import Visit
 from service.api.problem import status_of
-from service.api.v1.paths import key_text, row_url, table_url
+from service.api.v1.paths import row_url, table_url
 from service.catalog.resource import DELETED_AT, Resource
 from service.core.errors import Conflict, InvalidBody, RowhouseError
 from service.core.types import Action
@@ -63,10 +63,7 @@ async def _hidden(visit: Visit, resource: Resource) -> list[Hidden]:
         ("limit", str(_HIDDEN_AT_MOST)),
     ]
     rows: list[dict[str, Any]] = await visit.plane.read(table_url("", resource), encode(query))
-    return [
-        Hidden(key_text(tuple(row[name] for name in resource.key)), row[label] if label else None, row[DELETED_AT])
-        for row in rows
-    ]
+    return [Hidden(key_in(resource, row), row[label] if label else None, row[DELETED_AT]) for row in rows]
 
 
 async def restore(visit: Visit) -> Response:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Mapping
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.api.caller import remember_caller
 from service.api.problem import refuse
 from service.api.v1.batch import Batch, Operation, operations_of, require_all
 from service.api.v1.changes import Changes
@@ -40,6 +41,7 @@ from service.crud.work import Work
 from service.db.runner import Runner
 from service.events.history import History
 from service.events.past import TimeMachine
+from service.observability.trail import current_trail, recorded
 from service.query.parse.cache import QueryCache
 from service.query.parse.parameters import Bounds, decode_parameters
 from service.state import Runtime, ServiceState
@@ -111,6 +113,8 @@ class TablePlane:
         """
         runtime = self._state.connected()
         await runtime.policy.refresh()
+        if request.method in _WRITES and (step := recorded()) is not None:
+            await runtime.request_traces.note(request.request_id, step)
         if isinstance(path, UndoPath):
             request.scope["rowhouse.route"] = path.route
             return await UndoHandlers(runtime, self._state.settings.api, self._history(runtime)).serve(path, request)
@@ -131,7 +135,7 @@ class TablePlane:
         if ticket is None:
             principal = (await self._admit(runtime, scope, receive)).principal
         else:
-            principal = await self._counted(scope, runtime.tickets.redeem(ticket))
+            principal = await self._counted(scope, runtime.tickets.redeem(ticket), "ticket")
         await runtime.policy.refresh()
         await Changes(runtime, self._state.settings).serve(path, principal, scope, receive, send)
 
@@ -206,7 +210,7 @@ class TablePlane:
             return None
         headers = headers_of(scope)
         scope["query_string"] = query_string
-        principal = await self._counted(scope, self._redeemed(runtime, path, scope, headers, link))
+        principal = await self._counted(scope, self._redeemed(runtime, path, scope, headers, link), "link")
         scope["rowhouse.link"] = link_digest(link)
         return Request(scope, receive, principal, headers)
 
@@ -229,18 +233,24 @@ class TablePlane:
                 None if authorization is None else authorization.decode("latin-1"),
                 None if api_key is None else api_key.decode("latin-1"),
             ),
+            "access_token" if api_key is None else "api_key",
         )
         return Request(scope, receive, principal, headers)
 
-    async def _counted(self, scope: Scope, verified: Awaitable[Principal]) -> Principal:
+    async def _counted(self, scope: Scope, verified: Awaitable[Principal], kind: str) -> Principal:
         """The caller, where that is one, and not too often."""
         address = client_address(scope)
+        trail = current_trail()
         try:
-            principal = await verified
+            if trail is None:
+                principal = await verified
+            else:
+                with trail.stage("auth"):
+                    principal = await verified
         except AuthenticationFailed:
-            self._state.limiter.count("refused", address)
+            self._state.limiter.count_refused(kind, address)
             raise
-        scope["rowhouse.principal"] = principal.actor
+        remember_caller(scope, principal)
         self._state.limiter.count(principal.actor, address)
         return principal
 

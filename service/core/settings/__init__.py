@@ -2,7 +2,15 @@
 
 from service.core.settings.api import ApiSettings, DefaultReturn, ExportSettings, ImportSettings, UnfilteredWrites
 from service.core.settings.changes import ChangeLogSettings, FeedSettings
-from service.core.settings.operations import LogFormat, LogSettings
+from service.core.settings.operations import (
+    LogFormat,
+    LogSettings,
+    MetricsSettings,
+    Sampler,
+    SentrySettings,
+    ServerTiming,
+    TracingSettings,
+)
 from service.core.settings.section import Section
 from service.core.settings.security import MINIMUM_SECRET_LENGTH, SecuritySettings
 from service.core.settings.server import DatabaseSettings, DemoSettings, Environment, ServerSettings
@@ -27,10 +35,15 @@ __all__ = [
     "JobSettings",
     "LogFormat",
     "LogSettings",
+    "MetricsSettings",
+    "Sampler",
     "Section",
     "SecuritySettings",
+    "SentrySettings",
     "ServerSettings",
+    "ServerTiming",
     "Settings",
+    "TracingSettings",
     "UnfilteredWrites",
     "WebhookSettings",
 ]

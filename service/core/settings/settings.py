@@ -9,12 +9,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from service.core.errors import ConfigurationError
 from service.core.settings.api import ApiSettings, ExportSettings, ImportSettings
 from service.core.settings.changes import ChangeLogSettings, FeedSettings
-from service.core.settings.operations import LogSettings
+from service.core.settings.operations import LogFormat, LogSettings, MetricsSettings, SentrySettings, TracingSettings
 from service.core.settings.section import Section
 from service.core.settings.security import MINIMUM_SECRET_LENGTH, SecuritySettings
 from service.core.settings.server import DatabaseSettings, DemoSettings, Environment, ServerSettings
 from service.core.settings.work import JobSettings, WebhookSettings
 
+_DRAIN_DELAY_SECONDS = 5.0
 _WELL_KNOWN_SECRETS = frozenset({"change-me", "changeme", "secret", "password", "jwt-secret"})
 
 
@@ -34,6 +35,9 @@ class Settings(BaseModel):
     jobs: JobSettings
     webhooks: WebhookSettings
     log: LogSettings
+    metrics: MetricsSettings
+    sentry: SentrySettings
+    tracing: TracingSettings
     demo: DemoSettings
 
     @classmethod
@@ -62,6 +66,17 @@ class Settings(BaseModel):
             or "KUBERNETES_SERVICE_HOST" in os.environ
         )
 
+    @property
+    def log_format(self) -> LogFormat:
+        """As set, or else for machines in production and for people in development."""
+        return self.log.log_format or (LogFormat.JSON if self.is_production else LogFormat.TEXT)
+
+    @property
+    def drain_delay(self) -> float:
+        """Seconds that it goes on serving after it was told to stop."""
+        wanted = self.server.drain_delay_seconds
+        return (_DRAIN_DELAY_SECONDS if self.is_production else 0.0) if wanted is None else wanted
+
 
 SECTIONS: tuple[type[Section], ...] = (
     ServerSettings,
@@ -75,6 +90,9 @@ SECTIONS: tuple[type[Section], ...] = (
     JobSettings,
     WebhookSettings,
     LogSettings,
+    MetricsSettings,
+    SentrySettings,
+    TracingSettings,
     DemoSettings,
 )
 

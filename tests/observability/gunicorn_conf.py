@@ -1,0 +1,16 @@
+"""The hooks of several workers that count together, and no more."""
+
+from gunicorn.arbiter import Arbiter
+from gunicorn.workers.base import Worker
+
+from service.observability.metrics import multiprocess
+
+worker_class = "uvicorn_worker.UvicornWorker"
+
+
+def on_starting(server: Arbiter) -> None:
+    multiprocess.begin_service()
+
+
+def child_exit(server: Arbiter, worker: Worker) -> None:
+    multiprocess.forget_worker(worker.pid)
