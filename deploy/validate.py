@@ -4,6 +4,7 @@ A line each, as they end: what, and whether it holds. What a failed check says f
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -56,17 +57,25 @@ class Result:
 
 
 _WORKFLOWS = (".github/workflows/*.yaml",)
-# What documents and tests show, and no secrets.
+# What documents and tests show, and no secrets: passwords of servers on loopback, a request's id, the trace id of W3C's
+# examples, a webhook's and a token's.
 _SHOWN = (
-    r"^(secret|guest|6d5c6a0f4c1f\w*|4bf92f3577b34da6a3ce929d0e0e4736|whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=|eyJhbGciOiJub25lIn0\.e30\.)$"
+    "secret",
+    "guest",
+    "6d5c6a0f4c1f",
+    "6d5c6a0f4c1f4b0f9d6a",
+    "0af7651916cd43dd8448eb211c80319c",
+    "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=",
+    "eyJhbGciOiJub25lIn0.e30.",
 )
+_ANY_SHOWN = "|".join(map(re.escape, _SHOWN))
 
 # The slowest first.
 CHECKS = (
     # Passwords in code are ruff's to find (S105 to S107), which knows Python.
     Check(
         "all files: detect-secrets", "detect-secrets-hook",
-        ("--no-verify", "--disable-plugin=KeywordDetector", f"--exclude-secrets={_SHOWN}"),
+        ("--no-verify", "--disable-plugin=KeywordDetector", f"--exclude-secrets=^({_ANY_SHOWN})$"),
         (".", ":!requirements*.txt", ":!manifest.json"),
     ),
     Check("new migrations: nothing dangerous", "rowhouse", ("migrate", "--lint")),
