@@ -49,7 +49,7 @@ validate: setup  ## Check what operators run: image, manifests, rules, workflows
 	@promtool test rules deploy/prometheus/rules.test.yml
 
 audit: setup  ## Look up known weaknesses of the locked packages (needs the network)
-	@$(BIN)/pip-audit --require-hashes --disable-pip --progress-spinner off \
+	@$(BIN)/pip-audit --strict --require-hashes --disable-pip --progress-spinner off \
 		$(foreach lock,requirements.txt requirements-server.txt requirements-dev.txt,--requirement $(lock))
 
 bench: setup  ## Measure requests, exports and imports beside bare asyncpg, other frameworks and psql

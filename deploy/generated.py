@@ -4,7 +4,7 @@
     python -m deploy.generated --check    fail if something is out of step
 
 `manifest.json` (Posit Connect), `.env.example`, the table of settings in `README.md`, rules of Prometheus and
-their tests, and dashboards of Grafana.
+their tests, also as its operator reads them, and dashboards of Grafana.
 """
 
 import hashlib
@@ -21,6 +21,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from deploy.grafana.dashboards import DASHBOARDS
+from deploy.kubernetes.prometheus_rule import prometheus_rule
 from deploy.prometheus.rule_tests import rule_tests
 from deploy.prometheus.rules import rules
 from service.core.settings import SECTIONS
@@ -110,6 +111,7 @@ def main() -> None:
         "manifest.json": manifest,
         "deploy/prometheus/rules.yml": rules,
         "deploy/prometheus/rules.test.yml": rule_tests,
+        "deploy/kubernetes/overlays/production/prometheus-rule.yaml": prometheus_rule,
     }
     wanted |= {f"deploy/grafana/json/{one.uid}.json": one.as_json for one in DASHBOARDS}
     found = stale(wanted)
