@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -23,6 +24,7 @@ from service.api import metrics, probes
 from service.api.body_limit import BodyLimit
 from service.api.docs import add_docs
 from service.api.frame import Frame
+from service.api.last_answer import LastAnswer
 from service.api.live import add_live
 from service.api.openapi import describe_api
 from service.api.posit_connect import PositConnect
@@ -35,6 +37,7 @@ from service.core.settings import Settings
 from service.observability.access_log import AccessLog
 from service.observability.logging import configure_logging
 from service.observability.metrics import Metrics, MetricsServer
+from service.observability.sentry import Sentry
 from service.state import ServiceState
 from service.webhooks.worker import webhook_tasks
 
@@ -47,6 +50,7 @@ _EXPOSED_HEADERS = (
     "RateLimit",
     "RateLimit-Policy",
     "Retry-After",
+    "Server-Timing",
     "X-Request-ID",
 )
 _ALLOWED_HEADERS = (
@@ -57,6 +61,7 @@ _ALLOWED_HEADERS = (
     "Idempotency-Key",
     "Last-Event-ID",
     "Prefer",
+    "Traceparent",
     "X-API-Key",
     "X-Request-ID",
 )
@@ -66,15 +71,36 @@ class Application(FastAPI):
     """FastAPI for the control plane, and in front of it what every request passes.
 
     It stands in front rather than among FastAPI's middleware, whose own wrappers the table plane has no use for.
+
+    `is_stopped_by_server`: the server that runs it knows how to let go of it.
     """
 
     entry: ASGIApp
+    is_stopped_by_server = False
+
+    @property
+    def service(self) -> ServiceState:
+        """What it holds."""
+        state: ServiceState = self.state.service
+        return state
+
+    def begin_draining(self) -> None:
+        """It serves on, but says that it is about to stop: to those who probe it, and on each connection."""
+        if not self.service.is_draining:
+            self.service.is_draining = True
+            self.entry = LastAnswer(self.entry)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._live(scope, receive, send)
         else:
             await self.entry(scope, receive, send)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Without Starlette's outermost, which answers what nobody has foreseen in plain text, before the frame can."""
+        outermost = super().build_middleware_stack()
+        assert isinstance(outermost, ServerErrorMiddleware)
+        return outermost.app
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Where it cannot start for its settings, the server is told so in a sentence, not in Starlette's traceback."""
@@ -110,16 +136,19 @@ def create_app(settings: Settings | None = None) -> Application:
         ConfigurationError: the settings cannot be used.
     """
     settings = settings or Settings.load()
-    configure_logging(settings.log)
+    sentry = Sentry(settings)
+    configure_logging(settings, sentry.report if sentry.is_wanted else None)
     state = ServiceState.build(settings, Metrics(__version__), webhook_tasks)
-    access_log = AccessLog(settings.log)
+    access_log = AccessLog(settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        sentry.start()
         await state.start()
         apart = _metrics_apart(state)
         _reload_on_hangup(state)
-        _drain_on_stop(state)
+        if not app.is_stopped_by_server:
+            _drain_on_stop(app)
         # What was made until now stays: the collector need not look at it again and again, for 40 ms each time.
         gc.collect()
         gc.freeze()
@@ -131,6 +160,7 @@ def create_app(settings: Settings | None = None) -> Application:
             if apart is not None:
                 apart.stop()
             access_log.flush()
+            await sentry.stop()
 
     app = Application(
         title="Rowhouse",
@@ -172,9 +202,15 @@ def _reload_on_hangup(state: ServiceState) -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, wake)
 
 
-def _drain_on_stop(state: ServiceState) -> None:
+def _drain_on_stop(app: Application) -> None:
     """The signal to stop sends feeds away first: a server waits for its connections before it ends the lifespan."""
     loop = asyncio.get_running_loop()
+
+    tasks: set[asyncio.Task[None]] = set()  # the loop itself does not keep them
+
+    def drain() -> None:
+        app.begin_draining()
+        tasks.add(loop.create_task(app.service.drain()))
 
     def wrap(number: signal.Signals) -> None:
         stop = signal.getsignal(number)
@@ -182,7 +218,7 @@ def _drain_on_stop(state: ServiceState) -> None:
             return
 
         def drain_and_stop(received: int, frame: FrameType | None) -> None:
-            loop.call_soon_threadsafe(lambda: loop.create_task(state.drain()))
+            loop.call_soon_threadsafe(drain)
             stop(received, frame)
 
         signal.signal(number, drain_and_stop)
@@ -218,7 +254,8 @@ def _entry(plane: TablePlane, state: ServiceState, access_log: AccessLog) -> ASG
             allow_headers=_ALLOWED_HEADERS,
             expose_headers=_EXPOSED_HEADERS,
         )
-    way = Frame(way, state.metrics, access_log, settings.server.root_path)
+    timing = settings.tracing.server_timing
+    way = Frame(way, state.metrics, access_log, state.tracing, timing, settings.server.root_path)
     return PositConnect(way) if settings.connect.is_here else way
 
 

@@ -31,6 +31,7 @@ from service.crud.export_files import ExportFiles
 from service.crud.jobs import JobQueue
 from service.crud.statements import StatementCache
 from service.db import migrations
+from service.db.budget import beside_the_pool, fitting_pool_size
 from service.db.connections import Connection
 from service.db.copy import CopyPool
 from service.db.embedded import EmbeddedPostgres, start_embedded
@@ -38,6 +39,7 @@ from service.db.engine import UnitOfWork, make_engine, on_engine
 from service.db.listen import RELOAD_CHANNEL, Listener
 from service.db.pool import TablePool
 from service.db.privileges import open_schemas
+from service.db.probe import DatabaseProbe
 from service.db.role import role_to_assume
 from service.db.runner import LOST
 from service.db.session import session_settings
@@ -48,6 +50,7 @@ from service.events.hub import Hub
 from service.events.log import ChangeLog
 from service.events.notify import CHANGES_CHANNEL, Notifier
 from service.events.position import Cursors
+from service.events.request_traces import RequestTraces
 from service.events.tracking import apply_setting
 from service.events.upkeep import Upkeep
 from service.imports.slots import Slots
@@ -58,6 +61,7 @@ from service.jobs.watch import QueueWatch
 from service.models import TableBase
 from service.observability.metrics import Metrics, Sampler
 from service.observability.minutes import RequestMinutes
+from service.observability.tracing import Tracing
 from service.query.parse.parameters import Bounds
 from service.subscriptions.delivery_log import DeliveryLog
 from service.subscriptions.feeds import Feeds
@@ -68,6 +72,7 @@ from service.worker import Worker
 
 _log = structlog.get_logger()
 _RETRY_SECONDS = 1.0
+_PROBE_NAME = "rowhouse probe"
 # The follower may take longer than a request: a load of millions of rows is found in one look.
 _LOOK_SECONDS = 300
 
@@ -96,6 +101,7 @@ class Runtime:
     hub: Hub
     follower: Follower
     guard: Guard
+    probe: DatabaseProbe
     notifier: Notifier
     upkeep: Upkeep
     unit_of_work: UnitOfWork
@@ -105,6 +111,8 @@ class Runtime:
     worker: Worker | None  # where jobs run inside
     subscriptions: Subscriptions
     delivery_log: DeliveryLog
+    request_traces: RequestTraces
+    tracing: Tracing
 
     @property
     def catalog(self) -> Catalog:
@@ -129,6 +137,7 @@ class ServiceState:
     sampler: Sampler
     limiter: RequestLimiter
     targets: Targets
+    tracing: Tracing
     runtime: Runtime | None = None
     embedded: EmbeddedPostgres | None = None
     is_draining: bool = False
@@ -143,10 +152,22 @@ class ServiceState:
     def build(
         cls, settings: Settings, metrics: Metrics, beside: Beside, make_worker: Callable[..., Worker] = Worker
     ) -> "ServiceState":
-        """The state before its start: nothing is read or connected yet."""
-        limiter, targets = RequestLimiter(settings.security, metrics.auth), Targets(settings.webhooks)
-        minutes, sampler = RequestMinutes(metrics), Sampler(metrics)
-        return cls(settings, metrics, minutes, sampler, limiter, targets, beside=beside, make_worker=make_worker)
+        """The state before its start: nothing is read or connected yet.
+
+        Raises:
+            ConfigurationError: traces are wanted, and the packages for them are not installed.
+        """
+        return cls(
+            settings,
+            metrics,
+            RequestMinutes(metrics),
+            Sampler(metrics),
+            RequestLimiter(settings.security, metrics.auth),
+            Targets(settings.webhooks),
+            Tracing(settings),
+            beside=beside,
+            make_worker=make_worker,
+        )
 
     def connected(self) -> Runtime:
         """The runtime.
@@ -166,6 +187,7 @@ class ServiceState:
         """
         self.minutes.start()
         self.sampler.start()
+        self.tracing.start()
         if self.settings.database.database_url is None:
             self.embedded = await start_embedded(self.settings.database.data_dir)
             await migrations.migrate(self.embedded.owner_url, (migrations.Branch.ROWHOUSE,))
@@ -220,11 +242,13 @@ class ServiceState:
                 running.hub,
             ):
                 await task.stop()
+            await running.probe.close()
             await self.runtime.copies.close()
             await self.runtime.pool.close()
             await self.runtime.engine.dispose()
         if self.embedded is not None:
             await asyncio.to_thread(self.embedded.release)
+        await self.tracing.stop()
 
     async def _keep_trying(self) -> None:
         is_connected = False
@@ -253,6 +277,7 @@ class ServiceState:
         role = await role_to_assume(url, settings.connect_timeout, is_production=self.settings.is_production)
         brokers = Brokers.of(self.settings, url, role)
         catalog = await self._read_database(url)
+        settings = settings.model_copy(update={"pool_max_size": await self._pool_size(url)})
         pool = TablePool(url, settings, role=role)
         await pool.warm()
         engine = make_engine(url, settings, role=role)
@@ -283,7 +308,7 @@ class ServiceState:
 
         worker = None
         if self._runs_jobs():
-            worker = self.make_worker(self.settings, url, role, self.metrics, imports=import_jobs)
+            worker = self.make_worker(self.settings, url, role, self.metrics, self.tracing, imports=import_jobs)
         pool.on_write = partial(_tell, hub, notifier)
         api = self.settings.api
         bounds = Bounds(api.api_max_rows, api.api_max_depth, allows_aggregates=False)
@@ -318,6 +343,7 @@ class ServiceState:
             hub=hub,
             follower=follower,
             guard=Guard(policy, make_engine(url, settings, role=role, size=1), signer, security, self.settings.connect),
+            probe=DatabaseProbe(partial(asyncpg.connect, url, server_settings={"application_name": _PROBE_NAME})),
             notifier=notifier,
             upkeep=upkeep,
             unit_of_work=unit_of_work,
@@ -334,6 +360,8 @@ class ServiceState:
                 self.settings.webhooks,
             ),
             delivery_log=DeliveryLog(unit_of_work),
+            request_traces=RequestTraces(pool),
+            tracing=self.tracing,
         )
         for task in (self.runtime.listener, hub, follower, self.runtime.guard, notifier, upkeep, waker, queue_watch):
             task.start()
@@ -342,6 +370,18 @@ class ServiceState:
             self._besides = self.beside(self.runtime, self.settings, self.metrics, self.targets)
             for beside in self._besides:
                 beside.start()
+
+    async def _pool_size(self, url: str) -> int:
+        """As many connections as POOL_MAX_SIZE says, if there are as many to have."""
+        database = self.settings.database
+        jobs = self.settings.jobs.jobs_at_once if self._runs_jobs() else None
+        return await fitting_pool_size(
+            url,
+            database.pool_max_size,
+            self.settings.server.web_concurrency,
+            beside_the_pool(self.settings.exports.export_connections, jobs),
+            database.connect_timeout,
+        )
 
     def _runs_jobs(self) -> bool:
         """Whether jobs run inside this process."""

@@ -22,6 +22,7 @@ from service.jobs.timing import Timing
 from service.jobs.waker import Waker
 from service.jobs.worker import Calendar, JobWorker
 from service.observability.metrics import Metrics
+from service.observability.tracing import Tracing
 
 _log = structlog.get_logger()
 _RETRY_SECONDS = 1.0
@@ -42,6 +43,7 @@ class Worker:
         url: str,
         role: str | None,
         metrics: Metrics,
+        tracing: Tracing,
         *,
         types: Sequence[AnyJobType] = (),
         periodic: Sequence[Periodic] = (),
@@ -62,6 +64,7 @@ class Worker:
             slots=slots,
             timing=timing,
             metrics=metrics.jobs,
+            tracing=tracing,
         )
         waker = Waker(brokers)
         self.queue = JobQueue(waker.wake)

@@ -65,7 +65,7 @@ def run_service(
     environment: Mapping[str, str], keys: Mapping[Role, str] | None = None, *, port: int = 0
 ) -> Iterator[Service]:
     """Serve until the block ends, on any free port unless one is given."""
-    settings = settings_from({"LOG_LEVEL": "WARNING", **environment})
+    settings = settings_from({"LOG_LEVEL": "WARNING", "LOG_FORMAT": "json", **environment})
     app = create_app(settings)
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

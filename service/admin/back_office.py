@@ -39,6 +39,7 @@ from service.admin.menu import Section
 from service.admin.plane import Answering, Plane
 from service.admin.slug import to_slug
 from service.admin.visit import Visit
+from service.api.caller import remember_caller
 from service.api.problem import status_of
 from service.api.v1.exchange import client_address
 from service.auth.sessions import OpenSession
@@ -124,7 +125,7 @@ class BackOffice(Admin):
                 raise
             except Exception as error:  # answered here: Starlette would answer in plain text
                 request_id = request.scope["rowhouse.request_id"]
-                _error_log.exception("unforeseen_error", request_id=request_id, error=type(error).__name__)
+                _error_log.exception("unforeseen_error", error=type(error).__name__)
                 hint = f"The request id {request_id} finds it in the log."
                 return await self._plain_error(
                     request, HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong here.", hint
@@ -183,7 +184,7 @@ class BackOffice(Admin):
         if session is None or not session.is_complete:
             return self._to_login(request)
         request.state.session_token = session.token
-        request.scope["rowhouse.principal"] = session.principal.actor
+        remember_caller(request.scope, session.principal)
         self.state.limiter.count(session.principal.actor, client_address(request.scope))
         await self.state.connected().policy.refresh()
         return session

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, OAuth2PasswordBearer
 
+from service.api.caller import remember_caller
 from service.auth.principal import Principal
 from service.core.errors import AuthenticationFailed, Forbidden
 from service.core.types import Role
@@ -45,7 +46,7 @@ async def identify(request: Request, state: ServiceState, runtime: Runtime) -> P
     except AuthenticationFailed:
         state.limiter.count_refused("api_key" if "x-api-key" in request.headers else "access_token", address)
         raise
-    request.scope["rowhouse.principal"] = principal.actor
+    remember_caller(request.scope, principal)
     state.limiter.count(principal.actor, address)
     return principal
 

@@ -1,6 +1,7 @@
 """The outermost middleware: what every request gets, whichever plane serves it.
 
-A request id (taken in, or made), security headers, a problem document for whatever went wrong, metrics, a log line.
+A request id (taken in, or made), its place in a trace, security headers, a problem document for whatever went wrong,
+metrics, a log line.
 """
 
 import os
@@ -13,10 +14,20 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.problem import send_problem
 from service.core.errors import RowhouseError
-from service.observability.access_log import AccessLog
+from service.core.settings import ServerTiming
+from service.core.types import Role
+from service.observability.access_log import AccessLog, network_of
+from service.observability.masking import is_secret
 from service.observability.metrics import Metrics
+from service.observability.request_context import route_of, serving
+from service.observability.trace_context import TraceContext
+from service.observability.tracing import Tracing
+from service.observability.trail import Attributes, Kind, Trail, Value, on_trail
 
 _USABLE_ID = re.compile(rb"[A-Za-z0-9._:+/=-]{1,128}")
+# What no route took shares one label, so that labels stay few.
+_NO_ROUTE = "none"
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 _error_log = structlog.get_logger("error")
 
 # An API and its documents: nothing may frame them, and nothing from elsewhere runs in them.
@@ -43,32 +54,51 @@ class Frame:
     `root_path` is the prefix under which a proxy publishes the service; a server that knows it sets it itself.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, access_log: AccessLog, root_path: str) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        metrics: Metrics,
+        access_log: AccessLog,
+        tracing: Tracing,
+        timing: ServerTiming,
+        root_path: str,
+    ) -> None:
         self._app = app
         self._root_path = root_path.rstrip("/")
         self._metrics = metrics
         self._access_log = access_log
+        self._tracing = tracing
+        self._timing = timing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._root_path:
             scope["root_path"] = self._root_path
+        parent = _identify(scope)
+        serving.set(scope)  # a server runs each request in a context of its own
         if scope["type"] != "http":
-            scope["rowhouse.request_id"] = _request_id(scope)
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, send)
+        trail = self._tracing.begin(parent)
+        if trail is None and self._timing is not ServerTiming.NOBODY:
+            trail = Trail(None, None, None)
+        exchange = _Exchange(scope, send, trail, self._timing)
         self._metrics.begin()
         try:
-            await self._app(scope, receive, exchange.send)
+            if trail is None:
+                await self._app(scope, receive, exchange.send)
+            else:
+                with on_trail(trail):
+                    await self._app(scope, receive, exchange.send)
         except Exception as error:
-            _error_log.exception("unforeseen_error", request_id=exchange.request_id, error=type(error).__name__)
+            _error_log.exception("unforeseen_error", error=type(error).__name__)
+            exchange.error = type(error).__name__
             await exchange.fail(InternalError("Something went wrong here. The request id finds it in the log."))
         finally:
             self._record(scope, exchange)
 
     def _record(self, scope: Scope, exchange: "_Exchange") -> None:
         seconds = perf_counter() - exchange.started
-        route = scope.get("rowhouse.route") or _template(scope)
+        route = route_of(scope) or _NO_ROUTE
         is_stream = "rowhouse.is_stream" in scope  # it is as long as its client likes
         self._metrics.end(
             scope["method"],
@@ -79,17 +109,21 @@ class Frame:
             exchange.sent,
             scope.get("rowhouse.trace_id"),
         )
+        if exchange.trail is not None:
+            exchange.trail.end(*_span_of(scope, exchange, route))
+        if not self._access_log.wants(exchange.status, seconds):
+            return
         client = scope.get("client")
         self._access_log.write(
             {
-                "request_id": exchange.request_id,
+                "request_id": scope["rowhouse.request_id"],
+                "trace_id": scope.get("rowhouse.trace_id"),
                 "method": scope["method"],
-                "path": scope["path"],
                 "route": route,
                 "status": exchange.status,
                 "duration_ms": round(seconds * 1000, 3),
                 "principal": scope.get("rowhouse.principal"),
-                "client": client[0] if client else None,
+                "network": network_of(client[0]) if client else None,
             }
         )
 
@@ -97,19 +131,34 @@ class Frame:
 class _Exchange:
     """One request and its answer, as far as the frame cares."""
 
-    __slots__ = ("_extra", "_has_begun", "_scope", "_send", "received", "request_id", "sent", "started", "status")
+    __slots__ = (
+        "_extra",
+        "_has_begun",
+        "_scope",
+        "_send",
+        "_timing",
+        "error",
+        "received",
+        "sent",
+        "started",
+        "status",
+        "trail",
+    )
 
-    def __init__(self, scope: Scope, send: Send) -> None:
+    def __init__(self, scope: Scope, send: Send, trail: Trail | None, timing: ServerTiming) -> None:
         self.started = perf_counter()
         self.status = int(HTTPStatus.INTERNAL_SERVER_ERROR)
-        self.request_id = _request_id(scope)
-        scope["rowhouse.request_id"] = self.request_id
         self.received = _announced(scope)
         self.sent = 0
+        self.error: str | None = None
+        self.trail = trail
+        self._timing = timing
+        if trail is not None and trail.context is not None:
+            scope["rowhouse.trace_id"] = trail.context.trace_id
         self._scope = scope
         self._send = send
         self._has_begun = False
-        self._extra = [*SECURITY_HEADERS, (b"x-request-id", self.request_id.encode())]
+        self._extra = [*SECURITY_HEADERS, (b"x-request-id", scope["rowhouse.request_id"].encode())]
         if scope["scheme"] == "https":
             self._extra.append(_HSTS)
 
@@ -120,6 +169,8 @@ class _Exchange:
             headers = message["headers"] = [*message.get("headers", ()), *self._extra]
             if not any(name == b"content-security-policy" for name, _ in headers):
                 headers.append(_CLOSED_POLICY)
+            if self.trail is not None and self._tells_timing():
+                headers.append((b"server-timing", _timing_of(self.trail, perf_counter() - self.started)))
         else:
             self.sent += len(message.get("body", b""))
         await self._send(message)
@@ -129,12 +180,25 @@ class _Exchange:
             raise error
         await send_problem(error, self._scope, self.send)
 
+    def _tells_timing(self) -> bool:
+        if self._timing is ServerTiming.ADMINISTRATORS:
+            return self._scope.get("rowhouse.role") is Role.ADMIN
+        return self._timing is ServerTiming.EVERYBODY
 
-def _request_id(scope: Scope) -> str:
+
+def _identify(scope: Scope) -> TraceContext | None:
+    """Give the request its id, and the trace that it came with; returns its place in that."""
+    request_id, came_with = None, b""
     for name, value in scope["headers"]:
-        if name == b"x-request-id" and _USABLE_ID.fullmatch(value):
-            return str(value, "ascii")
-    return os.urandom(16).hex()
+        if name == b"x-request-id" and _USABLE_ID.fullmatch(value) and not is_secret(value.decode("ascii")):
+            request_id = value.decode("ascii")
+        elif name == b"traceparent":
+            came_with = came_with + b"," + value if came_with else value  # two of them are none
+    scope["rowhouse.request_id"] = request_id or os.urandom(16).hex()
+    parent = TraceContext.read(came_with.decode("latin-1")) if came_with else None
+    if parent is not None:
+        scope["rowhouse.trace_id"] = parent.trace_id
+    return parent
 
 
 def _announced(scope: Scope) -> int:
@@ -145,7 +209,28 @@ def _announced(scope: Scope) -> int:
     return 0
 
 
-def _template(scope: Scope) -> str:
-    """The route as FastAPI knows it; what no route took shares one label, so that labels stay few."""
-    route = scope.get("route")
-    return getattr(route, "path", None) or "none"
+def _span_of(scope: Scope, exchange: _Exchange, route: str) -> tuple[str, Kind, Attributes, str | None]:
+    """By OpenTelemetry's semantic conventions for spans of HTTP servers. Query strings hold values and paths keys: of
+    the one nothing is told, of the other its template.
+    """
+    method = scope["method"] if scope["method"] in _METHODS else "_OTHER"
+    attributes: dict[str, Value] = {
+        "http.request.method": method,
+        "http.response.status_code": exchange.status,
+        "url.scheme": scope["scheme"],
+        "network.protocol.version": scope["http_version"],
+        "rowhouse.request_id": scope["rowhouse.request_id"],
+    }
+    if route != _NO_ROUTE:
+        attributes["http.route"] = attributes["url.path"] = route
+    if scope.get("rowhouse.principal"):
+        attributes["user.id"] = scope["rowhouse.principal"]
+    error = exchange.error or (str(exchange.status) if exchange.status >= HTTPStatus.INTERNAL_SERVER_ERROR else None)
+    name = "HTTP" if method == "_OTHER" else method
+    return name if route == _NO_ROUTE else f"{name} {route}", Kind.SERVER, attributes, error
+
+
+def _timing_of(trail: Trail, total: float) -> bytes:
+    """As the header `Server-Timing` has it, in milliseconds."""
+    stages = [*trail.stages.items(), ("total", total)]
+    return ", ".join(f"{name};dur={seconds * 1000:.2f}" for name, seconds in stages).encode()

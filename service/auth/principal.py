@@ -32,7 +32,7 @@ class Principal:
 
     @property
     def actor(self) -> str:
-        """How the database's triggers and the logs know the caller. Keys may share a name, but no prefix."""
+        """How the database's triggers know the caller. Keys may share a name, but no prefix."""
         match self.kind:
             case PrincipalKind.ANONYMOUS:
                 return "anonymous"
@@ -42,6 +42,11 @@ class Principal:
                 return f"connect:{self.name}"
             case PrincipalKind.API_KEY:
                 return f"key:{self.name}#{self.id}"
+
+    @property
+    def subject(self) -> str:
+        """How logs and traces know the caller, who is a person: by nothing that says who."""
+        return "anonymous" if self.kind is PrincipalKind.ANONYMOUS else f"{self.kind}:{self.id}"
 
     @property
     def is_anonymous(self) -> bool:

@@ -1,7 +1,6 @@
 """`rowhouse demo`: real data, served, from one command."""
 
 import asyncio
-import sys
 
 import asyncpg
 from rich.markup import escape
@@ -11,7 +10,7 @@ from service.cli.serve import run_server
 from service.cli.session import Urls, by, database, messages, told, unit_of_work
 from service.core.errors import ConfigurationError
 from service.core.security import make_password
-from service.core.settings import LogFormat, Settings
+from service.core.settings import Settings
 from service.core.types import OF_TABLES, Action, Role
 from service.crud import accounts
 from service.db import migrations
@@ -39,15 +38,13 @@ def _demo() -> None:
 
 
 def _for_a_demo(settings: Settings) -> Settings:
-    """Everyone may read, jobs run inside, and logs at a terminal are for people, unless the settings say otherwise."""
-    security, log, jobs = settings.security, settings.log, settings.jobs
+    """Everyone may read, and jobs run inside, unless the settings say otherwise."""
+    security, jobs = settings.security, settings.jobs
     if security.anonymous_role is None:
         security = security.model_copy(update={"anonymous_role": Role.VIEWER})
-    if "log_format" not in log.model_fields_set and sys.stdout.isatty():
-        log = log.model_copy(update={"log_format": LogFormat.TEXT})
     if jobs.jobs_inside is None:
         jobs = jobs.model_copy(update={"jobs_inside": True})
-    return settings.model_copy(update={"security": security, "log": log, "jobs": jobs})
+    return settings.model_copy(update={"security": security, "jobs": jobs})
 
 
 async def _prepare(settings: Settings) -> str | None:

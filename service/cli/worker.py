@@ -12,6 +12,7 @@ from service.cli.session import command
 from service.core.settings import Settings
 from service.observability.logging import configure_logging
 from service.observability.metrics import Metrics, MetricsServer
+from service.observability.sentry import Sentry
 
 if TYPE_CHECKING:
     from service.worker import Worker
@@ -42,7 +43,9 @@ async def work(settings: Settings, make: "Callable[..., Worker] | None" = None) 
     from service.webhooks.worker import webhook_tasks
     from service.worker import Worker
 
-    configure_logging(settings.log)
+    sentry = Sentry(settings)
+    configure_logging(settings, sentry.report if sentry.is_wanted else None)
+    sentry.start()
     metrics = Metrics(__version__)
     port = settings.jobs.worker_metrics_port
     if port is not None:
@@ -59,4 +62,5 @@ async def work(settings: Settings, make: "Callable[..., Worker] | None" = None) 
         _log.info("worker_draining")
     finally:
         await state.stop()
+        await sentry.stop()
     _log.info("worker_stopped")

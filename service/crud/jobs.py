@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from service.core.errors import Conflict, JobNotFound
 from service.core.types import UNFINISHED, JobState
 from service.models.system import Job
+from service.observability.trail import recorded
 
 Wake = Callable[[UUID], None]
 
@@ -60,6 +61,7 @@ class JobQueue:
 
     async def enqueue(self, session: AsyncSession, new: NewJob) -> UUID | None:
         """The new job's id, or None where an unfinished one has its key. It runs once the session has committed."""
+        step = recorded()
         written = await session.scalar(
             insert(Job)
             .values(
@@ -69,6 +71,7 @@ class JobQueue:
                 most_attempts=new.most_attempts,
                 run_after=func.now() + new.delay,
                 actor=new.actor,
+                traceparent=None if step is None else step.header,
             )
             .on_conflict_do_nothing()
             .returning(Job.id)

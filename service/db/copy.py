@@ -19,6 +19,7 @@ from service.db.runner import LOST, Row, untold
 from service.db.session import session_settings
 from service.db.sqlstate import to_domain
 from service.observability.metrics import Kind, OnStatement
+from service.observability.trail import stage, statement
 
 Sink = Callable[[bytes], Coroutine[Any, Any, None]]
 
@@ -35,7 +36,8 @@ class CopyTransaction:
         self.epoch = epoch
 
     async def rows(self, sql: str, arguments: Sequence[object] = ()) -> Sequence[Row]:
-        found: Sequence[Row] = await self._connection.fetch(sql, *arguments)
+        with statement(sql):
+            found: Sequence[Row] = await self._connection.fetch(sql, *arguments)
         return found
 
     async def copy(self, sql: str, options: Mapping[str, Any], sink: Sink) -> int:
@@ -44,7 +46,8 @@ class CopyTransaction:
         """
         begun = perf_counter()
         try:
-            status = await self._connection.copy_from_query(sql, output=sink, **options)
+            with statement(f"copy ({sql})"):
+                status = await self._connection.copy_from_query(sql, output=sink, **options)
         finally:
             self._on_statement(Kind.EXPORT, perf_counter() - begun)
         return int(status.removeprefix("COPY "))
@@ -86,7 +89,8 @@ class CopyPool:
             RowhouseError: what PostgreSQL reports; DatabaseUnavailable where it cannot be reached, or too many
                 exports run.
         """
-        connection = self.connections.take_idle() or await self._take()
+        with stage("pool"):
+            connection = self.connections.take_idle() or await self._take()
         try:
             transaction = connection.transaction(isolation="repeatable_read", readonly=True)
             await transaction.start()

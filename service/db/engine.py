@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from service.core.errors import DatabaseUnavailable
 from service.core.settings import DatabaseSettings
+from service.db.engine_trail import leave_trails
 from service.db.runner import LOST
 from service.db.session import answer_timeout, session_settings
 from service.db.sqlstate import to_domain
@@ -22,11 +23,12 @@ from service.observability.metrics import Kind, OnStatement
 # The control plane is rarely used; the connections belong to the table plane.
 _POOL_SIZE = 2
 _OVERFLOW = 3
+MOST_CONNECTIONS = _POOL_SIZE + _OVERFLOW
 
 
 def make_engine(url: str, settings: DatabaseSettings, *, role: str | None, size: int = _POOL_SIZE) -> AsyncEngine:
     """An engine on asyncpg, with so many connections and a few more. Nothing is connected until it is used."""
-    return create_async_engine(
+    engine = create_async_engine(
         make_url(url).set(drivername="postgresql+asyncpg"),
         pool_size=size,
         max_overflow=_OVERFLOW,
@@ -39,6 +41,8 @@ def make_engine(url: str, settings: DatabaseSettings, *, role: str | None, size:
         },
         hide_parameters=True,
     )
+    leave_trails(engine.sync_engine)
+    return engine
 
 
 def on_engine(engine: AsyncEngine, on_statement: OnStatement) -> None:

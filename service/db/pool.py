@@ -22,6 +22,7 @@ from service.db.snapshot import Snapshot
 from service.db.sqlstate import RETRYABLE, to_domain
 from service.db.transaction import Transaction
 from service.observability.metrics import OnStatement
+from service.observability.trail import current_trail, stage
 
 _ATTEMPTS = 4
 _FIRST_BACKOFF = 0.01
@@ -68,6 +69,11 @@ class TablePool:
         """Connections open, and of these idle."""
         return self.connections.sizes()
 
+    @property
+    def most(self) -> int:
+        """Connections that may be open at once."""
+        return self._settings.pool_max_size
+
     def waiting(self) -> int:
         """How many wait for a connection."""
         return self.connections.waiting()
@@ -107,7 +113,8 @@ class TablePool:
             DatabaseUnavailable: PostgreSQL cannot be reached; with code `outcome_unknown` where the connection broke
                 while it committed.
         """
-        connection = self.connections.take_idle() or await self._take()
+        with stage("pool"):
+            connection = self.connections.take_idle() or await self._take()
         transaction = Transaction(connection, self.epoch, self.on_statement)
         try:
             await transaction.begin()
@@ -168,7 +175,7 @@ class TablePool:
                 return await self._once(sql, arguments, is_read=is_read, unit=unit, many=many)
             except asyncpg.PostgresError as error:
                 if error.sqlstate not in RETRYABLE or attempt == _ATTEMPTS:
-                    raise to_domain(error) from error
+                    raise to_domain(error, is_read=is_read) from error
             except _ConnectionLost as error:
                 if not error.may_repeat:
                     raise DatabaseUnavailable(
@@ -184,7 +191,25 @@ class TablePool:
     async def _once(
         self, sql: str, arguments: Sequence[object], *, is_read: bool, unit: Unit | None, many: bool
     ) -> Any:
-        connection = self.connections.take_idle() or await self._take()
+        trail = current_trail()
+        if trail is None:
+            connection = self.connections.take_idle() or await self._take()
+            return await self._on(connection, sql, arguments, is_read=is_read, unit=unit, many=many)
+        with trail.stage("pool"):
+            connection = self.connections.take_idle() or await self._take()
+        with trail.statement(sql):
+            return await self._on(connection, sql, arguments, is_read=is_read, unit=unit, many=many)
+
+    async def _on(
+        self,
+        connection: Connection,
+        sql: str,
+        arguments: Sequence[object],
+        *,
+        is_read: bool,
+        unit: Unit | None,
+        many: bool,
+    ) -> Any:
         begun = perf_counter()
         try:
             if unit is not None:

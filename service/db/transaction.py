@@ -25,6 +25,7 @@ from service.db.runner import LOST, Row, Unit, clean_up, kind_of, set_locally, t
 from service.db.session import answer_seconds
 from service.db.sqlstate import to_domain
 from service.observability.metrics import Kind, OnStatement
+from service.observability.trail import statement
 
 _END_OF_DATA_UNTIL = 18
 
@@ -153,17 +154,18 @@ class Transaction:
         """
         begun = perf_counter()
         try:
-            status = await self._connection.copy_to_table(
-                table[1],
-                schema_name=table[0],
-                columns=list(columns),
-                source=self._while_open(source),
-                format="csv",
-                null=form.null,
-                delimiter=form.delimiter,
-                quote=form.quote,
-                timeout=seconds,
-            )
+            with statement("copy"):
+                status = await self._connection.copy_to_table(
+                    table[1],
+                    schema_name=table[0],
+                    columns=list(columns),
+                    source=self._while_open(source),
+                    format="csv",
+                    null=form.null,
+                    delimiter=form.delimiter,
+                    quote=form.quote,
+                    timeout=seconds,
+                )
         except asyncpg.PostgresError as error:
             raise _at_line(to_domain(error), error, table[1]) from error
         except TimeoutError as error:
@@ -187,7 +189,8 @@ class Transaction:
 
     async def commit(self) -> None:
         try:
-            await self._transaction.commit()
+            with statement("commit"):
+                await self._transaction.commit()
         except asyncpg.PostgresError as error:
             raise to_domain(error) from error
         except LOST as error:
@@ -215,7 +218,7 @@ class Transaction:
 
     async def _run(self, sql: str, arguments: Sequence[object], kind: Kind, *, is_in_lines: bool = False) -> Row | None:
         async with self._told():
-            with self._timed(kind):
+            with self._timed(kind), statement(sql):
                 if is_in_lines:
                     return (text_of(await self._connection.fetch(sql, *arguments, timeout=self._seconds)),)
                 row: Row | None = await self._connection.fetchrow(sql, *arguments, timeout=self._seconds)

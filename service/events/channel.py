@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextvars import Context
 from enum import Enum
 
 import structlog
@@ -156,7 +157,8 @@ class Channel:
         self._announced = asyncio.Event()
         self._is_reading = False
         self.is_closed = False
-        self._task = asyncio.create_task(self._run())
+        # Of nobody's request, though the first one's begins it.
+        self._task = asyncio.create_task(self._run(), context=Context())
 
     @property
     def is_empty(self) -> bool:

@@ -33,6 +33,7 @@ class Claim:
     worker: str
     attempt: int
     most_attempts: int
+    traceparent: str | None
 
     @property
     def is_last(self) -> bool:
@@ -72,7 +73,15 @@ class Claims:
         )
         if taken is None:
             return None
-        return Claim(taken.id, taken.name, taken.arguments, self.worker, taken.attempts, taken.most_attempts)
+        return Claim(
+            taken.id,
+            taken.name,
+            taken.arguments,
+            self.worker,
+            taken.attempts,
+            taken.most_attempts,
+            taken.traceparent,
+        )
 
     async def renew(self, session: AsyncSession, claim: Claim) -> None:
         """Raises LeaseLost."""

@@ -10,12 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from service.db.engine import UnitOfWork
 from service.jobs.job_type import JobType, Periodic, Run
 from service.models import SystemBase
-from service.models.system import Job, JobMessage, RefreshToken, Session
+from service.models.system import Job, JobMessage, RefreshToken, RequestTrace, Session
 
 _BATCH = 1000
 _EVERY = timedelta(hours=1)
 # taskiq's broker leaves messages that nobody heard, or whose listener was killed.
 _MESSAGES_KEPT = timedelta(hours=1)
+_TRACES_KEPT = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class Housekeeping:
             Periodic(JobType(name="delete_finished_jobs", run=self._delete_finished_jobs), _EVERY),
             Periodic(JobType(name="delete_expired_logins", run=self._delete_expired_logins), _EVERY),
             Periodic(JobType(name="delete_security_events", run=self._delete_security_events), _EVERY),
+            Periodic(JobType(name="delete_request_traces", run=self._delete_request_traces), _EVERY),
         )
 
     async def _delete_finished_jobs(self, _: Run) -> dict[str, int]:
@@ -56,6 +58,10 @@ class Housekeeping:
                 last = await session.scalar(select(func.rowhouse.forget_security_events(_BATCH))) or 0
             deleted += last
         return {"security_events": deleted}
+
+    async def _delete_request_traces(self, _: Run) -> dict[str, int]:
+        old = RequestTrace.at < func.now() - _TRACES_KEPT
+        return {"request_traces": await self._delete(RequestTrace, old)}
 
     async def _delete(self, table: type[SystemBase], condition: ColumnElement[bool]) -> int:
         deleted, last = 0, _BATCH

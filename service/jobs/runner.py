@@ -10,6 +10,7 @@ from uuid import UUID
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
+from structlog.contextvars import bind_contextvars
 
 from service.core.errors import RowhouseError
 from service.db.engine import UnitOfWork
@@ -18,6 +19,8 @@ from service.jobs.claims import Claim, Claims, LeaseLost
 from service.jobs.job_type import AnyJobType, JobRefused, JobType, Result, Run
 from service.jobs.timing import Timing
 from service.observability.metrics import JobMetrics
+from service.observability.tracing import Tracing
+from service.observability.trail import Attributes, Kind, on_trail, said_of
 
 _log = structlog.get_logger()
 # An import lists the rows that it has left out.
@@ -40,12 +43,14 @@ class Runner:
         slots: int,
         timing: Timing,
         metrics: JobMetrics,
+        tracing: Tracing,
     ) -> None:
         self._unit_of_work = unit_of_work
         self._types = {item.name: item for item in types}
         self._claims = Claims(worker, tuple(self._types), timing.lease)
         self._timing = timing
         self._metrics = metrics
+        self._tracing = tracing
         self._free = asyncio.Semaphore(slots)
         self._running: set[asyncio.Task[None]] = set()
         self._is_draining = False
@@ -113,7 +118,10 @@ class Runner:
     async def _run(self, claim: Claim) -> None:
         """One attempt, from its claim to what became of it. Cancelled, it gives the job back."""
         begun = monotonic()
-        work = asyncio.create_task(self._work(claim))
+        trail = self._tracing.follow(claim.traceparent) if claim.traceparent else self._tracing.begin(None)
+        bind_contextvars(job=str(claim.id), **said_of(trail))
+        with on_trail(trail):
+            work = asyncio.create_task(self._work(claim))
         lease = asyncio.create_task(self._keep_lease(claim))
         is_cut_off = False
         try:
@@ -128,6 +136,8 @@ class Runner:
             error = LeaseLost()
         outcome = await self._settle(claim, error, is_cut_off=is_cut_off)
         self._metrics.observe(claim.name, outcome, monotonic() - begun)
+        if trail is not None:
+            trail.end(f"process {claim.name}", Kind.CONSUMER, _about(claim, outcome), _failure(error))
         _log.info("job_ended", job=str(claim.id), name=claim.name, attempt=claim.attempt, outcome=outcome)
 
     async def _work(self, claim: Claim) -> None:
@@ -197,6 +207,23 @@ class Runner:
             _log.warning("job_not_settled", job=str(claim.id), reason=type(unsaid).__name__)
             return "lost"
         return "dead" if claim.is_last else "failed"
+
+
+def _about(claim: Claim, outcome: str) -> Attributes:
+    """By OpenTelemetry's semantic conventions for messages that are processed."""
+    return {
+        "messaging.system": "rowhouse",
+        "messaging.operation.type": "process",
+        "messaging.operation.name": "process",
+        "messaging.destination.name": claim.name,
+        "messaging.message.id": str(claim.id),
+        "rowhouse.job.attempt": claim.attempt,
+        "rowhouse.job.outcome": outcome,
+    }
+
+
+def _failure(error: BaseException | None) -> str | None:
+    return None if error is None else type(error).__name__
 
 
 def _checked(result: Result) -> Result:

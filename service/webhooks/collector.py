@@ -21,6 +21,7 @@ from service.db.transaction import Transaction
 from service.events.event import Event, Kind
 from service.events.log import BATCH, ChangeLog, Feed
 from service.events.position import Position
+from service.events.request_traces import hand_on
 from service.subscriptions.message import Message
 from service.webhooks.patience import Patience
 from service.webhooks.rights import SUBSCRIPTION, UNREADABLE, Rights, Subscription
@@ -64,14 +65,17 @@ class Collector(Background):
         rights: Rights,
         settings: WebhookSettings,
         on_due: Callable[[], None],
+        *,
+        is_traced: bool,
     ) -> None:
-        """`on_due` is called when deliveries were added."""
+        """`on_due` is called when deliveries were added. `is_traced`: they go on with the traces of requests."""
         self._pool = pool
         self._change_log = log
         self._rights = rights
         self._most_waiting = settings.webhook_max_waiting
         self._every = settings.webhook_poll_seconds
         self._on_due = on_due
+        self._is_traced = is_traced
         self._woken = asyncio.Event()
         self._seen: str | None = None
         self._all_at = 0.0
@@ -163,9 +167,13 @@ class Collector(Background):
             except UNREADABLE:  # what was logged does not fit the table any more; what it holds now can be read
                 return await self._skip(transaction, one, now[0])
             told = (*place.events, Kind.MUST_REFETCH)
-            messages = [self._message(one, event) for event in page if event.kind in told]
+            page_told = [event for event in page if event.kind in told]
+            messages = [self._message(one, event) for event in page_told]
             if messages:
                 await self._enqueue(transaction, one.webhook, messages)
+                if self._is_traced:
+                    numbers = [self._change_log.cursors.read(event.id).position.seq for event in page_told]
+                    await hand_on(transaction, one.webhook, [message.id for message in messages], numbers)
             if page:
                 position = replace(position, seq=self._change_log.cursors.read(page[-1].id).position.seq)
             else:

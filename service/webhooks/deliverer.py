@@ -5,14 +5,18 @@ from collections import Counter
 from contextlib import suppress
 from datetime import UTC, datetime
 from random import SystemRandom
+from urllib.parse import urlsplit
 
 import structlog
+from structlog.contextvars import bind_contextvars
 
 from service.core.background import Background
 from service.core.errors import RowhouseError
 from service.core.settings import WebhookSettings
 from service.events.log import Feed
 from service.observability.metrics import WebhookMetrics
+from service.observability.tracing import Tracing
+from service.observability.trail import Attributes, Kind, Value, said_of
 from service.subscriptions.message import Secrets
 from service.webhooks.queue import Claimed, Queue
 from service.webhooks.renewal import Renewal
@@ -38,6 +42,7 @@ class Deliverer(Background):
         secrets: Secrets,
         settings: WebhookSettings,
         metrics: WebhookMetrics,
+        tracing: Tracing,
     ) -> None:
         self._queue = queue
         self._rights = rights
@@ -46,6 +51,7 @@ class Deliverer(Background):
         self._secrets = secrets
         self._settings = settings
         self._metrics = metrics
+        self._tracing = tracing
         self._woken = asyncio.Event()
         self._running: dict[asyncio.Task[None], Claimed] = {}
 
@@ -126,9 +132,39 @@ class Deliverer(Background):
         headers = self._secrets.headers(
             one.webhook, one.generation, one.message, one.body, datetime.now(UTC), is_overlap=one.is_overlap
         )
-        await self._settle(one, await self._sender.send(one.url, headers, one.body))
+        trail = self._tracing.follow(one.traceparent)
+        if trail is not None and trail.context is not None:
+            bind_contextvars(**said_of(trail))
+            headers["traceparent"] = trail.context.header
+        answer = await self._sender.send(one.url, headers, one.body)
+        if trail is not None:
+            trail.end("POST", Kind.CLIENT, _about(one, answer), _failure(answer))
+        await self._settle(one, answer)
 
     async def _settle(self, one: Claimed, answer: Answer) -> None:
         verdict = judge(answer, one.attempt, self._settings.webhook_retry_seconds, SystemRandom().uniform)
         counts = await self._queue.settle(one, answer, verdict)
         self._metrics.observe(verdict.outcome if counts else "stale", answer.seconds)
+
+
+def _about(one: Claimed, answer: Answer) -> Attributes:
+    """By OpenTelemetry's semantic conventions for HTTP clients. Of the URL the host alone: some are secret."""
+    target = urlsplit(one.url)
+    attributes: dict[str, Value] = {
+        "http.request.method": "POST",
+        "server.address": target.hostname or "",
+        "server.port": target.port or (443 if target.scheme == "https" else 80),
+        "rowhouse.webhook.id": str(one.webhook),
+        "rowhouse.webhook.message": one.message,
+    }
+    if one.attempt > 1:
+        attributes["http.request.resend_count"] = one.attempt - 1
+    if answer.status is not None:
+        attributes["http.response.status_code"] = answer.status
+    return attributes
+
+
+def _failure(answer: Answer) -> str | None:
+    if answer.is_success:
+        return None
+    return "unreachable" if answer.status is None else str(answer.status)

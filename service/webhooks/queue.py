@@ -35,7 +35,7 @@ update rowhouse.deliveries d
 set due_at = now() + $5::interval, attempts = d.attempts + 1, worker = $6::text
 from chosen, rowhouse.webhooks w where d.id = chosen.id and w.id = d.webhook
 returning {SUBSCRIPTION}, d.id, d.attempts, d.message, convert_to(d.body, 'UTF8'), w.url, w.events, w.generation,
-          coalesce(w.rotated_at + $7::interval > now(), false), w.failing_since is not null
+          coalesce(w.rotated_at + $7::interval > now(), false), w.failing_since is not null, d.traceparent
 """  # noqa: S608 (all of it is written here)
 _FINISH = "select rowhouse.finish_delivery($1, $2, $3, $4, $5, $6, $7)"
 _PUT_OFF = """
@@ -78,6 +78,7 @@ class Claimed:
     generation: int
     is_overlap: bool
     is_failing: bool
+    traceparent: str | None
 
     @property
     def webhook(self) -> UUID:
@@ -138,7 +139,9 @@ class Queue:
 
 
 def _claimed(row: Row) -> Claimed:
-    number, attempt, message, body, url, events, generation, is_overlap, is_failing = (row[7 + n] for n in range(9))
+    number, attempt, message, body, url, events, generation, is_overlap, is_failing, traceparent = (
+        row[7 + n] for n in range(10)
+    )
     return Claimed(
         subscription=Subscription.of(row),
         id=number,
@@ -150,4 +153,5 @@ def _claimed(row: Row) -> Claimed:
         generation=generation,
         is_overlap=is_overlap,
         is_failing=is_failing,
+        traceparent=traceparent,
     )

@@ -47,8 +47,10 @@ def webhook_tasks(runtime: Runtime, settings: Settings, metrics: Metrics, target
         subscriptions.secrets,
         webhooks,
         metrics.webhooks,
+        runtime.tracing,
     )
-    collector = Collector(runtime.pool, runtime.hub.log, rights, webhooks, deliverer.wake)
+    is_traced = runtime.tracing.is_wanted
+    collector = Collector(runtime.pool, runtime.hub.log, rights, webhooks, deliverer.wake, is_traced=is_traced)
     runtime.hub.watchers.append(collector.wake)
     upkeep = WebhookUpkeep(runtime.pool, timedelta(days=webhooks.webhook_retention_days))
     metrics.webhooks.watch(lambda: upkeep.figures)

@@ -22,6 +22,7 @@ from service.crud.jobs import JobQueue, NewJob
 from service.jobs.job_type import AnyJobType, Periodic
 from service.jobs.timing import Timing
 from service.observability.metrics import Metrics
+from service.observability.tracing import Tracing
 from service.worker import Worker
 from tests.conftest import Database
 from tests.jobs.job_types import TYPES
@@ -94,7 +95,14 @@ class Jobs:
         """A worker inside this process."""
         settings, url = self.settings(JOBS_BROKER_URL=broker, JOBS_AT_ONCE=str(slots)), self.database.service_url
         worker = Worker(
-            settings, url, None, metrics or Metrics("1"), types=types or TYPES, periodic=periodic, timing=timing
+            settings,
+            url,
+            None,
+            metrics or Metrics("1"),
+            Tracing(settings),
+            types=types or TYPES,
+            periodic=periodic,
+            timing=timing,
         )
         worker.start()
         try:

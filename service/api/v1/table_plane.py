@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Mapping
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.api.caller import remember_caller
 from service.api.problem import refuse
 from service.api.v1.batch import Batch, Operation, operations_of, require_all
 from service.api.v1.changes import Changes
@@ -40,6 +41,7 @@ from service.crud.work import Work
 from service.db.runner import Runner
 from service.events.history import History
 from service.events.past import TimeMachine
+from service.observability.trail import current_trail, recorded
 from service.query.parse.cache import QueryCache
 from service.query.parse.parameters import Bounds, decode_parameters
 from service.state import Runtime, ServiceState
@@ -111,6 +113,8 @@ class TablePlane:
         """
         runtime = self._state.connected()
         await runtime.policy.refresh()
+        if request.method in _WRITES and (step := recorded()) is not None:
+            await runtime.request_traces.note(request.request_id, step)
         if isinstance(path, UndoPath):
             request.scope["rowhouse.route"] = path.route
             return await UndoHandlers(runtime, self._state.settings.api, self._history(runtime)).serve(path, request)
@@ -236,12 +240,17 @@ class TablePlane:
     async def _counted(self, scope: Scope, verified: Awaitable[Principal], kind: str) -> Principal:
         """The caller, where that is one, and not too often."""
         address = client_address(scope)
+        trail = current_trail()
         try:
-            principal = await verified
+            if trail is None:
+                principal = await verified
+            else:
+                with trail.stage("auth"):
+                    principal = await verified
         except AuthenticationFailed:
             self._state.limiter.count_refused(kind, address)
             raise
-        scope["rowhouse.principal"] = principal.actor
+        remember_caller(scope, principal)
         self._state.limiter.count(principal.actor, address)
         return principal
 

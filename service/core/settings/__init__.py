@@ -3,7 +3,15 @@
 from service.core.settings.api import ApiSettings, DefaultReturn, ExportSettings, ImportSettings, UnfilteredWrites
 from service.core.settings.changes import ChangeLogSettings, FeedSettings
 from service.core.settings.connect import ConnectSettings
-from service.core.settings.operations import LogFormat, LogSettings, MetricsSettings
+from service.core.settings.operations import (
+    LogFormat,
+    LogSettings,
+    MetricsSettings,
+    Sampler,
+    SentrySettings,
+    ServerTiming,
+    TracingSettings,
+)
 from service.core.settings.section import Section
 from service.core.settings.security import MINIMUM_SECRET_LENGTH, SecuritySettings
 from service.core.settings.server import DatabaseSettings, DemoSettings, Environment, ServerSettings
@@ -30,10 +38,14 @@ __all__ = [
     "LogFormat",
     "LogSettings",
     "MetricsSettings",
+    "Sampler",
     "Section",
     "SecuritySettings",
+    "SentrySettings",
     "ServerSettings",
+    "ServerTiming",
     "Settings",
+    "TracingSettings",
     "UnfilteredWrites",
     "WebhookSettings",
 ]

@@ -10,12 +10,13 @@ from service.core.errors import ConfigurationError
 from service.core.settings.api import ApiSettings, ExportSettings, ImportSettings
 from service.core.settings.changes import ChangeLogSettings, FeedSettings
 from service.core.settings.connect import ConnectSettings
-from service.core.settings.operations import LogSettings, MetricsSettings
+from service.core.settings.operations import LogFormat, LogSettings, MetricsSettings, SentrySettings, TracingSettings
 from service.core.settings.section import Section
 from service.core.settings.security import MINIMUM_SECRET_LENGTH, SecuritySettings
 from service.core.settings.server import DatabaseSettings, DemoSettings, Environment, ServerSettings
 from service.core.settings.work import JobSettings, WebhookSettings
 
+_DRAIN_DELAY_SECONDS = 5.0
 _WELL_KNOWN_SECRETS = frozenset({"change-me", "changeme", "secret", "password", "jwt-secret"})
 
 
@@ -37,6 +38,8 @@ class Settings(BaseModel):
     connect: ConnectSettings
     log: LogSettings
     metrics: MetricsSettings
+    sentry: SentrySettings
+    tracing: TracingSettings
     demo: DemoSettings
 
     @classmethod
@@ -65,6 +68,17 @@ class Settings(BaseModel):
             or "KUBERNETES_SERVICE_HOST" in os.environ
         )
 
+    @property
+    def log_format(self) -> LogFormat:
+        """As set, or else for machines in production and for people in development."""
+        return self.log.log_format or (LogFormat.JSON if self.is_production else LogFormat.TEXT)
+
+    @property
+    def drain_delay(self) -> float:
+        """Seconds that it goes on serving after it was told to stop."""
+        wanted = self.server.drain_delay_seconds
+        return (_DRAIN_DELAY_SECONDS if self.is_production else 0.0) if wanted is None else wanted
+
 
 SECTIONS: tuple[type[Section], ...] = (
     ServerSettings,
@@ -80,6 +94,8 @@ SECTIONS: tuple[type[Section], ...] = (
     ConnectSettings,
     LogSettings,
     MetricsSettings,
+    SentrySettings,
+    TracingSettings,
     DemoSettings,
 )
 

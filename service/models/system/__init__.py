@@ -5,6 +5,7 @@ from service.models.system.idempotency import IdempotencyKey
 from service.models.system.identity import ApiKey, Grant, RefreshToken, User
 from service.models.system.import_chunk import ImportChunk
 from service.models.system.job import IS_UNFINISHED, Job, JobMessage
+from service.models.system.request_trace import RequestTrace
 from service.models.system.security_event import SecurityEvent
 from service.models.system.session import RecoveryCode, SecondFactor, Session
 from service.models.system.ticket import Ticket
@@ -24,6 +25,7 @@ __all__ = [
     "Lane",
     "RecoveryCode",
     "RefreshToken",
+    "RequestTrace",
     "SecondFactor",
     "SecurityEvent",
     "Session",

@@ -57,6 +57,9 @@ class Job(SystemBase):
     error: Mapped[str | None] = mapped_column(Text, comment="Of the last attempt that failed")
     result: Mapped[Any | None] = mapped_column(JSONB(none_as_null=True))
     progress: Mapped[float] = mapped_column(server_default=text("0"))
+    traceparent: Mapped[str | None] = mapped_column(
+        Text, comment="Where it goes on with the trace of the request that it came from (W3C Trace Context)"
+    )
     details: Mapped[Any | None] = mapped_column(
         JSONB(none_as_null=True), comment="What it says of itself while it runs"
     )

@@ -83,6 +83,9 @@ class Delivery(SystemBase):
     duration_ms: Mapped[int | None] = mapped_column(Integer)
     answer: Mapped[str | None] = mapped_column(Text, comment="First part of the last answer")
     error: Mapped[str | None] = mapped_column(Text)
+    traceparent: Mapped[str | None] = mapped_column(
+        Text, comment="Where it goes on with the trace of the request that it came from (W3C Trace Context)"
+    )
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
