@@ -20,7 +20,7 @@ from rich.table import Table
 
 from loadtests.bench.errors import BenchError
 from loadtests.load.ground import DATA_DIR, prepared, served
-from loadtests.load.run import Load, Result, run
+from loadtests.load.run import WINDOW_SECONDS, Load, Result, run
 from loadtests.soak.growth import growth_of, line_of
 from loadtests.soak.samples import Measure, Samples, processes_of
 from loadtests.soak.servers import GUNICORN, worker
@@ -36,6 +36,7 @@ _THRESHOLDS = (
 )
 _JUDGED = (Measure.RSS, Measure.USS, Measure.DESCRIPTORS, Measure.THREADS, Measure.CONNECTIONS)
 _messages = Console(stderr=True)
+Window = dict[str, dict[str, float]]
 
 
 @dataclass(slots=True)
@@ -46,14 +47,14 @@ class Soaked:
     samples: Samples
     users: int
     steps: list[tuple[int, float]]
-    windows: list[dict[str, dict[str, float]]] = field(default_factory=list)
+    windows: list[Window] = field(default_factory=list)
 
 
 def main(
     minutes: Annotated[float, typer.Option(min=1, help="Minutes of load.")] = 20,
     load: Annotated[float, typer.Option(min=0.05, max=1, help="Share of the capacity.")] = 0.7,
     users: Annotated[int, typer.Option(min=0, help="Users; 0: as many as make that share.")] = 0,
-    step_seconds: Annotated[int, typer.Option(min=5, help="Seconds of a step, as the capacity is measured.")] = 12,
+    step_seconds: Annotated[int, typer.Option(min=25, help="Seconds of a step, as the capacity is measured.")] = 25,
     every: Annotated[float, typer.Option(min=1, help="Seconds between two samples.")] = 10,
     share: Annotated[float, typer.Option(min=0, help="Most growth of the second half, as a share.")] = 0.05,
     data_dir: Annotated[Path, typer.Option(help="Folder of a PostgreSQL of its own; kept.")] = DATA_DIR,
@@ -86,17 +87,25 @@ async def _soak(seconds: int, load: float, users: int, step_seconds: int, every:
         ground = await stack.enter_async_context(prepared(data_dir, say))
         say("Starting Gunicorn and a worker")
         shared = {"JWT_SECRET": secrets.token_hex(32)}
-        server = await stack.enter_async_context(served(ground, folder, shared, GUNICORN))
+        gathered = {"PROMETHEUS_MULTIPROC_DIR": str(folder / "metrics")}
+        server = await stack.enter_async_context(served(ground, folder, shared | gathered, GUNICORN))
         worker_id = await stack.enter_async_context(worker(ground, folder, shared))
         connection = await asyncpg.connect(ground.postgres.owner_url)
         stack.push_async_callback(connection.close)
 
-        async def run_load(count: int, length: int, windows: Path | None = None) -> Result:
+        async def run_load(count: int, length: int, windows: Path) -> Result:
             return await run(Load(server.base, count, length, ground.credentials, _THRESHOLDS, windows=windows), folder)
+
+        async def rate_of(count: int) -> float:
+            say(f"Capacity: {count} users")
+            path = folder / f"step-{count}"
+            result = await run_load(count, step_seconds, path)
+            failed = sum(kind["failures"] for kind in result.kinds) > result.requests * _MOST_FAILED
+            return 0.0 if failed else _last_rate(_read(path))
 
         steps: list[tuple[int, float]] = []
         if not users:
-            users, steps = await _users_for(load, step_seconds, run_load, say)
+            users, steps = await _users_for(load, rate_of)
         server.empty_log()
         windows, samples = folder / "windows", Samples()
         say(f"{users} users for {seconds / 60:g} min")
@@ -108,27 +117,30 @@ async def _soak(seconds: int, load: float, users: int, step_seconds: int, every:
             progress.update(bar, completed=samples.moments[-1] - samples.moments[0])
             server.empty_log()
             await asyncio.wait([loading], timeout=every)
-        told = [json.loads(line)["kinds"] for line in windows.read_text().splitlines()]
-        return Soaked(loading.result(), samples, users, steps, told)
+        return Soaked(loading.result(), samples, users, steps, _read(windows))
 
 
-async def _users_for(
-    load: float, seconds: int, run_load: Callable[[int, int], Awaitable[Result]], say: Callable[[str], None]
-) -> tuple[int, list[tuple[int, float]]]:
+async def _users_for(load: float, rate_of: Callable[[int], Awaitable[float]]) -> tuple[int, list[tuple[int, float]]]:
     """How many users make that share of the most requests a second that the steps reach."""
     steps: list[tuple[int, float]] = []
     for users in _RAMP:
-        say(f"Capacity: {users} users")
-        result = await run_load(users, seconds)
-        steps.append((users, result.rate))
-        failed = sum(kind["failures"] for kind in result.kinds) > result.requests * _MOST_FAILED
-        if failed or (len(steps) > 1 and steps[-1][1] < steps[-2][1] * _LEAST_GAIN):
+        steps.append((users, await rate_of(users)))
+        if len(steps) > 1 and steps[-1][1] < steps[-2][1] * _LEAST_GAIN:
             break
     first_users, first_rate = steps[0]
     if not first_rate:
-        raise BenchError("The service has answered nothing.")
+        raise BenchError(f"The service does not carry {first_users} users.")
     most = max(rate for _, rate in steps)
     return max(1, round(load * most * first_users / first_rate)), steps
+
+
+def _read(path: Path) -> list[Window]:
+    return [json.loads(line)["kinds"] for line in path.read_text().splitlines()]
+
+
+def _last_rate(windows: list[Window]) -> float:
+    """Requests a second of the last whole window: in the first one, users are still coming."""
+    return sum(figures["requests"] for kind, figures in windows[-1].items() if kind != "event") / WINDOW_SECONDS
 
 
 def _show(console: Console, soaked: Soaked, share: float) -> bool:
@@ -169,7 +181,7 @@ def _show(console: Console, soaked: Soaked, share: float) -> bool:
     return not faults
 
 
-def _p99(windows: list[dict[str, dict[str, float]]], kind: str) -> tuple[float, float]:
+def _p99(windows: list[Window], kind: str) -> tuple[float, float]:
     """The median p99 of the windows of the first fifth, without the one in which users log in, and of the last."""
     figures = [window[kind]["p99"] for window in windows[1:] if kind in window]
     if not figures:
