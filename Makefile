@@ -6,7 +6,7 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 -
 	--no-emit-index-url --no-emit-find-links --quiet --custom-compile-command "make lock"
 SERVER := --extra gunicorn --extra rabbitmq --extra redis --extra tracing
 
-.PHONY: help setup demo serve test check validate audit bench load publish image compose lock generated format
+.PHONY: help setup demo serve test check validate audit bench load image compose publish lock generated format
 
 help:  ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  \1	\2/' | expand -t 14
