@@ -177,7 +177,7 @@ def _show(console: Console, soaked: Soaked, share: float) -> bool:
     for error in result.errors[:10]:
         console.print(error, style="yellow", highlight=False, markup=False)
     if not faults:
-        console.print(f"Nothing grew by more than {share:.0%}.", style="green", highlight=False)
+        console.print(f"Nothing grew by more than {share:.0%} and its own scatter.", style="green", highlight=False)
     return not faults
 
 
