@@ -17,6 +17,7 @@ import requests
 from locust import User, events
 from locust.env import Environment
 
+from loadtests.load.run import WINDOW_SECONDS
 from loadtests.load.thresholds import P95, P99, Kind, Thresholds, judge, parse_limits
 from loadtests.load.users import Dashboard, Ground, Listener, Notebook, Operator, Service, followers
 
@@ -24,7 +25,6 @@ __all__ = ["Dashboard", "Listener", "Notebook", "Operator", "Service"]
 
 _WEIGHTS: dict[type[User], int] = {Dashboard: 8, Notebook: 1, Operator: 2, Service: 6, Listener: 3}
 _CATCH_UP_SECONDS = 15
-_WINDOW_SECONDS = 10
 
 
 def _add_options(parser: Any) -> None:
@@ -36,7 +36,7 @@ def _add_options(parser: Any) -> None:
     group.add_argument("--p95", type=_limits, default=P95, help="Most milliseconds by kind.")
     group.add_argument("--p99", type=_limits, default=P99, help="Most milliseconds by kind.")
     group.add_argument("--result", default="", help="File for the result (JSON).")
-    group.add_argument("--windows", default="", help=f"File for figures of each {_WINDOW_SECONDS} s (JSON lines).")
+    group.add_argument("--windows", default="", help=f"File for figures of each {WINDOW_SECONDS} s (JSON lines).")
 
 
 def _limits(text: str) -> dict[str, float]:
@@ -145,7 +145,7 @@ def _watch(environment: Environment, path: Path) -> None:
 
     def write() -> None:
         while True:
-            gevent.sleep(_WINDOW_SECONDS)
+            gevent.sleep(WINDOW_SECONDS)
             window = {
                 name: {"requests": kind.requests, "failures": kind.failures, "p50": kind.at(0.5), "p99": kind.at(0.99)}
                 for name, kind in kinds.items()

@@ -15,6 +15,8 @@ _ROOT = Path(__file__).parents[2]
 _LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 # Beyond the time of the run: it starts, lets followers catch up, and writes its report.
 _MOST_BEYOND = 60
+# What a line of `Load.windows` is about.
+WINDOW_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
