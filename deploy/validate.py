@@ -85,6 +85,8 @@ CHECKS = (
     ),
     Check("compose.yaml: files, ports, rights, secrets", "deploy.docker.check_compose"),
     Check("Kubernetes: both overlays, strictly", "deploy.kubernetes.check"),
+    Check("nginx: the example, by nginx itself", "deploy.nginx.trial"),
+    Check("systemd: units, and what they are exposed to", "deploy.systemd.check"),
     Check("workflows: schema", "check-jsonschema", ("--builtin-schema=vendor.github-workflows",), _WORKFLOWS),
     Check(
         "workflows: each job has a time limit", "check-jsonschema",

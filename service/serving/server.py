@@ -74,8 +74,10 @@ class Server(uvicorn.Server):
             server.close()
         for listener in sockets or ():
             listener.close()
+        if delay and not self._is_in_a_hurry:
+            await self._connections_end(_LAST_SECONDS)
         await self._app.service.drain()
-        await self._connections_end(_LAST_SECONDS if delay and not self._is_in_a_hurry else _FEED_SECONDS)
+        await self._connections_end(_FEED_SECONDS)
         await super().shutdown(sockets)
 
     async def _serve_on(self, seconds: float) -> None:
@@ -85,8 +87,8 @@ class Server(uvicorn.Server):
             await asyncio.sleep(_STEP_SECONDS)
 
     async def _connections_end(self, seconds: float) -> None:
-        """By themselves: uvicorn would close feeds before they were told why, and those on which a request is just
-        coming.
+        """By themselves: uvicorn would close those on which a request is just coming, and feeds before they were told
+        why.
         """
         for _ in range(round(seconds / _STEP_SECONDS)):
             if not self.server_state.connections:

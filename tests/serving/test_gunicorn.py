@@ -112,6 +112,6 @@ def test_a_pool_that_is_too_large_for_the_database_is_lowered(
     try:
         environment = {"DATABASE_URL": database.service_url, "JWT_SECRET": "x" * 40, "WEB_CONCURRENCY": "2"}
         with run_service(environment, keys) as service:
-            assert service.state.connected().pool.most == 60 // 2 - 18
+            assert service.state.connected().pool.most == 60 // 2 - 19
     finally:
         database.execute_as_superuser(f"alter database {database.name} connection limit -1")
