@@ -29,7 +29,7 @@ from service.observability.tracebacks import words_of
         ("token eyJhbGciOiJI.eyJzdWIiOiIx.c2ln gone", "token *** gone"),
         ("signed with whsec_MfKQ9r8GKYqrTwjU", "signed with ***"),
         ("by jane.doe+x@mail.example.org yesterday", "by *** yesterday"),
-        ("-----BEGIN PRIVATE KEY-----\nMII\n-----END PRIVATE KEY----- and", "*** and"),
+        ("-----BEGIN PRIVATE KEY-----\nMII\n-----END PRIVATE KEY----- and", "*** and"),  # pragma: allowlist secret
         ("duplicate key\nDETAIL:  Key (name)=(Jane) already exists.", "duplicate key\nDETAIL: ***"),
         ("Key (name, born)=(Jane, 1970) is not present", "Key (***  is not present"),
         ("GET https://example.org/a?b=c took 3 ms", "GET https://example.org/a?b=c took 3 ms"),
