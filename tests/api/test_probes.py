@@ -14,10 +14,11 @@ import pytest
 from service.api import standing
 from service.core.types import Role
 from service.db import migrations
-from service.db.embedded import EmbeddedPostgres, start_embedded
+from service.db.embedded import EmbeddedPostgres
 from service.db.migrations import Branch
 from service.db.probe import DatabaseProbe
 from tests.conftest import Database
+from tests.postgres import start_postgres
 from tests.service_under_test import Service, make_keys, problem_of, run_service
 from tests.slow_line import slow_line
 from tests.standby import standby_of, url_of
@@ -172,7 +173,7 @@ def test_without_its_follower_it_is_not_ready(
 
 @pytest.fixture
 def primary(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
-    server = asyncio.run(start_embedded(tmp_path / "data"))
+    server = asyncio.run(start_postgres(tmp_path / "data"))
     asyncio.run(migrations.migrate(server.owner_url, (Branch.ROWHOUSE, Branch.TABLES)))
     yield server
     server.release()

@@ -120,9 +120,8 @@ def test_a_worker_serves_its_metrics(jobs: Jobs) -> None:
 
         # It is counted a moment after its row says so.
         until(lambda: 'rowhouse_job_run_seconds_count{name="insert",outcome="done"} 1.0' in metrics())
-        text = metrics()
-    assert re.search(r"^rowhouse_jobs_dead 0.0$", text, re.MULTILINE)
-    assert "rowhouse_jobs_oldest_due_seconds" in text
+        until(lambda: re.search(r"^rowhouse_jobs_dead 0.0$", metrics(), re.MULTILINE))
+        assert "rowhouse_jobs_oldest_due_seconds" in metrics()
 
 
 def test_jobs_are_done_once_though_connections_to_the_database_break(jobs: Jobs) -> None:

@@ -367,4 +367,4 @@ def test_old_deliveries_are_deleted(
     )
     with run_worker(environment) as state:
         webhook.wait_until(lambda one: len(one.deliveries()) == 1)
-        assert state.metrics.registry.get_sample_value("rowhouse_webhook_pending") == 0
+        until(lambda: state.metrics.registry.get_sample_value("rowhouse_webhook_pending") == 0)
