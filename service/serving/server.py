@@ -65,6 +65,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._app.begin_draining()
+        self._end_connections_with_their_answer()
         delay = self._app.service.settings.drain_delay
         await self._serve_on(delay)
         for listener in self._listeners():
@@ -85,6 +86,13 @@ class Server(uvicorn.Server):
         while not self._is_in_a_hurry and asyncio.get_running_loop().time() < until:
             await self.on_tick(0)  # a process above must go on hearing of this one
             await asyncio.sleep(_STEP_SECONDS)
+
+    def _end_connections_with_their_answer(self) -> None:
+        """Those whose requests began before: a poll would leave its connection to the next feed."""
+        for connection in self.server_state.connections:
+            cycle = getattr(connection, "cycle", None)  # a WebSocket has none
+            if cycle is not None:
+                cycle.keep_alive = False
 
     async def _connections_end(self, seconds: float) -> None:
         """By themselves: uvicorn would close those on which a request is just coming, and feeds before they were told
