@@ -144,8 +144,8 @@ def create_app(settings: Settings | None = None) -> Application:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         sentry.start()
+        apart = _metrics_apart(state)  # first: a port that is taken must not leave anything started
         await state.start()
-        apart = _metrics_apart(state)
         _reload_on_hangup(state)
         if not app.is_stopped_by_server:
             _drain_on_stop(app)

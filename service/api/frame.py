@@ -27,6 +27,7 @@ from service.observability.trail import Attributes, Kind, Trail, Value, on_trail
 _USABLE_ID = re.compile(rb"[A-Za-z0-9._:+/=-]{1,128}")
 # What no route took shares one label, so that labels stay few.
 _NO_ROUTE = "none"
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 _error_log = structlog.get_logger("error")
 
@@ -81,7 +82,9 @@ class Frame:
         trail = self._tracing.begin(parent)
         if trail is None and self._timing is not ServerTiming.NOBODY:
             trail = Trail(None, None, None)
-        exchange = _Exchange(scope, send, trail, self._timing)
+        exchange = _Exchange(scope, receive, send, trail, self._timing)
+        if scope["method"] in _WITH_BODY:
+            receive = exchange.receive
         self._metrics.begin()
         try:
             if trail is None:
@@ -101,7 +104,7 @@ class Frame:
         route = route_of(scope) or _NO_ROUTE
         is_stream = "rowhouse.is_stream" in scope  # it is as long as its client likes
         self._metrics.end(
-            scope["method"],
+            _method_of(scope),
             route,
             exchange.status,
             None if is_stream else seconds,
@@ -118,7 +121,7 @@ class Frame:
             {
                 "request_id": scope["rowhouse.request_id"],
                 "trace_id": scope.get("rowhouse.trace_id"),
-                "method": scope["method"],
+                "method": _method_of(scope),
                 "route": route,
                 "status": exchange.status,
                 "duration_ms": round(seconds * 1000, 3),
@@ -134,6 +137,7 @@ class _Exchange:
     __slots__ = (
         "_extra",
         "_has_begun",
+        "_receive",
         "_scope",
         "_send",
         "_timing",
@@ -145,10 +149,10 @@ class _Exchange:
         "trail",
     )
 
-    def __init__(self, scope: Scope, send: Send, trail: Trail | None, timing: ServerTiming) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, trail: Trail | None, timing: ServerTiming) -> None:
         self.started = perf_counter()
         self.status = int(HTTPStatus.INTERNAL_SERVER_ERROR)
-        self.received = _announced(scope)
+        self.received = 0
         self.sent = 0
         self.error: str | None = None
         self.trail = trail
@@ -156,11 +160,18 @@ class _Exchange:
         if trail is not None and trail.context is not None:
             scope["rowhouse.trace_id"] = trail.context.trace_id
         self._scope = scope
+        self._receive = receive
         self._send = send
         self._has_begun = False
         self._extra = [*SECURITY_HEADERS, (b"x-request-id", scope["rowhouse.request_id"].encode())]
         if scope["scheme"] == "https":
             self._extra.append(_HSTS)
+
+    async def receive(self) -> Message:
+        """Count what comes, whatever was announced."""
+        message = await self._receive()
+        self.received += len(message.get("body", b""))
+        return message
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -201,19 +212,16 @@ def _identify(scope: Scope) -> TraceContext | None:
     return parent
 
 
-def _announced(scope: Scope) -> int:
-    """The bytes of the body, as far as the request says how many they are."""
-    for name, value in scope["headers"]:
-        if name == b"content-length" and value.isdigit():
-            return int(value)
-    return 0
+def _method_of(scope: Scope) -> str:
+    """Anybody can make up methods, and labels must stay few."""
+    return scope["method"] if scope["method"] in _METHODS else "_OTHER"
 
 
 def _span_of(scope: Scope, exchange: _Exchange, route: str) -> tuple[str, Kind, Attributes, str | None]:
     """By OpenTelemetry's semantic conventions for spans of HTTP servers. Query strings hold values and paths keys: of
     the one nothing is told, of the other its template.
     """
-    method = scope["method"] if scope["method"] in _METHODS else "_OTHER"
+    method = _method_of(scope)
     attributes: dict[str, Value] = {
         "http.request.method": method,
         "http.response.status_code": exchange.status,

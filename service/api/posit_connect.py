@@ -49,7 +49,7 @@ class PositConnect:
 def _only(headers: list[tuple[bytes, bytes]], wanted: bytes) -> str | None:
     """A header that came once. Of two, one is not Connect's."""
     values = [value for name, value in headers if name == wanted]
-    return values[0].decode("latin-1") if len(values) == 1 else None
+    return values[0].decode(errors="replace") if len(values) == 1 else None
 
 
 def _base_of(text: str | None) -> SplitResult | None:
@@ -65,7 +65,7 @@ def _base_of(text: str | None) -> SplitResult | None:
 def _visitor_of(text: str | None) -> ConnectUser | None:
     try:
         told = json.loads(text or "null")
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     name = told.get("user") if isinstance(told, dict) else None
     if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= _LONGEST_NAME:
@@ -85,4 +85,7 @@ def _is_of_own_page(scope: Scope, base: SplitResult | None) -> bool:
     origin, host = told.get(b"origin"), base.netloc if base is not None and base.netloc else None
     if origin is None:
         return True
-    return urlsplit(origin.decode("latin-1")).netloc == (host or told.get(b"host", b"").decode("latin-1"))
+    try:
+        return urlsplit(origin.decode("latin-1")).netloc == (host or told.get(b"host", b"").decode("latin-1"))
+    except ValueError:
+        return False

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from dataclasses import dataclass
 from time import monotonic, perf_counter
 
@@ -50,7 +51,7 @@ class DatabaseProbe:
         """
         if self._look is None or (self._look.done() and monotonic() - self._begun > _KEPT_SECONDS):
             self._begun = monotonic()
-            self._look = asyncio.create_task(self._ask())
+            self._look = asyncio.create_task(self._ask(), context=Context())
             self._look.add_done_callback(_seen)
         return await asyncio.shield(self._look)
 

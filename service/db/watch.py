@@ -58,6 +58,8 @@ class DatabaseWatch(Background):
             assert row is not None
             seconds = time.perf_counter() - begun
             state = await migrations.pending(connection)
-        finally:
-            await connection.close()
+        except BaseException:  # a server that stands still would not answer a farewell either
+            connection.terminate()
+            raise
+        await connection.close()
         return DatabaseSeen(seconds, len(state.pending), *row)

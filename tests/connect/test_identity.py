@@ -101,8 +101,9 @@ def test_a_key_goes_before_the_visitor_and_connects_own_authorization_is_not_our
         ({"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example.org"}, 401),
         ({"Origin": "https://evil.example.org"}, 401),
         ({"Origin": "null"}, 401),
+        ({"Origin": "http://["}, 401),
     ],
-    ids=["no browser", "own page", "other site", "other origin", "no origin"],
+    ids=["no browser", "own page", "other site", "other origin", "no origin", "no address"],
 )
 def test_what_another_site_makes_a_browser_send_is_not_the_visitors(
     on_connect: Service, database: Database, sent: dict[str, str], status: int

@@ -3,6 +3,7 @@
 from urllib.request import urlopen
 
 import httpx2
+import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from prometheus_client import CollectorRegistry
@@ -10,8 +11,9 @@ from prometheus_client.core import Sample
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_fastapi_instrumentator import Instrumentator
 
+from service.core.errors import ConfigurationError
 from service.core.types import Role
-from service.observability.metrics import Metrics, MetricsServer, scraped
+from service.observability.metrics import Metrics, MetricsServer, process, scraped
 from tests.api.test_operations import free_port
 from tests.conftest import Database
 from tests.observability.workers import samples_of, value
@@ -103,6 +105,30 @@ def test_metrics_have_a_port_of_their_own(database: Database, keys: dict[Role, s
         until(lambda: "rowhouse_database_up 1.0" in httpx2.get(f"http://127.0.0.1:{port}/metrics").text)
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_the_port_of_the_metrics_answers_whatever_it_is_asked(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = MetricsServer(Metrics("1"), host, 0)
+    server.start()
+    try:
+        base = f"http://{f'[{host}]' if ':' in host else host}:{server.port}"
+        for accept in ("application/openmetrics-text; version=abc", "text/plain; version=1.x.y", ";;,", "*/*"):
+            answer = httpx2.get(f"{base}/metrics?name[]=up", headers={"accept": accept})
+            assert answer.status_code == 200, accept
+            assert "rowhouse_build_info" in answer.text, accept
+        assert httpx2.get(f"{base}/livez").status_code == 200
+        monkeypatch.setattr(process, "_LONGEST_STILL", 0.0)
+        assert httpx2.get(f"{base}/livez").status_code == 503
+    finally:
+        server.stop()
+
+
+def test_a_scraper_that_asks_for_no_known_version_gets_text(service: Service) -> None:
+    with service.client() as client:
+        answer = client.get("/metrics", headers={"accept": "application/openmetrics-text; version=abc"})
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain")
+
+
 def test_a_port_of_one_process_is_not_shared() -> None:
     server = MetricsServer(Metrics("1"), "127.0.0.1", 0)
     server.start()
@@ -110,10 +136,7 @@ def test_a_port_of_one_process_is_not_shared() -> None:
         port = server.port
         with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
             assert b"http_requests_inprogress" in answer.read()
-        try:
+        with pytest.raises(ConfigurationError, match=str(port)):
             MetricsServer(Metrics("1"), "127.0.0.1", port)
-        except OSError:
-            return
-        raise AssertionError("two processes listen on one port")
     finally:
         server.stop()

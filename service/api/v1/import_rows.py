@@ -68,6 +68,7 @@ class ImportHandlers:
 
     async def insert(self, request: Request, resource: Resource, form: Format) -> Answer:
         """Import the body's rows."""
+        request.scope["rowhouse.is_stream"] = True  # it takes as long as its client and its rows do
         write = WriteRequest.read(request, resource, self._tools, default=Return.MINIMAL, is_import=True)
         order = self._order(request, resource, write, form)
         self._require(request, resource, order)

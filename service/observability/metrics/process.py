@@ -3,6 +3,7 @@
 import platform
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from time import monotonic
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.process_collector import ProcessCollector
@@ -25,6 +26,7 @@ _TOLD = {
     "process_max_fds": "Most file descriptors that a process may open.",
 }
 _CPU = "process_cpu_seconds_total"
+_LONGEST_STILL = 30.0  # seconds
 
 
 @dataclass(slots=True)
@@ -48,6 +50,7 @@ class ProcessMetrics:
         }
         self._processor = Counter(_CPU, "Processor time, of the user and of the system.", registry=registry)
         self._counted = 0.0
+        self._sampled_at = monotonic()
         self._build = Gauge(
             "rowhouse_build_info",
             "The version that runs.",
@@ -65,7 +68,12 @@ class ProcessMetrics:
     def observe_lag(self, seconds: float) -> None:
         self._lag.observe(seconds)
 
+    def is_turning(self) -> bool:
+        """Whether the event loop has come round of late: `sample` is called in it, once a second."""
+        return monotonic() - self._sampled_at < _LONGEST_STILL
+
     def sample(self) -> None:
+        self._sampled_at = monotonic()
         self._build.set(1)
         for name, value in self._read.figures():
             if name == _CPU:
