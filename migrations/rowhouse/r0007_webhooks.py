@@ -1,12 +1,12 @@
 """Webhooks, their deliveries, and the order of these (r0007_webhooks.sql)."""
 
 from pathlib import Path
-from typing import cast
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy import AdaptedConnection
 from sqlalchemy.dialects import postgresql
+
+from service.db.sql_script import run_script
 
 revision = "r0007"
 down_revision = "r0006"
@@ -38,10 +38,7 @@ def upgrade() -> None:
     )
     for table in ("webhooks", "deliveries", "lanes"):
         op.execute(f"grant select, insert, update, delete on rowhouse.{table} to rowhouse_service")
-    script = Path(__file__).with_suffix(".sql").read_text()
-    connection = cast("AdaptedConnection", op.get_bind().connection.dbapi_connection)
-    # As it stands: SQLAlchemy would take its colons for parameters, and runs one statement at a time.
-    connection.run_async(lambda driver: driver.execute(script))
+    run_script(Path(__file__).with_suffix(".sql"))
 
 
 def _make_webhooks() -> None:

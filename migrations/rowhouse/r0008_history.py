@@ -2,10 +2,10 @@
 
 import re
 from pathlib import Path
-from typing import cast
 
 from alembic import op
-from sqlalchemy import AdaptedConnection
+
+from service.db.sql_script import run_script
 
 revision = "r0008"
 down_revision = "r0007"
@@ -14,10 +14,8 @@ depends_on = None
 
 
 def upgrade() -> None:
-    script = Path(__file__).with_suffix(".sql").read_text()
-    op.execute("set local check_function_bodies = off")  # also begins the transaction that the script belongs to
-    connection = cast("AdaptedConnection", op.get_bind().connection.dbapi_connection)
-    connection.run_async(lambda driver: driver.execute(script))
+    op.execute("set local check_function_bodies = off")
+    run_script(Path(__file__).with_suffix(".sql"))
 
 
 def downgrade() -> None:

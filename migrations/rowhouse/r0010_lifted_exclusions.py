@@ -5,6 +5,8 @@ from pathlib import Path
 
 from alembic import op
 
+from service.db.sql_script import run_script
+
 revision = "r0010"
 down_revision = "r0009"
 branch_labels = None
@@ -12,7 +14,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.execute(Path(__file__).with_suffix(".sql").read_text())
+    run_script(Path(__file__).with_suffix(".sql"))
 
 
 def downgrade() -> None:

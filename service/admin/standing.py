@@ -34,11 +34,15 @@ class Item:
     path: tuple[str, ...] = ()
 
 
-def pool(runtime: Runtime, most: int) -> Item:
+def pool(runtime: Runtime) -> Item:
     opened, idle = runtime.pool.sizes()
     waiting = runtime.pool.waiting()
     says = f"{waiting} requests wait for a connection." if waiting else "Nobody waits for a connection."
-    figures = [("In use", f"{opened - idle} of at most {most}"), ("Open", str(opened)), ("Waiting", str(waiting))]
+    figures = [
+        ("In use", f"{opened - idle} of at most {runtime.pool.most}"),
+        ("Open", str(opened)),
+        ("Waiting", str(waiting)),
+    ]
     return Item("Database connections", not waiting, says, figures)
 
 

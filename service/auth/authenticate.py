@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from time import monotonic
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, exists, or_, select, update
+from sqlalchemy import ColumnElement, exists, func, or_, select, update
 
 from service.auth.principal import Principal, PrincipalKind
 from service.core.errors import AuthenticationFailed
@@ -18,6 +18,8 @@ from service.models.system import ApiKey, RefreshToken, Session, User
 
 _LAST_USE_STEP = timedelta(minutes=1)
 _MOST_CACHED = 10_000
+# A standby is, always.
+_IS_READ_ONLY = func.current_setting("transaction_read_only") == "on"
 
 
 class Authenticator:
@@ -62,12 +64,15 @@ class Authenticator:
     async def _verify_key(self, key: str) -> Principal:
         now = datetime.now(UTC)
         async with self._unit_of_work.begin() as session:
-            found = await session.scalar(select(ApiKey).where(ApiKey.key_hash == hash_token(key)))
-            if found is None or found.revoked_at is not None:
+            is_this = ApiKey.key_hash == hash_token(key)
+            row = (await session.execute(select(ApiKey, _IS_READ_ONLY).where(is_this))).first()
+            if row is None or row[0].revoked_at is not None:
                 raise AuthenticationFailed("The API key is not valid.")
+            found, is_read_only = row
             if found.expires_at is not None and found.expires_at <= now:
                 raise AuthenticationFailed("The API key has expired.")
-            if found.last_used_at is None or found.last_used_at < now - _LAST_USE_STEP:
+            is_noted = found.last_used_at is not None and found.last_used_at >= now - _LAST_USE_STEP
+            if not is_noted and not is_read_only:
                 await session.execute(update(ApiKey).where(ApiKey.id == found.id).values(last_used_at=now))
         return Principal(PrincipalKind.API_KEY, found.prefix, found.name, Role(found.role))
 

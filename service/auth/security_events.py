@@ -33,6 +33,7 @@ class EventKind(StrEnum):
     KEY_REVOKED = "key_revoked"
     GRANTED = "granted"
     GRANT_REVOKED = "grant_revoked"
+    DATABASE_RESTORED = "database_restored"
 
 
 FAILURES = (EventKind.LOGIN_FAILED, EventKind.FACTOR_FAILED, EventKind.TOKEN_REUSED)

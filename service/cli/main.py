@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from service import __version__
-from service.cli import demo, export, grants, import_file, jobs, keys, serve, tracking, users, worker
+from service.cli import backup, demo, export, grants, import_file, jobs, keys, migrate, serve, tracking, users, worker
 
 app = typer.Typer(
     help="Puts a PostgreSQL database behind a REST API that people can trust.",
@@ -21,7 +21,10 @@ app.command("serve")(serve.serve)
 app.command("worker")(worker.worker)
 app.command("import")(import_file.import_file)
 app.command("reload")(serve.reload)
-app.command("migrate")(serve.migrate)
+app.command("migrate")(migrate.migrate)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
+app.command("renew-epoch")(backup.renew_epoch)
 app.command("tables")(grants.tables)
 app.command("export")(export.export)
 app.command("grant")(grants.grant)

@@ -1,4 +1,4 @@
-"""`rowhouse serve`, `rowhouse migrate`"""
+"""`rowhouse serve`, `rowhouse reload`"""
 
 from typing import Annotated
 
@@ -6,16 +6,8 @@ import asyncpg
 import typer
 
 from service.cli.session import command, database, messages, told
-from service.core.errors import ConfigurationError
 from service.core.settings import Settings
-from service.db import migrations
 from service.db.listen import RELOAD_CHANNEL
-from service.db.migrations import Branch
-from service.db.privileges import open_schemas
-from service.events.tracking import apply_setting
-
-# So long may a request that is running go on after the service was told to stop.
-_DRAIN_SECONDS = 20
 
 
 def serve(
@@ -36,22 +28,11 @@ def run_server(settings: Settings, host: str | None = None, port: int | None = N
     import uvicorn
 
     from service.application import create_app
+    from service.serving.server import Server, options
 
-    server = uvicorn.Server(
-        uvicorn.Config(
-            create_app(settings),
-            host=host or settings.server.host,
-            port=port or settings.server.port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=bool(settings.server.forwarded_allow_ips),
-            forwarded_allow_ips=settings.server.forwarded_allow_ips,
-            timeout_graceful_shutdown=_DRAIN_SECONDS,
-            ws="websockets-sansio",
-            ws_per_message_deflate=False,  # it costs more than it saves where one message goes to many
-        )
-    )
+    app = create_app(settings)
+    host, port = host or settings.server.host, port or settings.server.port
+    server = Server(app, uvicorn.Config(app, host=host, port=port, **options(settings)))
     try:
         server.run()
     except KeyboardInterrupt:  # uvicorn raises the signal again when it has shut down
@@ -71,44 +52,3 @@ async def reload() -> None:
         finally:
             await connection.close()
     messages.print("Running services read the catalog again.")
-
-
-@command
-async def migrate(
-    tables: Annotated[bool, typer.Option("--tables", help="Also create the declared tables.")] = False,
-    check: Annotated[bool, typer.Option("--check", help="Only compare the models with the database.")] = False,
-) -> None:
-    """Bring the database to this release, as its owner (MIGRATION_DATABASE_URL).
-
-    Changes the schema `rowhouse` alone, unless --tables is given.
-    """
-    branches = (Branch.ROWHOUSE, Branch.TABLES) if tables else (Branch.ROWHOUSE,)
-    settings = Settings.load()
-    async with database(settings) as urls:
-        if check:
-            await migrations.check(urls.owner)
-            messages.print("The models and the database agree.")
-            return
-        await migrations.migrate(urls.owner, branches)
-        await open_schemas(urls.owner, settings.database.exposed_schemas, settings.database.connect_timeout)
-        await _track(settings, urls.owner)
-    messages.print(f"Up to date: {', '.join(branches)}.", highlight=False)
-
-
-async def _track(settings: Settings, owner_url: str) -> None:
-    """See to TRACKED_TABLES.
-
-    Raises:
-        ConfigurationError: a table of it is not there, or cannot be tracked. The others are.
-    """
-    if not settings.change_log.tracked_tables:
-        return
-    connection = await asyncpg.connect(owner_url, timeout=settings.database.connect_timeout)
-    try:
-        applied = await apply_setting(connection, settings.change_log.tracked_tables, settings.database.exposed_schemas)
-    finally:
-        await connection.close()
-    if applied.tracked:
-        messages.print(f"Changes are logged from now on: {', '.join(applied.tracked)}.", highlight=False)
-    if applied.problems:
-        raise ConfigurationError(f"TRACKED_TABLES: {' '.join(applied.problems)}")

@@ -27,10 +27,11 @@ messages = Console(stderr=True)
 
 @dataclass(frozen=True, slots=True)
 class Urls:
-    """Where the database is, for the owner and for the service."""
+    """Where the database is: for the owner, for the service, and for whoever reads or makes all of it."""
 
     owner: str
     service: str
+    keeper: str
 
 
 @asynccontextmanager
@@ -39,11 +40,11 @@ async def database(settings: Settings) -> AsyncIterator[Urls]:
     configured = settings.database.database_url
     if configured is not None:
         owner = settings.database.migration_database_url or configured
-        yield Urls(owner.get_secret_value(), configured.get_secret_value())
+        yield Urls(owner.get_secret_value(), configured.get_secret_value(), owner.get_secret_value())
         return
     embedded = await start_embedded(settings.database.data_dir)
     try:
-        yield Urls(embedded.owner_url, embedded.service_url)
+        yield Urls(embedded.owner_url, embedded.service_url, embedded.keeper_url)
     finally:
         await asyncio.to_thread(embedded.release)
 

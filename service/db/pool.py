@@ -69,6 +69,11 @@ class TablePool:
         """Connections open, and of these idle."""
         return self.connections.sizes()
 
+    @property
+    def most(self) -> int:
+        """Connections that may be open at once."""
+        return self._settings.pool_max_size
+
     def waiting(self) -> int:
         """How many wait for a connection."""
         return self.connections.waiting()
@@ -170,7 +175,7 @@ class TablePool:
                 return await self._once(sql, arguments, is_read=is_read, unit=unit, many=many)
             except asyncpg.PostgresError as error:
                 if error.sqlstate not in RETRYABLE or attempt == _ATTEMPTS:
-                    raise to_domain(error) from error
+                    raise to_domain(error, is_read=is_read) from error
             except _ConnectionLost as error:
                 if not error.may_repeat:
                     raise DatabaseUnavailable(

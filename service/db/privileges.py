@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import asyncpg
 
+from service.db.migration_lock import wait_for_turn
 from service.db.role import SERVICE_ROLE
 
 # Read from the catalogs and not `all tables in schema`: one table of somebody else must not stop the others.
@@ -29,6 +30,8 @@ async def open_schemas(owner_url: str, schemas: Sequence[str], connect_timeout: 
     """
     connection = await asyncpg.connect(owner_url, timeout=connect_timeout)
     try:
+        # Grants that meet on one table fail.
+        await wait_for_turn(connection.fetchval, waits=lambda _: None)
         for row in await connection.fetch(_STATEMENTS.format(role=SERVICE_ROLE), list(schemas)):
             try:
                 await connection.execute(row[0])

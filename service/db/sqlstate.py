@@ -23,6 +23,7 @@ from service.core.errors import (
 )
 from service.core.states import EMBED_LIMIT, MAX_AFFECTED, ROW_POLICY
 
+_READ_ONLY = "25006"
 RETRYABLE = frozenset({"40001", "40P01"})
 # The function of PostgreSQL's source that RAISE runs in: unlike the message's context, it is never translated.
 _RAISE = "exec_stmt_raise"
@@ -37,8 +38,8 @@ _CONSTRAINTS = {
 }
 
 
-def to_domain(error: asyncpg.PostgresError) -> RowhouseError:
-    """The domain error for what PostgreSQL reported; the SQLSTATE is its code."""
+def to_domain(error: asyncpg.PostgresError, *, is_read: bool = False) -> RowhouseError:
+    """The domain error for what PostgreSQL reported; the SQLSTATE is its code. `is_read`: nothing should be written."""
     state = error.sqlstate or "XX000"
     if isinstance(error, asyncpg.PostgresConnectionError):
         return DatabaseUnavailable("The connection to the database was lost.", code=state)
@@ -46,6 +47,10 @@ def to_domain(error: asyncpg.PostgresError) -> RowhouseError:
         return InvalidBody("A value cannot be sent to the database as it is.", code=state)
     if _is_raised(state, error):
         return _raised(state, error)
+    if state == _READ_ONLY and not is_read:
+        return DatabaseUnavailable(
+            "The database takes no writes now: it is a standby, or set to be read only.", code="read_only_database"
+        )
     if special := _special(state, error):
         return special
     match state[:2]:

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from time import monotonic
 from typing import Protocol
 
 import asyncpg
@@ -68,7 +69,16 @@ class Follower(Background):
         self._number = 0
         self._life: str | None = None
         self._position: str | None = None
-        self.is_connected = False
+        self._lost_at: float | None = monotonic()
+
+    @property
+    def is_connected(self) -> bool:
+        return self._lost_at is None
+
+    @property
+    def lost_seconds(self) -> float | None:
+        """For how long it has not been able to look; None where it is."""
+        return None if self._lost_at is None else monotonic() - self._lost_at
 
     def wake(self) -> None:
         """Something was committed."""
@@ -86,7 +96,8 @@ class Follower(Background):
                 try:
                     await self._follow(connection)
                 finally:
-                    self.is_connected = False
+                    if self._lost_at is None:  # else it was not found again in between
+                        self._lost_at = monotonic()
                     connection.terminate()
             except (*LOST, asyncpg.PostgresError) as error:
                 _log.warning("follower_lost_its_connection", reason=type(error).__name__)
@@ -95,6 +106,8 @@ class Follower(Background):
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def _follow(self, connection: Connection) -> None:
+        # Asleep, it would not notice that its connection has gone.
+        connection.add_termination_listener(lambda _: self._woken.set())
         life = await connection.fetchval(_BEGIN_LIFE)
         if self._position is not None and not await connection.fetchval(_IS_PAST, self._position):
             self._audience.begin_life("")
@@ -104,7 +117,7 @@ class Follower(Background):
         self._life = life
         self._audience.begin_life(life)
         since, now = await connection.prepare(BATCH), await connection.prepare(_NOW)
-        self.is_connected = True
+        self._lost_at = None
         self._woken.set()  # what woke it may have been lost with the connection before
         while True:
             await self._wait()

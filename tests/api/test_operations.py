@@ -16,9 +16,10 @@ import pytest
 
 from service.core.types import Role
 from service.db import migrations
-from service.db.embedded import EmbeddedPostgres, start_embedded
+from service.db.embedded import EmbeddedPostgres
 from service.db.migrations import Branch
 from tests.conftest import Database
+from tests.postgres import start_postgres
 from tests.service_under_test import Service, make_keys, problem_of, run_service
 
 
@@ -177,7 +178,7 @@ def database_run(url: str, sql: str) -> None:
 @pytest.fixture
 def own_postgres(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
     """A server that a test may kill."""
-    server = asyncio.run(start_embedded(tmp_path / "data"))
+    server = asyncio.run(start_postgres(tmp_path / "data"))
     asyncio.run(migrations.migrate(server.owner_url, (Branch.ROWHOUSE, Branch.TABLES)))
     yield server
     server.release()

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from service.cli.session import told
 from service.db import migrations
-from service.db.embedded import start_embedded
 from service.db.migrations import Branch
+from tests.postgres import start_postgres
 
 
 async def check(data_dir: Path) -> None:
-    server = await start_embedded(data_dir)
+    server = await start_postgres(data_dir)
     try:
         await migrations.migrate(server.owner_url, (Branch.ROWHOUSE, Branch.TABLES))
         await migrations.check(server.owner_url)

@@ -14,6 +14,7 @@ from service.db.privileges import open_schemas
 from service.db.role import SERVICE_ROLE, role_to_assume
 from service.models import TableBase
 from tests.conftest import Database
+from tests.postgres import let_in
 from tests.service_under_test import run_service
 
 MEMBERS = "select rolsuper, rolbypassrls, rolcreaterole, rolcreatedb from pg_roles where rolname = $1"
@@ -81,6 +82,7 @@ def test_a_role_given_at_connect_time_cannot_be_taken_off(database: Database) ->
 def test_production_refuses_a_role_that_cannot_step_down(postgres: EmbeddedPostgres) -> None:
     name = "strong_alone"
     asyncio.run(fetch(postgres.superuser_url, f"create role {name} login bypassrls"))
+    let_in(postgres, name)
     try:
         with pytest.raises(ConfigurationError, match="bypasses row-level security"):
             asyncio.run(role_to_assume(postgres.url(name, "postgres"), 5, is_production=True))

@@ -7,6 +7,7 @@ import pytest
 
 from service.core.types import Role
 from tests.events.conftest import SCHEMA, Log
+from tests.postgres import let_in
 from tests.service_under_test import Service
 
 STRANGER = "a stranger's role"
@@ -19,6 +20,7 @@ def stranger(log: Log) -> Iterator[str]:
     run(f'create role "{STRANGER}" login')
     run(f'grant usage, create on schema {SCHEMA} to "{STRANGER}"')
     run(f'alter default privileges for role rowhouse_owner in schema {SCHEMA} grant all on tables to "{STRANGER}"')
+    let_in(log.database.server, STRANGER)
     yield log.database.server.url("a%20stranger%27s%20role", log.database.name)
     run(f'drop owned by "{STRANGER}" cascade')
     run(f'drop role "{STRANGER}"')

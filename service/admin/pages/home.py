@@ -59,7 +59,7 @@ async def show(visit: Visit) -> Response:
 async def _items(visit: Visit) -> list[Item]:
     runtime = visit.runtime
     state = await _or_none(database_state(runtime.pool))
-    items = [standing.pool(runtime, visit.state.settings.database.pool_max_size), standing.feed(runtime)]
+    items = [standing.pool(runtime), standing.feed(runtime)]
     if state is None:
         items.append(Item("Database", False, "It does not answer as it should: some of this page is missing."))
     else:

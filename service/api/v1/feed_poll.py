@@ -10,7 +10,7 @@ from starlette.types import Receive
 from service.api.v1.exchange import Answer
 from service.api.v1.feed_end import Events, refusal, until_gone
 from service.core.errors import DatabaseUnavailable, LimitExceeded, MustRefetch
-from service.events.channel import FeedEnded
+from service.events.channel import End, FeedEnded
 from service.events.event import Event, Kind
 from service.events.session import Session
 
@@ -44,8 +44,10 @@ class Poll:
             async with until_gone(receive, "http.disconnect"):
                 with suppress(TimeoutError):
                     await self._gather(events)
-        except FeedEnded as ended:  # the client keeps the cursor that it has
-            raise refusal(ended.reason) from None
+        except FeedEnded as ended:
+            # A service that stops gives what it has; the next poll goes to another.
+            if ended.reason is not End.SHUTDOWN or not self.session.cursor:
+                raise refusal(ended.reason) from None
         finally:
             await events.aclose()
         if not self.session.cursor and not self._found:

@@ -26,6 +26,19 @@ class ServerSettings(Section):
     host: str = Field("127.0.0.1", description="Address that `rowhouse serve` and `make demo` listen on.")
     port: int = Field(8000, ge=1, le=65535, description="Port that `rowhouse serve` and `make demo` listen on.")
     root_path: str = Field("", description="Path prefix under which a proxy publishes the service.")
+    drain_delay_seconds: float | None = Field(
+        None,
+        ge=0,
+        le=300,
+        description="Seconds that a service which was told to stop goes on serving while `/readyz` says 503, so that "
+        "load balancers notice. Default: 5 in production, otherwise 0.",
+    )
+    web_concurrency: int = Field(
+        1,
+        ge=1,
+        description="Serving processes that share the database's connections. Gunicorn's configuration starts as many; "
+        "without it there, as many as there are processors.",
+    )
     forwarded_allow_ips: str = Field(
         "",
         description="Addresses of the proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, parted by "

@@ -15,6 +15,7 @@ from service.core.settings.security import MINIMUM_SECRET_LENGTH, SecuritySettin
 from service.core.settings.server import DatabaseSettings, DemoSettings, Environment, ServerSettings
 from service.core.settings.work import JobSettings, WebhookSettings
 
+_DRAIN_DELAY_SECONDS = 5.0
 _WELL_KNOWN_SECRETS = frozenset({"change-me", "changeme", "secret", "password", "jwt-secret"})
 
 
@@ -69,6 +70,12 @@ class Settings(BaseModel):
     def log_format(self) -> LogFormat:
         """As set, or else for machines in production and for people in development."""
         return self.log.log_format or (LogFormat.JSON if self.is_production else LogFormat.TEXT)
+
+    @property
+    def drain_delay(self) -> float:
+        """Seconds that it goes on serving after it was told to stop."""
+        wanted = self.server.drain_delay_seconds
+        return (_DRAIN_DELAY_SECONDS if self.is_production else 0.0) if wanted is None else wanted
 
 
 SECTIONS: tuple[type[Section], ...] = (

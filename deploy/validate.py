@@ -1,0 +1,137 @@
+"""Checks what operators run, without a network: python -m deploy.validate
+
+A line each: what, and whether it holds. What a failed check says follows at the end.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from rich.console import Console
+
+from deploy.kubernetes.check import NOT_RUN
+
+ROOT = Path(__file__).parents[1]
+_OURS = Path(sys.executable).parent
+_AT_ONCE = 2
+_SECONDS = 120
+
+
+class Outcome(StrEnum):
+    OK = "ok"
+    FAILED = "FAILED"
+    NOT_RUN = "not run"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A program with its arguments. `files` are patterns of files that git knows."""
+
+    what: str
+    program: str
+    arguments: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+
+    def command(self) -> list[str] | None:
+        """None where the program is not installed."""
+        files = _tracked(self.files) if self.files else []
+        if self.program.startswith("deploy."):
+            return [sys.executable, "-m", self.program, *self.arguments, *files]
+        found = shutil.which(self.program, path=f"{_OURS}{os.pathsep}{os.environ['PATH']}")
+        return None if found is None else [found, *self.arguments, *files]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    check: Check
+    outcome: Outcome
+    said: str
+    seconds: float
+
+
+_WORKFLOWS = (".github/workflows/*.yaml",)
+# What documents and tests show, and no secrets.
+_SHOWN = (
+    r"^(secret|guest|6d5c6a0f4c1f\w*|whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=|eyJhbGciOiJub25lIn0\.e30\.)$"
+)
+
+CHECKS = (
+    Check("Dockerfile: hadolint", "hadolint", ("--failure-threshold=style",), ("*Dockerfile",)),
+    Check(
+        "compose.yaml: schema", "check-jsonschema", ("--builtin-schema=vendor.compose-spec",), ("*/compose.yaml",)
+    ),
+    Check("compose.yaml: files, ports, rights, secrets", "deploy.docker.check_compose"),
+    Check("Kubernetes: both overlays, strictly", "deploy.kubernetes.check"),
+    Check("workflows: schema", "check-jsonschema", ("--builtin-schema=vendor.github-workflows",), _WORKFLOWS),
+    Check(
+        "workflows: each job has a time limit", "check-jsonschema",
+        ("--builtin-schema=custom.github-workflows-require-timeout",), _WORKFLOWS,
+    ),
+    Check(
+        "Dependabot: schema", "check-jsonschema", ("--builtin-schema=vendor.dependabot",), (".github/dependabot.yaml",)
+    ),
+    Check("workflows: zizmor", "zizmor", ("--offline", "--quiet", "--persona=pedantic", "--no-progress", ".github")),
+    Check("Prometheus: configuration and rules", "promtool", ("check", "config", "deploy/prometheus/prometheus.yml")),
+    Check("Prometheus: tests of the rules", "promtool", ("test", "rules", "deploy/prometheus/rules.test.yml")),
+    Check("shell scripts: shellcheck", "shellcheck", (), ("*.sh", ".ci/*")),
+    # What is less than medium ruff has told already.
+    Check(
+        "the service's code: bandit", "bandit",
+        ("--quiet", "--severity-level=medium", "--confidence-level=medium", "--recursive", "service"),
+    ),
+    # Passwords in code are ruff's to find (S105 to S107), which knows Python.
+    Check(
+        "all files: detect-secrets", "detect-secrets-hook",
+        ("--no-verify", "--disable-plugin=KeywordDetector", f"--exclude-secrets={_SHOWN}"),
+        (".", ":!requirements*.txt", ":!manifest.json"),
+    ),
+)  # fmt: skip
+
+
+def run(check: Check) -> Result:
+    """What the check says. What is not installed has failed in CI."""
+    started = time.monotonic()
+    command = check.command()
+    if command is None:
+        missing = Outcome.FAILED if "CI" in os.environ else Outcome.NOT_RUN
+        return Result(check, missing, f"{check.program} is not installed", 0)
+    finished = subprocess.run(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=_SECONDS
+    )
+    outcome = {0: Outcome.OK, NOT_RUN: Outcome.NOT_RUN}.get(finished.returncode, Outcome.FAILED)
+    return Result(check, outcome, finished.stdout.strip(), time.monotonic() - started)
+
+
+def _tracked(patterns: tuple[str, ...]) -> list[str]:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--", *patterns], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    return [path for path in listed.stdout.split("\0") if path]
+
+
+def main() -> None:
+    """Run all checks; the exit code judges."""
+    console = Console(highlight=False, soft_wrap=True)
+    colours = {Outcome.OK: "green", Outcome.FAILED: "red", Outcome.NOT_RUN: "yellow"}
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        results = []
+        for result in pool.map(run, CHECKS):
+            results.append(result)
+            why = f"  ({result.said})" if result.outcome is Outcome.NOT_RUN else ""
+            outcome = f"[{colours[result.outcome]}]{result.outcome:<7}[/]"
+            console.print(f"{outcome}  {result.check.what:<46} {result.seconds:5.1f} s{why}")
+    failed = [result for result in results if result.outcome is Outcome.FAILED]
+    for result in failed:
+        console.print(f"\n[red]{result.check.what}[/]")
+        console.print(result.said, markup=False)
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

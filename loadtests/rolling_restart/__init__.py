@@ -1,0 +1,1 @@
+"""Nothing fails while instances are restarted, nothing is lost by those who follow."""

@@ -1,0 +1,1 @@
+"""How the application is served: uvicorn's options, how a server stops, and Gunicorn's workers."""
