@@ -143,8 +143,8 @@ def create_app(settings: Settings | None = None) -> Application:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         sentry.start()
+        apart = _metrics_apart(state)  # also while the database is waited for
         await state.start()
-        apart = _metrics_apart(state)
         _reload_on_hangup(state)
         if not app.is_stopped_by_server:
             _drain_on_stop(app)

@@ -31,7 +31,7 @@ class Stage:
 
     def serving(self) -> list[int]:
         """The workers that have begun to count."""
-        return [pid for pid in self.gunicorn.children() if (self.metrics / f"gauge_livesum_{pid}.db").exists()]
+        return [pid for pid in self.gunicorn.children() if (self.metrics / f"exemplars_{pid}.json").exists()]
 
 
 @contextmanager

@@ -31,7 +31,7 @@ class Gunicorn:
 
     def serving(self) -> set[int]:
         """Those that have begun to count."""
-        return {pid for pid in self.workers() if (self.directory / f"gauge_livesum_{pid}.db").exists()}
+        return {pid for pid in self.workers() if (self.directory / f"exemplars_{pid}.json").exists()}
 
     def scrape(self, accept: str = "") -> str:
         return httpx2.get(self.metrics_url, headers={"Accept": accept}, timeout=10).text
