@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 
 import httpx2
 
-_READERS, _FOLLOWERS = 6, 4
+_READERS, _FOLLOWERS = 3, 4
 _PAUSE = 0.05
 
 
