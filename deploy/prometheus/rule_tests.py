@@ -249,7 +249,7 @@ CASES = (
 def rule_tests() -> str:
     """`rules.test.yml`"""
     return as_yaml(
-        {"rule_files": ["rules.yml"], "evaluation_interval": "10m", "tests": [_test(case, alerts()) for case in CASES]}
+        {"rule_files": ["rules.yml"], "evaluation_interval": "5m", "tests": [_test(case, alerts()) for case in CASES]}
     )
 
 
