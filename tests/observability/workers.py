@@ -63,7 +63,7 @@ def gunicorn(environment: Mapping[str, str], directory: Path, port: int, workers
     apart = environment.get("METRICS_PORT")
     serving = Gunicorn(process, url, f"http://127.0.0.1:{apart}/metrics" if apart else f"{url}/metrics", directory)
     try:
-        until(lambda: len(serving.serving()) == workers and _is_ready(url), 60)
+        until(lambda: len(serving.serving()) == workers and _is_ready(url), 120)
         yield serving
     finally:
         process.terminate()
