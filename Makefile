@@ -6,7 +6,7 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 -
 	--no-emit-index-url --no-emit-find-links --quiet --custom-compile-command "make lock"
 SERVER := --extra gunicorn --extra rabbitmq --extra redis --extra tracing
 
-.PHONY: help setup demo serve test check validate audit bench image compose lock generated format
+.PHONY: help setup demo serve test check validate audit bench load image compose publish lock generated format
 
 help:  ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  \1	\2/' | expand -t 14
@@ -42,12 +42,12 @@ check: setup  ## Lint, types, import directions, migrations, documents
 	@$(BIN)/python -m tests.db.check_migrations
 	@$(BIN)/python -m deploy.generated --check
 
-validate: setup  ## Check what operators run: image, manifests, workflows, migrations, secrets
+validate: setup  ## Check what operators run: image, manifests, rules, workflows, migrations, secrets
 	@$(BIN)/python -m deploy.validate
 	@$(BIN)/rowhouse migrate --lint
 
 audit: setup  ## Look up known weaknesses of the locked packages (needs the network)
-	@$(BIN)/pip-audit --require-hashes --disable-pip --progress-spinner off \
+	@$(BIN)/pip-audit --strict --require-hashes --disable-pip --progress-spinner off \
 		$(foreach lock,requirements.txt requirements-server.txt requirements-dev.txt,--requirement $(lock))
 
 bench: setup  ## Measure requests, exports and imports beside bare asyncpg, other frameworks and psql
@@ -55,6 +55,12 @@ bench: setup  ## Measure requests, exports and imports beside bare asyncpg, othe
 	@$(BIN)/python -m loadtests.bench --frameworks
 	@$(BIN)/python -m loadtests.export
 	@$(BIN)/python -m loadtests.bulk
+
+load: setup  ## Load a service as its users do, for a minute; LOAD="--users 100 --host …" for others
+	@$(BIN)/python -m loadtests.load $(LOAD)
+
+publish: setup  ## Publish to Posit Connect: CONNECT_SERVER, CONNECT_API_KEY, DATABASE_URL, JWT_SECRET
+	@$(BIN)/python -m deploy.connect.publish
 
 image:  ## Build the image rowhouse:local (needs Docker)
 	@docker build --file deploy/docker/Dockerfile --tag rowhouse:local .

@@ -4,22 +4,24 @@
     python -m deploy.generated --check    fail if something is out of step
 
 `manifest.json` (Posit Connect), `.env.example`, the table of settings in `README.md`, rules of Prometheus and
-their tests, and dashboards of Grafana.
+their tests, also as its operator reads them, and dashboards of Grafana.
 """
 
+import hashlib
 import json
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from deploy.grafana.dashboards import DASHBOARDS
+from deploy.kubernetes.prometheus_rule import prometheus_rule
 from deploy.prometheus.rule_tests import rule_tests
 from deploy.prometheus.rules import rules
 from service.core.settings import SECTIONS
@@ -27,7 +29,10 @@ from service.core.settings import SECTIONS
 ROOT = Path(__file__).parents[1]
 _TABLE = re.compile(r"(<!-- settings: generated -->\n).*?(<!-- /settings -->)", re.DOTALL)
 # What the service needs to run on Posit Connect, and nothing else.
-_PUBLISHED = ("service", "migrations", "pyproject.toml", "requirements.txt")
+_PUBLISHED = (
+    *("service", "migrations", "pyproject.toml", "requirements.txt"),
+    *(":!service/docs", ":!migrations/README.md", ":!migrations/script.py.mako"),
+)
 
 
 def env_example() -> str:
@@ -61,6 +66,9 @@ def manifest() -> str:
     written["locale"] = "en_US.UTF-8"
     written["python"]["version"] = "3.11.0"
     written["python"]["package_manager"].pop("version")
+    # The tool's own sum is of the requirements without their indents, which it never sends.
+    content = (ROOT / "requirements.txt").read_bytes()
+    written["files"]["requirements.txt"]["checksum"] = hashlib.md5(content, usedforsecurity=False).hexdigest()
     return json.dumps(written, indent=2) + "\n"
 
 
@@ -87,6 +95,14 @@ def _default(field: FieldInfo) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def stale(wanted: Mapping[str, Callable[[], str]]) -> dict[str, str]:
+    """What those files should hold that hold something else, by their names."""
+    made = {name: make() for name, make in wanted.items()}
+    return {
+        name: text for name, text in made.items() if not (ROOT / name).exists() or (ROOT / name).read_text() != text
+    }
+
+
 def main() -> None:
     """Write, or with `--check` compare."""
     wanted: dict[str, Callable[[], str]] = {
@@ -95,18 +111,15 @@ def main() -> None:
         "manifest.json": manifest,
         "deploy/prometheus/rules.yml": rules,
         "deploy/prometheus/rules.test.yml": rule_tests,
+        "deploy/kubernetes/overlays/production/prometheus-rule.yaml": prometheus_rule,
     }
     wanted |= {f"deploy/grafana/json/{one.uid}.json": one.as_json for one in DASHBOARDS}
-    stale = []
-    for name, make in wanted.items():
-        path, text = ROOT / name, make()
-        if not path.exists() or path.read_text() != text:
-            stale.append(name)
-            if "--check" not in sys.argv:
-                path.write_text(text)
-    if stale and "--check" in sys.argv:
-        sys.exit(f"Out of step with the code: {', '.join(stale)}. Run `make generated` and commit.")
-    print("Written: " + ", ".join(stale) if stale else "Everything generated is in step.")  # noqa: T201
+    found = stale(wanted)
+    if found and "--check" in sys.argv:
+        sys.exit(f"Out of step with the code: {', '.join(found)}. Run `make generated` and commit.")
+    for name, text in found.items():
+        (ROOT / name).write_text(text)
+    print("Written: " + ", ".join(found) if found else "Everything generated is in step.")  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from service.api.frame import Frame
 from service.api.last_answer import LastAnswer
 from service.api.live import add_live
 from service.api.openapi import describe_api
+from service.api.posit_connect import PositConnect
 from service.api.problem import problem
 from service.api.v1 import auth, jobs, links, meta, tickets, webhooks
 from service.api.v1.paths import PREFIX
@@ -254,7 +255,8 @@ def _entry(plane: TablePlane, state: ServiceState, access_log: AccessLog) -> ASG
             expose_headers=_EXPOSED_HEADERS,
         )
     timing = settings.tracing.server_timing
-    return Frame(way, state.metrics, access_log, state.tracing, timing, settings.server.root_path)
+    way = Frame(way, state.metrics, access_log, state.tracing, timing, settings.server.root_path)
+    return PositConnect(way) if settings.connect.is_here else way
 
 
 def _add_errors(app: FastAPI) -> None:

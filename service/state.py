@@ -288,7 +288,7 @@ class ServiceState:
         self.metrics.pools.watch("tables", pool.connections)
         pool.on_statement = self.metrics.statements.observe
         on_engine(engine, self.metrics.statements.observe)
-        authenticator = Authenticator(unit_of_work, signer, security)
+        authenticator = Authenticator(unit_of_work, signer, security, self.settings.connect)
         second_factors = SecondFactors(unit_of_work, self.secret())
         statements = StatementCache()
         change_log = ChangeLog(pool, statements, Cursors(self.secret()), max(1, settings.pool_max_size // 4))
@@ -342,7 +342,7 @@ class ServiceState:
             links=Links(self.secret(), authenticator, self.settings.exports.export_link_seconds),
             hub=hub,
             follower=follower,
-            guard=Guard(policy, make_engine(url, settings, role=role, size=1), signer, security),
+            guard=Guard(policy, make_engine(url, settings, role=role, size=1), signer, security, self.settings.connect),
             probe=DatabaseProbe(partial(asyncpg.connect, url, server_settings={"application_name": _PROBE_NAME})),
             notifier=notifier,
             upkeep=upkeep,

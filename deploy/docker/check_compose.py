@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 FILE = Path(__file__).with_name("compose.yaml")
-_SECRET = re.compile(r"PASSWORD|SECRET|_URL")
+_SECRET = re.compile(r"PASSWORD|SECRET|DATABASE_URL")
 _REQUIRED = re.compile(r"\$\{[A-Z_]+:\?[^}]+\}")
 
 

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -30,6 +31,7 @@ from deploy.docker.stand_in import IMAGE, ROOT, Buildah, Image, build, make_base
 
 _USER = "nobody"  # PostgreSQL does not run as root
 _FOLDERS = ("usr/bin", "usr/local/bin", "opt/venv/bin")
+_REQUESTS, _AT_ONCE = 5000, 16
 _TOOLS = ("pip", "uv", "gcc", "cc", "make")
 console = Console()
 
@@ -96,13 +98,14 @@ def use(runc: Runc, image: Image, database: Postgres, findings: Findings) -> Non
     findings.add("user", image.user, image.user == "10001:10001")
     tools = _tools(runc.root)
     findings.add("installers and compilers", ", ".join(tools) or "none", not tools)
-    service = {"DATABASE_URL": database.service_url, "JWT_SECRET": secrets.token_urlsafe(48)}
+    service = {"RATE_LIMIT": "1000000", "DATABASE_URL": database.service_url, "JWT_SECRET": secrets.token_urlsafe(48)}
     started = time.monotonic()
     migrated = runc.run("migrate", service | {"MIGRATION_DATABASE_URL": database.owner_url}, "migrate", "--tables")
     findings.add("migrate", f"{time.monotonic() - started:.1f} s", migrated.returncode == 0)
     keyed = runc.run("keys", service, "keys", "create", "trial", "--role", "admin")
     port, metrics = _free_port(), _free_port()
-    server = runc.start("serve", service | {"PORT": str(port)})
+    served = {"PORT": str(port), "METRICS_PORT": str(_free_port())}
+    server = runc.start("serve", service | served)
     worker = runc.start("worker", service | {"WORKER_METRICS_PORT": str(metrics)}, "worker")
     try:
         _ask(server, f"http://127.0.0.1:{port}", keyed.stdout.strip(), findings)
@@ -121,6 +124,8 @@ def use(runc: Runc, image: Image, database: Postgres, findings: Findings) -> Non
 
 def _ask(server: Container, url: str, key: str, findings: Findings) -> None:
     with httpx2.Client(base_url=url, headers={"X-API-Key": key}) as client:
+        started = _wait(lambda: client.get("/startupz").status_code == 200)
+        findings.add("/startupz", f"200 after {started:.1f} s", True)
         seconds = _wait(lambda: client.get("/readyz").status_code == 200)
         findings.add("/readyz", f"200 after {seconds:.1f} s", True)
         made = client.post("/api/v1/airlines", json={"carrier": "XX", "name": "Example Air"})
@@ -138,7 +143,16 @@ def _ask(server: Container, url: str, key: str, findings: Findings) -> None:
         )
         page = client.get("/admin/login")
         findings.add("the back-office's templates", str(page.status_code), page.status_code == 200)
-    findings.add("memory, idle", f"{server.megabytes():.0f} MB", server.megabytes() < 256)
+        findings.add("memory, idle", f"{server.megabytes():.0f} MB", server.megabytes() < 256)
+        _load(client)
+        seen = f"{server.megabytes():.0f} MB after {_REQUESTS} requests"
+        findings.add("memory, in use", seen, server.megabytes() < 256)
+
+
+def _load(client: httpx2.Client) -> None:
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        answers = pool.map(client.get, ["/api/v1/airlines?carrier=eq.XX"] * _REQUESTS)
+        assert {answer.status_code for answer in answers} == {200}
 
 
 def _look_inside(server: Container, findings: Findings) -> None:

@@ -14,7 +14,7 @@ from deploy.kubernetes.manifests import Manifest, NoKustomize, Pods, pods, rende
 from deploy.kubernetes.operator_schemas import SCHEMAS
 
 # From the oldest release that is still maintained to the newest that there are schemas of.
-VERSIONS = ("1.34", "1.35", "1.36", "1.37")
+VERSIONS = ("1.35", "1.36", "1.37")
 OVERLAYS = ("development", "production")
 NOT_RUN = 77
 _OPERATOR = "monitoring.coreos.com/v1"
@@ -26,15 +26,20 @@ _DRAIN_SECONDS = 5 + 2 + 20
 def faults(manifests: list[Manifest]) -> Iterator[str]:
     """What is wrong with them, in words."""
     for manifest in manifests:
-        name = f"{manifest['kind']} {manifest['metadata']['name']}"
-        yield from (f"{name}: {fault}" for fault in _schema(manifest))
+        yield from (f"{manifest['kind']} {manifest['metadata']['name']}: {fault}" for fault in of_schema(manifest))
+    yield from of_rules(manifests)
+
+
+def of_rules(manifests: list[Manifest]) -> Iterator[str]:
+    """What the schemas allow and we do not."""
     made = list(pods(manifests))
     for one in made:
         yield from (f"{one.kind} {one.name}: {fault}" for fault in (*_hardening(one), *_running(one)))
     yield from _references(manifests, made)
 
 
-def _schema(manifest: Manifest) -> Iterator[str]:
+def of_schema(manifest: Manifest) -> Iterator[str]:
+    """What the schemas do not allow."""
     try:
         if manifest["apiVersion"] == _OPERATOR:
             jsonschema.validate(manifest, SCHEMAS[manifest["kind"]])

@@ -1,11 +1,11 @@
-"""The rules of `deploy/prometheus` as the Prometheus operator reads them."""
+"""The rules of Prometheus as its operator reads them."""
 
-from pathlib import Path
 from textwrap import indent
 
-RULES = Path(__file__).parents[1] / "prometheus" / "rules.yml"
+from deploy.prometheus.rules import rules
+
 _HEADER = """\
-# Generated from deploy/prometheus/rules.yml by `make generated`.
+# Generated from deploy/prometheus by `make generated`.
 apiVersion: monitoring.coreos.com/v1
 kind: PrometheusRule
 metadata:
@@ -15,6 +15,6 @@ spec:
 
 
 def prometheus_rule() -> str:
-    """`prometheus-rule.yaml` of the production overlay."""
-    lines = RULES.read_text().splitlines(keepends=True)
+    """`prometheus-rule.yaml` of the production overlay: the groups of `rules.yml`."""
+    lines = rules().splitlines(keepends=True)
     return _HEADER + indent("".join(line for line in lines if not line.startswith("#")), "  ")

@@ -13,6 +13,9 @@ _KNOWN_CAUSE = (
     "  min_over_time(rowhouse_database_up[5m]) == bool 0 or max_over_time(rowhouse_pool_waiting[5m]) > bool 0\n)"
 )
 
+# What is recorded, and the alerts that ask for it.
+GROUPS = ("rowhouse.objectives", "rowhouse")
+
 
 class _Dumper(yaml.SafeDumper):  # type: ignore[misc]
     """Expressions of several lines stay several lines, and lists stand in."""
@@ -44,7 +47,7 @@ def rules(clock: Clock = real) -> str:
     ]
     named = [alert.rule(clock) for alert in alerts()]
     return as_yaml(
-        {"groups": [{"name": "rowhouse.objectives", "rules": recorded}, {"name": "rowhouse", "rules": named}]}
+        {"groups": [{"name": name, "rules": found} for name, found in zip(GROUPS, (recorded, named), strict=True)]}
     )
 
 

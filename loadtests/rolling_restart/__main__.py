@@ -116,10 +116,10 @@ class Run:
                     progress.advance(bar)
                 if migration is not None:
                     await migration
-            self.verdict.rolling = self.traffic.begin_phase()
+            self.verdict.rolling = await self.traffic.begin_phase()
             progress.update(bar, description="A worker is killed")
             await self._kill_workers()
-            self.verdict.killing = self.traffic.begin_phase()
+            self.verdict.killing = await self.traffic.begin_phase()
             progress.advance(bar)
             self.traffic.is_over = True
             await load

@@ -17,12 +17,13 @@ _PATCHES = 3
 
 @dataclass(slots=True)
 class Tally:
-    """What was asked and what failed, by method; and how long the slowest took."""
+    """What was asked and what failed, by method; how long the slowest took; and how many have no answer yet."""
 
     asked: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     slowest: float = 0.0
+    running: int = 0
 
 
 class Traffic:
@@ -41,9 +42,11 @@ class Traffic:
         self.doubtful: set[str] = set()
         self.is_over = False
 
-    def begin_phase(self) -> Tally:
-        """Count from now on; returns what was counted before."""
+    async def begin_phase(self) -> Tally:
+        """Count from now on; returns what was counted before, once all of it has been answered."""
         before, self.tally = self.tally, Tally()
+        while before.running:  # noqa: ASYNC110
+            await asyncio.sleep(_PAUSE_SECONDS)
         return before
 
     async def run(self) -> None:
@@ -79,11 +82,13 @@ class Traffic:
     async def _ask(self, client: httpx2.AsyncClient, method: str, path: str, body: object = None) -> bool:
         tally, started = self.tally, monotonic()
         tally.asked[method] += 1
+        tally.running += 1
         try:
             answer = await client.request(method, path, json=body)
             reason = "" if answer.is_success else f"{method} {answer.status_code}: {answer.text[:120]}"
         except httpx2.TransportError as error:
             reason = f"{method} {type(error).__name__}: {error}"
+        tally.running -= 1
         tally.slowest = max(tally.slowest, monotonic() - started)
         if reason:
             tally.failed[method] += 1

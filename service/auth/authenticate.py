@@ -7,10 +7,11 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, exists, func, or_, select, update
 
+from service.auth.connect_user import ConnectUser
 from service.auth.principal import Principal, PrincipalKind
 from service.core.errors import AuthenticationFailed
 from service.core.security import API_KEY_PREFIX, TokenSigner, hash_token
-from service.core.settings import SecuritySettings
+from service.core.settings import ConnectSettings, SecuritySettings
 from service.core.single_flight import SingleFlight
 from service.core.types import Role
 from service.db.engine import UnitOfWork
@@ -28,34 +29,46 @@ class Authenticator:
     The moment (`CREDENTIAL_CACHE_SECONDS`) bounds how long a revoked key or a changed role still holds.
     """
 
-    def __init__(self, unit_of_work: UnitOfWork, signer: TokenSigner, settings: SecuritySettings) -> None:
+    def __init__(
+        self, unit_of_work: UnitOfWork, signer: TokenSigner, settings: SecuritySettings, connect: ConnectSettings
+    ) -> None:
         self._unit_of_work = unit_of_work
         self._signer = signer
         self._believe_for = settings.credential_cache_seconds
         self._anonymous = Principal(PrincipalKind.ANONYMOUS, "", "anonymous", settings.anonymous_role)
-        self._verified: dict[str, tuple[float, Principal]] = {}
+        self._connect = connect
+        self._believes_connect = connect.is_here and connect.connect_identity
+        self._verified: dict[str | ConnectUser, tuple[float, Principal]] = {}
         self._verifying: SingleFlight[Principal] = SingleFlight()
 
     async def authenticate(self, authorization: str | None, api_key: str | None) -> Principal:
         """The caller of a request, by its `X-API-Key` or its `Authorization` header.
 
-        `X-API-Key` goes first: hosts such as Posit Connect use `Authorization` for themselves.
+        `X-API-Key` goes first: Posit Connect, which uses `Authorization` for itself, adds the visitor to every request.
 
         Raises:
             AuthenticationFailed: a credential was given and does not hold.
         """
         if api_key is None and authorization is None:
             return self._anonymous
-        credential = api_key if api_key is not None else _bearer(authorization or "")
+        credential = self._credential(authorization or "") if api_key is None else api_key
         known = self._verified.get(credential)
         if known is not None and known[0] > monotonic():
             return known[1]
         return await self._verifying.run(credential, lambda: self._verify(credential))
 
-    async def _verify(self, credential: str) -> Principal:
+    def _credential(self, authorization: str) -> str | ConnectUser:
+        visitor = ConnectUser.read(authorization) if self._believes_connect else None
+        return visitor or _bearer(authorization)
+
+    async def _verify(self, credential: str | ConnectUser) -> Principal:
         self._verified.pop(credential, None)
-        is_key = credential.startswith(API_KEY_PREFIX)
-        principal = await (self._verify_key(credential) if is_key else self._verify_token(credential))
+        if isinstance(credential, ConnectUser):
+            principal = await self._recognise(credential)
+        elif credential.startswith(API_KEY_PREFIX):
+            principal = await self._verify_key(credential)
+        else:
+            principal = await self._verify_token(credential)
         if len(self._verified) >= _MOST_CACHED:
             self._verified.clear()
         self._verified[credential] = (monotonic() + self._believe_for, principal)
@@ -86,6 +99,16 @@ class Authenticator:
         role = Role(user.role)
         return Principal(PrincipalKind.USER, str(user.id), user.email, role, claims.family, claims.expires_at)
 
+    async def _recognise(self, visitor: ConnectUser) -> Principal:
+        """The account of a visitor of Posit Connect; without one, the role that they all have; or nobody."""
+        address = visitor.address(self._connect.connect_domain)
+        async with self._unit_of_work.begin() as session:
+            user = await session.scalar(select(User).where(func.lower(User.email) == address.lower()))
+        if user is not None and user.is_active:
+            return Principal(PrincipalKind.USER, str(user.id), user.email, Role(user.role))
+        role = self._connect.connect_role
+        return self._anonymous if user is not None or role is None else visitor.principal(role)
+
     async def recall(self, kind: PrincipalKind, identity: str, login: UUID | None) -> Principal:
         """The caller who was verified before, with the role that it has now.
 
@@ -103,13 +126,18 @@ class Authenticator:
                 active = select(User).where(User.id == UUID(identity), User.is_active, ~_is_over(login))
                 if user := await session.scalar(active):
                     found = Principal(kind, str(user.id), user.email, Role(user.role), login)
+            elif kind is PrincipalKind.CONNECT and self._believes_connect and self._connect.connect_role is not None:
+                found = Principal(kind, identity, identity, self._connect.connect_role)
         if found is None:
             raise AuthenticationFailed("The credential that the link was made with no longer holds.")
         return found
 
+    def _is_visitor(self, one: Principal) -> bool:
+        return one.kind is PrincipalKind.CONNECT and self._believes_connect and one.role == self._connect.connect_role
+
     async def standing(self, principals: Collection[Principal]) -> set[Principal]:
         """Those of the principals, verified at some time, whose credentials still hold and give the same role."""
-        standing = {one for one in principals if one.is_anonymous}
+        standing = {one for one in principals if one.is_anonymous or self._is_visitor(one)}
         keys = {one.id for one in principals if one.kind is PrincipalKind.API_KEY}
         users = {UUID(one.id) for one in principals if one.kind is PrincipalKind.USER}
         logins = {one.login for one in principals if one.login is not None}

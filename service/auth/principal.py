@@ -11,12 +11,14 @@ from service.core.types import Role
 class PrincipalKind(StrEnum):
     USER = "user"
     API_KEY = "key"
+    CONNECT = "connect"
     ANONYMOUS = "anonymous"
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The caller as verified: a user by id, a key by prefix. `role` is None for a caller without any rights.
+    """The caller as verified: a user by id, a key by prefix, a visitor whom only Posit Connect knows by a digest of the
+    name. `role` is None for a caller without any rights.
 
     Of a user, `login` is the login that the access token belongs to, and `expires_at` when the token does.
     """
@@ -36,6 +38,8 @@ class Principal:
                 return "anonymous"
             case PrincipalKind.USER:
                 return f"user:{self.name}"
+            case PrincipalKind.CONNECT:
+                return f"connect:{self.name}"
             case PrincipalKind.API_KEY:
                 return f"key:{self.name}#{self.id}"
 

@@ -19,8 +19,9 @@ _PIPE = asyncio.subprocess.PIPE
 # Behind the last statement of a script of pg_restore there is no more than its farewell.
 _TAIL = 4096
 _COMMIT = b"COMMIT;"
-# pg_restore 17 writes it also for servers that do not know it.
-_UNKNOWN_BEFORE_17 = b"SET transaction_timeout = 0;\n"
+# pg_restore sets it since 17, also in servers that do not know it.
+_KNOWS_TIMEOUT = 17
+_SET_TIMEOUT = b"SET transaction_timeout = 0;\n"
 _SECTIONS = ("pre-data", "data", "post-data")
 _PROCESSING = "processing data for table"
 _IS_EMPTY = """
@@ -72,6 +73,11 @@ class Restoring:
         checked = comparison(self.manifest.contents) + renewal(self.actor, reason, self.manifest.gone, revoked)
         if jobs == 1:
             await self._in_one_transaction(place, checked)
+        elif place.server < _KNOWS_TIMEOUT <= self.programs.major:
+            raise ConfigurationError(
+                f"pg_restore {self.programs.major} sets what PostgreSQL {place.server} does not know: leave --jobs "
+                f"out, or install postgresql-client-{place.server}."
+            )
         else:
             await self._by_several(place, jobs, checked)
 
@@ -114,8 +120,8 @@ class Restoring:
             assert run.process.stdout is not None
             held, is_begin = b"", True
             while chunk := await run.process.stdout.read(_CHUNK):
-                if is_begin and server < 17:
-                    chunk = chunk.replace(_UNKNOWN_BEFORE_17, b"", 1)
+                if is_begin and server < _KNOWS_TIMEOUT:
+                    chunk = chunk.replace(_SET_TIMEOUT, b"", 1)
                 is_begin = False
                 held += chunk
                 await send(held[:-_TAIL])

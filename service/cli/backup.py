@@ -56,8 +56,9 @@ async def backup(
     It is pg_dump's own format, of one moment; the service goes on. Beside it, in
     FILE.json, stand checksums, the migrations, and each table's rows with a
     digest of them: `rowhouse restore` compares. Keep both files together, and
-    keep JWT_SECRET elsewhere: what is sealed by it cannot be read without.
-    With --jobs a folder is written by several connections at once.
+    keep JWT_SECRET elsewhere: what is sealed by it cannot be read without it.
+
+    With --jobs above 1, a folder is written by several connections at once.
     """
     settings = Settings.load()
     async with database(settings) as urls:
@@ -151,9 +152,9 @@ async def renew_epoch() -> None:
 
     After point-in-time recovery, a copied data folder or pg_restore: stop the
     services or keep requests away, run this, and let them in. Versions of rows
-    and cursors of the feed from before hold no longer, sessions are ended, webhook
-    deliveries that were waiting are not sent. Connected services are cut off
-    for a moment. It may be run again at any time.
+    and cursors of the feed from before hold no longer, sessions are ended, and
+    webhook deliveries that were waiting are not sent. Connected services are cut
+    off for a moment. It may be run again at any time.
     """
     settings = Settings.load()
     async with database(settings) as urls:

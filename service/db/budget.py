@@ -17,9 +17,9 @@ select least(
     (select nullif(rolconnlimit, -1) from pg_roles where rolname = session_user),
     (select nullif(datconnlimit, -1) from pg_database where datname = current_database()))
 """
-# The follower, the listener, the probe, and the one that wakes workers; the control plane and the guard have engines.
-_ALONE = 4
-_ENGINES = 2
+# The follower, the listener, the probe, the watch, and what wakes workers.
+_ALONE = 5
+_ENGINES = 2  # the control plane's and the guard's
 
 
 @dataclass(frozen=True, slots=True)

@@ -239,6 +239,10 @@ class TablePool:
             raise DatabaseUnavailable("The database cannot be reached.") from error
 
     async def _connect(self) -> Connection:
+        """Raises:
+        DatabaseUnavailable: another life has begun, and whoever asks carries versions and cursors of the one before.
+        """
+        known = self.epoch
         connection = await asyncpg.connect(
             self._url,
             timeout=self._settings.connect_timeout,
@@ -250,6 +254,8 @@ class TablePool:
                 "json", schema="pg_catalog", format="binary", encoder=_encode, decoder=bytes
             )
             self.epoch = await connection.fetchval(_EPOCH)
+            if known not in ("", self.epoch):
+                raise DatabaseUnavailable("The database was restored or replaced; try again.", retry_after=1)
         except BaseException:
             connection.terminate()
             raise

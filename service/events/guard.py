@@ -10,7 +10,7 @@ from service.auth.policy import Policy
 from service.core.background import Background
 from service.core.errors import DatabaseUnavailable, RowhouseError
 from service.core.security import TokenSigner
-from service.core.settings import SecuritySettings
+from service.core.settings import ConnectSettings, SecuritySettings
 from service.db.engine import UnitOfWork
 from service.events.channel import End
 from service.events.log import entries
@@ -26,11 +26,18 @@ class Guard(Background):
     whom it looks at.
     """
 
-    def __init__(self, policy: Policy, engine: AsyncEngine, signer: TokenSigner, settings: SecuritySettings) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        engine: AsyncEngine,
+        signer: TokenSigner,
+        settings: SecuritySettings,
+        connect: ConnectSettings,
+    ) -> None:
         self._policy = policy
         self._engine = engine
         self._unit_of_work = UnitOfWork(engine)
-        self._authenticator = Authenticator(self._unit_of_work, signer, settings)
+        self._authenticator = Authenticator(self._unit_of_work, signer, settings, connect)
         self._sessions: set[Session] = set()
 
     async def stop(self) -> None:

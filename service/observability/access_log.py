@@ -47,8 +47,7 @@ class AccessLog:
             return
         if not self._lines:
             asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self.flush)
-        timestamp = datetime.now(UTC).isoformat()
-        line = {"event": "request", "level": "info", "timestamp": timestamp, **fields}
+        line = {"event": "request", "level": "info", "timestamp": datetime.now(UTC), **fields}
         self._lines.append(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
 
     def flush(self) -> None:

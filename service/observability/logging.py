@@ -73,11 +73,11 @@ def _reporting(report: Report) -> Processor:
 
 
 def _bytes(_: structlog.typing.WrappedLogger, __: str, event: EventDict) -> bytes:
-    return orjson.dumps(event, default=str)
+    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS)
 
 
 def _text(event: object, **_: object) -> str:
-    return orjson.dumps(event, default=str).decode()
+    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
 def _for_people() -> Processor:

@@ -40,8 +40,8 @@ _LONGEST = 16_384
 
 
 def mask(text: str) -> str:
-    """The text without secrets and e-mail addresses, cut off where it is very long."""
-    return _SECRETS.sub(_masked, text[:_LONGEST])
+    """The text without secrets and e-mail addresses, cut off where it is very long. It can be encoded."""
+    return _SECRETS.sub(_masked, text[:_LONGEST].encode(errors="backslashreplace").decode())
 
 
 def is_secret(text: str) -> bool:

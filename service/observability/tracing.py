@@ -31,7 +31,7 @@ class Tracing:
             Sampler.ALWAYS_OFF: 0.0,
             Sampler.PARENT_ALWAYS_OFF: 0.0,
         }.get(sampler, self._settings.otel_traces_sampler_arg)
-        if self.is_wanted and find_spec("opentelemetry.exporter") is None:
+        if self.is_wanted and not _is_installed():
             raise ConfigurationError(
                 "OTEL_EXPORTER_OTLP_ENDPOINT needs packages that are not installed: pip install 'rowhouse[tracing]'."
             )
@@ -70,6 +70,13 @@ class Tracing:
         if parent is not None and self._follows:
             return parent.is_sampled
         return self._share == 1 or random() < self._share  # noqa: S311 (no secret)
+
+
+def _is_installed() -> bool:
+    try:
+        return find_spec("opentelemetry.exporter.otlp.proto.http") is not None
+    except ModuleNotFoundError:  # nor what it is a part of
+        return False
 
 
 def _trail(parent: TraceContext | None, export: Export) -> Trail:

@@ -65,6 +65,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._app.begin_draining()
+        self._end_connections_with_their_answer()
         delay = self._app.service.settings.drain_delay
         await self._serve_on(delay)
         for listener in self._listeners():
@@ -74,8 +75,10 @@ class Server(uvicorn.Server):
             server.close()
         for listener in sockets or ():
             listener.close()
+        if delay and not self._is_in_a_hurry:
+            await self._connections_end(_LAST_SECONDS)
         await self._app.service.drain()
-        await self._connections_end(_LAST_SECONDS if delay and not self._is_in_a_hurry else _FEED_SECONDS)
+        await self._connections_end(_FEED_SECONDS)
         await super().shutdown(sockets)
 
     async def _serve_on(self, seconds: float) -> None:
@@ -84,9 +87,16 @@ class Server(uvicorn.Server):
             await self.on_tick(0)  # a process above must go on hearing of this one
             await asyncio.sleep(_STEP_SECONDS)
 
+    def _end_connections_with_their_answer(self) -> None:
+        """Those whose requests began before: a poll would leave its connection to the next feed."""
+        for connection in self.server_state.connections:
+            cycle = getattr(connection, "cycle", None)  # a WebSocket has none
+            if cycle is not None:
+                cycle.keep_alive = False
+
     async def _connections_end(self, seconds: float) -> None:
-        """By themselves: uvicorn would close feeds before they were told why, and those on which a request is just
-        coming.
+        """By themselves: uvicorn would close those on which a request is just coming, and feeds before they were told
+        why.
         """
         for _ in range(round(seconds / _STEP_SECONDS)):
             if not self.server_state.connections:

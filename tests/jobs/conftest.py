@@ -135,7 +135,8 @@ class Jobs:
             process = subprocess.Popen(
                 [sys.executable, "-m", "tests.jobs.worker_process"],
                 cwd=ROOT,
-                env={"PATH": os.environ["PATH"], "DATABASE_URL": self.database.service_url, **environment},
+                env={"PATH": os.environ["PATH"], "DATABASE_URL": self.database.service_url, "LOG_FORMAT": "json"}
+                | environment,
                 stdout=output,
             )
         return WorkerProcess(process, log)

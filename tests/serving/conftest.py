@@ -74,6 +74,7 @@ def gunicorn(database: Database, keys: Mapping[Role, str], folder: Path, **setti
         "WEB_CONCURRENCY": "2",
         "RATE_LIMIT": "1000000",
         "TMPDIR": str(folder),
+        "LOG_FORMAT": "json",
         **settings,
     }
     log = folder / "gunicorn.log"

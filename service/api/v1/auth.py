@@ -56,7 +56,9 @@ class Tokens(BaseModel):
 class Me(BaseModel):
     """Whom a credential stands for."""
 
-    kind: str = Field(description="`user` or `key`.", examples=["user"])
+    kind: str = Field(
+        description="`user`, `key`, or `connect` (a visitor of Posit Connect without an account).", examples=["user"]
+    )
     name: str = Field(description="E-mail address of the user, or name of the key.", examples=["ada@example.com"])
     role: Role | None = Field(description="What grants are given to.")
 

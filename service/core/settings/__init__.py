@@ -2,6 +2,7 @@
 
 from service.core.settings.api import ApiSettings, DefaultReturn, ExportSettings, ImportSettings, UnfilteredWrites
 from service.core.settings.changes import ChangeLogSettings, FeedSettings
+from service.core.settings.connect import ConnectSettings
 from service.core.settings.operations import (
     LogFormat,
     LogSettings,
@@ -24,6 +25,7 @@ __all__ = [
     "ApiSettings",
     "BrokerUrl",
     "ChangeLogSettings",
+    "ConnectSettings",
     "DatabaseSettings",
     "DatabaseUrl",
     "DefaultReturn",

@@ -94,7 +94,7 @@ class TracingSettings(Section):
         description="Which requests are traced. `parentbased_…` follow a caller who has decided; where anybody may "
         "call, `traceidratio` leaves strangers no say.",
     )
-    otel_traces_sampler_arg: float = Field(0.1, ge=0, le=1, description="Share that is traced by `…traceidratio`.")
+    otel_traces_sampler_arg: float = Field(0.01, ge=0, le=1, description="Share that is traced by `…traceidratio`.")
     server_timing: ServerTiming = Field(
         ServerTiming.NOBODY,
         description="Who is told in the header `Server-Timing` how long the stages of a request took: `nobody`, "

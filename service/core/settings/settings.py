@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from service.core.errors import ConfigurationError
 from service.core.settings.api import ApiSettings, ExportSettings, ImportSettings
 from service.core.settings.changes import ChangeLogSettings, FeedSettings
+from service.core.settings.connect import ConnectSettings
 from service.core.settings.operations import LogFormat, LogSettings, MetricsSettings, SentrySettings, TracingSettings
 from service.core.settings.section import Section
 from service.core.settings.security import MINIMUM_SECRET_LENGTH, SecuritySettings
@@ -34,6 +35,7 @@ class Settings(BaseModel):
     feed: FeedSettings
     jobs: JobSettings
     webhooks: WebhookSettings
+    connect: ConnectSettings
     log: LogSettings
     metrics: MetricsSettings
     sentry: SentrySettings
@@ -62,7 +64,7 @@ class Settings(BaseModel):
         """Production by setting, and on hosts that are never a developer's machine."""
         return (
             self.server.environment is Environment.PRODUCTION
-            or os.environ.get("POSIT_PRODUCT") == "CONNECT"
+            or self.connect.is_here
             or "KUBERNETES_SERVICE_HOST" in os.environ
         )
 
@@ -89,6 +91,7 @@ SECTIONS: tuple[type[Section], ...] = (
     FeedSettings,
     JobSettings,
     WebhookSettings,
+    ConnectSettings,
     LogSettings,
     MetricsSettings,
     SentrySettings,
