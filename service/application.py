@@ -144,7 +144,8 @@ def create_app(settings: Settings | None = None) -> Application:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         sentry.start()
-        apart = _metrics_apart(state)  # first: a port that is taken must not leave anything started
+        # First: it answers while the database is waited for, and a port that is taken leaves nothing started.
+        apart = _metrics_apart(state)
         await state.start()
         _reload_on_hangup(state)
         if not app.is_stopped_by_server:

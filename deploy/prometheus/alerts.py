@@ -76,14 +76,14 @@ ALERTS = (
         _PAGE,
         "The change log has no partition for next week.",
         "min(rowhouse_change_log_partitions_ahead) < 1",
-        "15m",
+        "10m",
     ),
     Alert(
         "RowhouseChangesUnplaced",
         _TICKET,
         "Changes were logged that no partition was made for.",
         "max(rowhouse_change_log_unplaced_rows) > 0",
-        "15m",
+        "10m",
     ),
     Alert(
         "RowhouseLogUpkeepLate",

@@ -57,9 +57,9 @@ def main(only: Annotated[str | None, typer.Option(help="A part of the name of th
 
 def _until_panels_have_data(stage: Stage) -> list[str]:
     """The expressions that still give none after a minute."""
-    stage.load.together("/api/v1/rpc/pause?seconds=0.05", 30, 3)  # so that some have waited for a connection
-    waited(lambda: not _empty(stage), _WARM_SECONDS)
-    return _empty(stage)
+    with stage.load.calling("/api/v1/rpc/pause?seconds=0.05", 20):  # some must have waited for a connection
+        waited(lambda: not _empty(stage), _WARM_SECONDS)
+        return _empty(stage)
 
 
 def _empty(stage: Stage) -> list[str]:

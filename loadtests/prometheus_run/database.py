@@ -4,6 +4,7 @@ import asyncio
 import os
 import pwd
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import asyncpg
@@ -92,7 +93,9 @@ class Standby:
 
     def pause(self, *, is_paused: bool) -> None:
         what = "pause" if is_paused else "resume"
-        asyncio.run(_run(f"postgresql://postgres@/rowhouse?host={self._sockets}", f"select pg_wal_replay_{what}()"))
+        # What is replayed at once may cut off the one who said so.
+        with suppress(asyncpg.SerializationError):
+            asyncio.run(_run(f"postgresql://postgres@/rowhouse?host={self._sockets}", f"select pg_wal_replay_{what}()"))
 
     def stop(self) -> None:
         self._do("pg_ctl", "-D", str(self._data), "-m", "immediate", "stop")

@@ -3,8 +3,8 @@
 import itertools
 import os
 import threading
-import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import httpx2
 
@@ -37,20 +37,26 @@ class Load:
     def stop(self) -> None:
         self._stopped.set()
 
-    def together(self, path: str, callers: int, seconds: float) -> None:
-        """So many callers of one function, again and again."""
-        until = time.monotonic() + seconds
+    @contextmanager
+    def calling(self, path: str, callers: int) -> Iterator[None]:
+        """So many more callers, who ask for the same again and again until the block ends."""
+        stopped = threading.Event()
 
         def call() -> None:
-            while time.monotonic() < until:
-                with suppress(httpx2.HTTPError):
-                    httpx2.get(self._url + path, headers=self._key, timeout=30)
+            with httpx2.Client(base_url=self._url, headers=self._key, timeout=30) as client:
+                while not stopped.wait(_PAUSE):
+                    with suppress(httpx2.HTTPError):
+                        client.get(path)
 
         threads = [threading.Thread(target=call, daemon=True) for _ in range(callers)]
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join()
+        try:
+            yield
+        finally:
+            stopped.set()
+            for thread in threads:
+                thread.join(30)
 
     def _ask(self, number: int) -> None:
         """A connection for each request, so that all workers get some."""

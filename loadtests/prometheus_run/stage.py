@@ -31,7 +31,7 @@ class Stage:
 
     def serving(self) -> list[int]:
         """The workers that have begun to count."""
-        return [pid for pid in self.gunicorn.children() if (self.metrics / f"gauge_livesum_{pid}.db").exists()]
+        return [pid for pid in self.gunicorn.children() if (self.metrics / f"exemplars_{pid}.json").exists()]
 
 
 @contextmanager
@@ -69,7 +69,7 @@ def staged() -> Iterator[Stage]:
         metrics = folder / "metrics"
         served = own | {"METRICS_PORT": str(ports["metrics"]), "PROMETHEUS_MULTIPROC_DIR": str(metrics)}
         command = [PYTHON, "-m", "gunicorn", "service.main:app", "--bind", f"127.0.0.1:{ports['http']}"]
-        options = ["--workers", str(_WORKERS), "--config", "python:loadtests.prometheus_run.gunicorn_conf"]
+        options = ["--workers", str(_WORKERS), "--config", "deploy/gunicorn/gunicorn.conf.py"]
         run = "from service.cli.main import run; run()"
         programs = {
             "gunicorn": Program("gunicorn", [*command, *options], served, folder),

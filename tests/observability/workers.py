@@ -31,7 +31,7 @@ class Gunicorn:
 
     def serving(self) -> set[int]:
         """Those that have begun to count."""
-        return {pid for pid in self.workers() if (self.directory / f"gauge_livesum_{pid}.db").exists()}
+        return {pid for pid in self.workers() if (self.directory / f"exemplars_{pid}.json").exists()}
 
     def scrape(self, accept: str = "") -> str:
         return httpx2.get(self.metrics_url, headers={"Accept": accept}, timeout=10).text
@@ -63,7 +63,7 @@ def gunicorn(environment: Mapping[str, str], directory: Path, port: int, workers
     apart = environment.get("METRICS_PORT")
     serving = Gunicorn(process, url, f"http://127.0.0.1:{apart}/metrics" if apart else f"{url}/metrics", directory)
     try:
-        until(lambda: len(serving.serving()) == workers and _is_ready(url), 60)
+        until(lambda: len(serving.serving()) == workers and _is_ready(url), 120)
         yield serving
     finally:
         process.terminate()
