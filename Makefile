@@ -44,7 +44,6 @@ check: setup  ## Lint, types, import directions, migrations, documents
 
 validate: setup  ## Check what operators run: image, manifests, rules, workflows, migrations, secrets
 	@$(BIN)/python -m deploy.validate
-	@$(BIN)/rowhouse migrate --lint
 
 audit: setup  ## Look up known weaknesses of the locked packages (needs the network)
 	@$(BIN)/pip-audit --strict --require-hashes --disable-pip --progress-spinner off \
