@@ -119,8 +119,8 @@ def test_troubles_are_told_first(admin: Operator, database: Database) -> None:
     assert "All" in text_of(admin.get("/admin/"))
 
 
-def test_it_costs_little_and_scans_no_table(admin: Operator, service: Service, database: Database) -> None:
-    """By PostgreSQL's own count of sequential scans of the served tables, and by the clock."""
+def test_it_scans_no_table(admin: Operator, service: Service, database: Database) -> None:
+    """By PostgreSQL's own count of sequential scans of the served tables."""
     admin.get("/admin/")
 
     def scans() -> int:
@@ -131,15 +131,11 @@ def test_it_costs_little_and_scans_no_table(admin: Operator, service: Service, d
         return int(row["n"])
 
     before = scans()
-    taken = []
-    for _ in range(5):
-        started = time.perf_counter()
+    for _ in range(3):
         admin.get("/admin/")
-        taken.append(time.perf_counter() - started)
     time.sleep(1.1)  # what a session has counted is told once a second
     admin.get("/admin/")
     assert scans() == before
-    assert min(taken) < 0.25, taken
 
 
 def test_a_database_that_is_down_is_said_to_be(shared_folder: Path) -> None:
