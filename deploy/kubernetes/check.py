@@ -21,6 +21,7 @@ _OPERATOR = "monitoring.coreos.com/v1"
 _SECRETS = frozenset({"rowhouse", "rowhouse-owner", "rowhouse-postgresql"})
 # The delay in which load balancers notice, feeds, running requests or jobs.
 _DRAIN_SECONDS = 5 + 2 + 20
+_WAIT_FOR_THE_DATABASE = frozenset({"/startupz", "/readyz", "/health"})
 
 
 def faults(manifests: list[Manifest]) -> Iterator[str]:
@@ -84,9 +85,11 @@ def _running(one: Pods) -> Iterator[str]:
         if one.kind != "Job" and "livenessProbe" not in container:
             yield f"{name} is not probed"
         for kind in ("startupProbe", "livenessProbe", "readinessProbe"):
-            port = container.get(kind, {}).get("httpGet", {}).get("port")
-            if port is not None and port not in one.ports:
-                yield f"{name}: {kind} asks a port that is not there: {port}"
+            asked = container.get(kind, {}).get("httpGet", {})
+            if "port" in asked and asked["port"] not in one.ports:
+                yield f"{name}: {kind} asks a port that is not there: {asked['port']}"
+            if kind != "readinessProbe" and asked.get("path") in _WAIT_FOR_THE_DATABASE:
+                yield f"{name}: {kind} kills it while it waits for the database or a migration: {asked['path']}"
     if one.kind == "Deployment" and one.spec.get("terminationGracePeriodSeconds", 30) <= _DRAIN_SECONDS:
         yield "it is killed before it has drained"
 
