@@ -86,6 +86,11 @@ CHECKS = (
     Check("compose.yaml: files, ports, rights, secrets", "deploy.docker.check_compose"),
     Check("Kubernetes: both overlays, strictly", "deploy.kubernetes.check"),
     Check("nginx: the example, by nginx itself", "deploy.nginx.trial"),
+    Check("Prometheus: rules in their cases", "promtool", ("test", "rules", "deploy/prometheus/rules.test.yml")),
+    Check(
+        "Prometheus: configuration and rules", "promtool",
+        ("check", "config", "--lint=all", "deploy/prometheus/prometheus.yml"),
+    ),
     Check("systemd: units, and what they are exposed to", "deploy.systemd.check"),
     Check("workflows: schema", "check-jsonschema", ("--builtin-schema=vendor.github-workflows",), _WORKFLOWS),
     Check(
@@ -108,7 +113,7 @@ CHECKS = (
 
 
 def run(check: Check) -> Result:
-    """What the check says. What is not installed has failed in CI."""
+    """What the check says. What is not installed has failed in CI, here and in our own checks; they say what may be missing."""
     started = time.monotonic()
     command = check.command()
     if command is None:

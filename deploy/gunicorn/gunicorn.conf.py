@@ -16,7 +16,7 @@ from pathlib import Path
 # what counts reads the variable when it is imported.
 _FOLDER = "rowhouse-metrics-"
 _own_folder = f"{_FOLDER}{os.getpid()}-"
-_given = Path(os.environ.get("PROMETHEUS_MULTIPROC_DIR", _FOLDER)).name
+_given = Path(os.environ.get("PROMETHEUS_MULTIPROC_DIR") or _FOLDER).name
 if _given.startswith(_FOLDER) and not _given.startswith(_own_folder):
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=_own_folder)
 _metrics = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])

@@ -24,17 +24,20 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """`expression` has its windows in brackets; `lasts` is how long it must hold."""
+    """`expression` has its windows in brackets; `lasts` is how long it must hold; `heading` is the runbook's, where several
+    share one.
+    """
 
     name: str
     severity: Severity
     summary: str
     expression: str
     lasts: str = "0s"
+    heading: str | None = None
 
     @property
     def annotations(self) -> dict[str, str]:
-        return {"summary": self.summary, "runbook": f"{RUNBOOKS}#{self.name.lower()}"}
+        return {"summary": self.summary, "runbook": f"{RUNBOOKS}#{(self.heading or self.name).lower()}"}
 
     def rule(self, clock: Clock) -> dict[str, object]:
         return {

@@ -4,6 +4,7 @@ from deploy.prometheus.alert import Alert, Severity
 
 _DOWN = "rowhouse_database_up == 0"
 _CANNOT = f"unless on (job, instance) ({_DOWN} or rowhouse_database_is_standby == 1)"
+POOL_ALWAYS_WAITED_FOR = 'min_over_time(rowhouse_pool_waiting{pool="tables"}[1m])'
 _PAGE, _TICKET = Severity.PAGE, Severity.TICKET
 
 ALERTS = (
@@ -53,7 +54,7 @@ ALERTS = (
         "RowhousePoolExhausted",
         _PAGE,
         "Requests wait for a database connection all the time.",
-        "min_over_time(rowhouse_pool_waiting[1m]) > 0",
+        f"{POOL_ALWAYS_WAITED_FOR} > 0",
         "1m",
     ),
     Alert(

@@ -71,13 +71,14 @@ def burn_alerts() -> list[Alert]:
 
 
 def _alert(objective: Objective, burn: Burn) -> Alert:
-    most = f"{burn.factor * objective.budget:g}"
+    burns, most = f"Rowhouse{objective.name}Burns", f"{burn.factor * objective.budget:g}"
     return Alert(
-        f"Rowhouse{objective.name}Burns{burn.name}",
+        f"{burns}{burn.name}",
         burn.severity,
         f"{objective.told}: {burn.spent}.",
         f"(\n  {objective.ratio}{burn.long} > {most}\n  and {objective.ratio}{burn.short} > {most}\n)\n"
         # Its cause has an alert of its own, and is what to see to.
         f"unless on (job) max_over_time(rowhouse:known_cause[{burn.short}]) > 0",
-        "2m",  # so long may it take until a cause is known
+        "2m",  # within that a cause is known, which must hold for a minute
+        heading=burns,
     )

@@ -50,6 +50,8 @@ _LAG = "rowhouse_feed_follower_lag_seconds_bucket"
 _LOOP = "rowhouse_event_loop_lag_seconds_bucket"
 _UP, _UP_WORKER = _of("up"), _series("up", _WORKER)
 _DATABASE, _WAITING = _of("rowhouse_database_up"), _of("rowhouse_pool_waiting", pool="tables")
+_ONE_IN_FIVE = f"0x{_BEFORE - 1} {'0 0 0 0 1 ' * (_BROKEN // 5)}0x{_AFTER}"
+_FOUR_IN_FIVE = f"1x{_BEFORE - 1} {'1 1 1 1 0 ' * (_BROKEN // 5)}1x{_AFTER}"
 _DEAD = _series("rowhouse_webhook_deliveries_total", _WORKER | {"outcome": "dead"})
 _START = _of("process_start_time_seconds")
 
@@ -228,6 +230,18 @@ CASES = (
     Case(
         "a tenth of the requests fails",
         _failing(0.1),
+        {_BURN.format("Availability", name): _JOB for name in _ALL_BURNS},
+        clears=8 * 60,
+    ),
+    Case(
+        "every request fails, and one scrape in five sees a request that waits for a connection",
+        {_WAITING: _ONE_IN_FIVE, **_failing(1)},
+        {_BURN.format("Availability", name): _JOB for name in _ALL_BURNS},
+        clears=8 * 60,
+    ),
+    Case(
+        "every request fails, and one scrape in five finds that the database did not answer",
+        {_DATABASE: _FOUR_IN_FIVE, **_failing(1)},
         {_BURN.format("Availability", name): _JOB for name in _ALL_BURNS},
         clears=8 * 60,
     ),

@@ -3,14 +3,14 @@
 import yaml
 
 from deploy.prometheus.alert import Alert, Clock, real, timed
-from deploy.prometheus.alerts import ALERTS
+from deploy.prometheus.alerts import ALERTS, POOL_ALWAYS_WAITED_FOR
 from deploy.prometheus.objectives import OBJECTIVES, WINDOWS, Objective, burn_alerts
 
 HEADER = "# Generated from the code beside it by `make generated`. What to do about an alert is in runbooks.md.\n"
-# While one of these holds, and for five minutes after, the objectives' alerts are silent: it has an alert of its own.
+# What pages by itself a minute later; a single scrape is none. The objectives' alerts are silent while it holds, and
+# for as long after as the shorter of their windows is (five minutes to six hours).
 _KNOWN_CAUSE = (
-    "max by (job) (\n"
-    "  min_over_time(rowhouse_database_up[5m]) == bool 0 or max_over_time(rowhouse_pool_waiting[5m]) > bool 0\n)"
+    f"max by (job) (\n  max_over_time(rowhouse_database_up[1m]) == bool 0\n  or {POOL_ALWAYS_WAITED_FOR} > bool 0\n)"
 )
 
 # What is recorded, and the alerts that ask for it.

@@ -59,6 +59,8 @@ def test_the_cluster_s_name_server_is_selected_by_its_own_labels(overlays: dict[
         (lambda all_: container(all_)["securityContext"]["capabilities"].update(add=["SYS_PTRACE"]), "may gain rights"),
         (lambda all_: container(all_).pop("livenessProbe"), "is not probed"),
         (lambda all_: container(all_)["readinessProbe"]["httpGet"].update(port="web"), "a port that is not there"),
+        (lambda all_: container(all_)["startupProbe"]["httpGet"].update(path="/startupz"), "startupProbe kills it"),
+        (lambda all_: container(all_)["livenessProbe"]["httpGet"].update(path="/readyz"), "livenessProbe kills it"),
         (lambda all_: container(all_).update(image="rowhouse:latest"), "without a version"),
         (lambda all_: container(all_)["envFrom"].append({"secretRef": {"name": "other"}}), "nobody is told to make"),
         (lambda all_: find(all_, "ConfigMap", find_settings(all_))["metadata"].update(name="x"), "no ConfigMap"),

@@ -23,7 +23,9 @@ _FEED = "/api/v1/airlines/-/changes"
 
 @pytest.fixture(scope="module")
 def running(database: Database, keys: dict[Role, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gunicorn]:
-    with gunicorn(database, keys, tmp_path_factory.mktemp("gunicorn"), DRAIN_DELAY_SECONDS="1.5") as started:
+    """An empty PROMETHEUS_MULTIPROC_DIR counts as none, and leaves a folder of its own to each master."""
+    folder, settings = tmp_path_factory.mktemp("gunicorn"), {"PROMETHEUS_MULTIPROC_DIR": ""}
+    with gunicorn(database, keys, folder, DRAIN_DELAY_SECONDS="1.5", **settings) as started:
         yield started
 
 
