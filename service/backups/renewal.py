@@ -8,7 +8,7 @@ then have been sent since.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from service.backups.contents import literal
+from service.backups.contents import block, literal
 from service.db.connections import Connection
 
 HELD = (
@@ -68,7 +68,7 @@ def renewal(actor: str, reason: str, gone: Sequence[int] = (), revoked: Revoked 
             statements.append((f"rowhouse.{table}", f"update rowhouse.{table} set {change} where id in ({chosen})"))  # noqa: S608
     where = "    if to_regclass({}) is not null then {}; end if;"
     body = "\n".join(where.format(literal(table), statement) for table, statement in statements)
-    return f"do $rowhouse$\nbegin\n{body}\nend\n$rowhouse$;\n"
+    return block(f"begin\n{body}\nend")
 
 
 # The functions of the log's triggers name tables by numbers; those of here are others.

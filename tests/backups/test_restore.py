@@ -14,6 +14,7 @@ import httpx2
 import pytest
 
 from service.backups import manifest as manifests
+from service.backups.contents import SETTINGS
 from service.backups.contents import tables as tables_of
 from service.backups.renewal import HELD
 from service.core.errors import ConfigurationError
@@ -250,6 +251,28 @@ def test_nothing_is_written_over(small: Database, archive: Path) -> None:
     again = rowhouse(small, "backup", str(archive))
     assert again.returncode == 1
     assert "there already" in again.stderr
+
+
+def test_no_name_of_a_table_is_run(small: Database, target: Database, tmp_path: Path) -> None:
+    name = "a$rowhouse$; drop table items; do $rowhouse0$"
+    small.execute(f'create table "{name}" as select 7 as n')
+    done(small, "backup", str(tmp_path / "one.dump"))
+    done(target, "restore", str(tmp_path / "one.dump"))
+    assert target.execute_as_superuser(f'select n, (select id from items) from "{name}"')[0] == (7, 1)
+
+
+async def test_no_timeout_ends_what_is_measured(postgres: EmbeddedPostgres) -> None:
+    url = Database("postgres", postgres).superuser_url
+    connection = await asyncpg.connect(url)
+    try:
+        timeouts = "select name from pg_settings where name in ('statement_timeout', 'transaction_timeout')"
+        for row in await connection.fetch(timeouts):
+            await connection.execute(f"set {row[0]} = '9s'")
+        async with connection.transaction():
+            await connection.execute(SETTINGS)
+            assert not await connection.fetch(f"{timeouts} and setting <> '0'")
+    finally:
+        await connection.close()
 
 
 def nothing_in(database: Database) -> bool:
