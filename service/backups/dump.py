@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -61,7 +62,8 @@ async def back_up(url: str, path: Path, connect_timeout: float, jobs: int, told:
     Raises:
         ConfigurationError: it is there already, no programs fit, or pg_dump failed.
     """
-    unfinished = _begin(path)
+    workshop = _begin(path)
+    unfinished = workshop / path.name
     try:
         async with _snapshot(url, connect_timeout) as (connection, snapshot):
             programs = await find_programs((await _about(connection))["postgresql"])
@@ -77,16 +79,21 @@ async def back_up(url: str, path: Path, connect_timeout: float, jobs: int, told:
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be written: {error.strerror}.") from None
     finally:
-        _remove(unfinished)
+        shutil.rmtree(workshop)
 
 
 def _begin(path: Path) -> Path:
-    """Where it is written until it is whole."""
+    """A folder of its own where it is written until it is whole, on the same disk."""
     if path.exists() or manifests.path_of(path).exists():
-        raise ConfigurationError(f"{path} is there already; a backup writes over nothing. Choose another name.")
-    unfinished = path.with_name(f"{path.name}.part")
-    _remove(unfinished)
-    return unfinished
+        raise _there_already(path)
+    try:
+        return Path(tempfile.mkdtemp(prefix=f"{path.name}.", suffix=".part", dir=path.parent))
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written: {error.strerror}.") from None
+
+
+def _there_already(path: Path) -> ConfigurationError:
+    return ConfigurationError(f"{path} is there already; a backup writes over nothing. Choose another name.")
 
 
 @asynccontextmanager
@@ -153,12 +160,25 @@ def _complete(unfinished: Path, path: Path, made: Manifest) -> Manifest:
         _sync(written)
     if unfinished.is_dir():
         finished.write(manifests.path_of(unfinished))
+        _claim(path, is_folder=True)
         unfinished.rename(path)
     else:
+        _claim(path, is_folder=False)
         unfinished.rename(path)
         finished.write(manifests.path_of(path))
     _sync(path.parent)
     return finished
+
+
+def _claim(path: Path, *, is_folder: bool) -> None:
+    """Take a name that nobody has, empty; of two that are done at once one may."""
+    try:
+        if is_folder:
+            path.mkdir(0o700)
+        else:
+            path.touch(0o600, exist_ok=False)
+    except FileExistsError:
+        raise _there_already(path) from None
 
 
 def _sync(path: Path) -> None:
@@ -167,10 +187,3 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

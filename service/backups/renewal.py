@@ -6,9 +6,8 @@ then have been sent since.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from service.backups.contents import literal
+from service.backups.contents import block, literal
 from service.db.connections import Connection
 
 HELD = (
@@ -33,15 +32,7 @@ where datname = current_database() and pid <> pg_backend_pid() and backend_type 
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Revoked:
-    """What was taken back since a backup, and must not be given again: keys, and people who may come in no longer."""
-
-    keys: Sequence[str] = ()
-    users: Sequence[str] = ()
-
-
-def renewal(actor: str, reason: str, gone: Sequence[int] = (), revoked: Revoked | None = None) -> str:
+def renewal(actor: str, reason: str, gone: Sequence[int] = ()) -> str:
     """The statements, for a database of any release. `gone` are the log's numbers of tables that are no more: their
     rows name them by a number that another table may have here.
     """
@@ -59,16 +50,9 @@ def renewal(actor: str, reason: str, gone: Sequence[int] = (), revoked: Revoked 
         nowhere = "update rowhouse.tracked t set relation = (4294967295 - t.id)::oid::regclass where t.id in"
         statements.append(("rowhouse.tracked", f"{nowhere} ({numbers})"))
     statements.append(("rowhouse.log_state", "perform rowhouse.begin_life()"))
-    for ids, table, change in (
-        ((revoked or Revoked()).keys, "api_keys", "revoked_at = coalesce(revoked_at, now())"),
-        ((revoked or Revoked()).users, "users", "is_active = false"),
-    ):
-        if ids:
-            chosen = ", ".join(literal(one) for one in ids)
-            statements.append((f"rowhouse.{table}", f"update rowhouse.{table} set {change} where id in ({chosen})"))  # noqa: S608
     where = "    if to_regclass({}) is not null then {}; end if;"
     body = "\n".join(where.format(literal(table), statement) for table, statement in statements)
-    return f"do $rowhouse$\nbegin\n{body}\nend\n$rowhouse$;\n"
+    return block(f"begin\n{body}\nend")
 
 
 # The functions of the log's triggers name tables by numbers; those of here are others.
@@ -89,12 +73,3 @@ async def renew(connection: Connection, actor: str) -> int:
         await connection.execute(renewal(actor, "renew-epoch"))
     await connection.execute(ARRANGEMENT)
     return int(await connection.fetchval(_DISCONNECT))
-
-
-async def revoked_in(connection: Connection) -> Revoked:
-    """What a database that is about to be replaced has taken back."""
-    if await connection.fetchval("select to_regclass('rowhouse.api_keys')") is None:
-        return Revoked()
-    keys = await connection.fetch("select id::text from rowhouse.api_keys where revoked_at is not null")
-    users = await connection.fetch("select id::text from rowhouse.users where not is_active")
-    return Revoked([row[0] for row in keys], [row[0] for row in users])

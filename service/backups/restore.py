@@ -10,7 +10,7 @@ import asyncpg
 from service.backups.contents import comparison, listed
 from service.backups.manifest import Manifest
 from service.backups.programs import Programs, environment, running
-from service.backups.renewal import ARRANGEMENT, Revoked, renewal
+from service.backups.renewal import ARRANGEMENT, renewal
 from service.core.errors import ConfigurationError
 from service.db.connections import Connection
 
@@ -63,14 +63,14 @@ class Restoring:
     with_owners: bool
     written: Callable[[], None]
 
-    async def into(self, place: Place, jobs: int = 1, revoked: Revoked | None = None) -> None:
+    async def into(self, place: Place, jobs: int = 1) -> None:
         """Fill an empty database: in one transaction, or by several connections (then it is whole only at the end).
 
         Raises:
             ConfigurationError: it failed, or what came out is not what was saved.
         """
         reason = f"a backup of {self.manifest.made_at}"
-        checked = comparison(self.manifest.contents) + renewal(self.actor, reason, self.manifest.gone, revoked)
+        checked = comparison(self.manifest.contents) + renewal(self.actor, reason, self.manifest.gone)
         if jobs == 1:
             await self._in_one_transaction(place, checked)
         elif place.server < _KNOWS_TIMEOUT <= self.programs.major:

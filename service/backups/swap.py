@@ -22,13 +22,19 @@ select format('create database %I with owner %I template template0 encoding %L',
            when 'b' then format(' locale_provider builtin builtin_locale %L', j->>'datlocale') else '' end
 from pg_database d join pg_roles r on r.oid = d.datdba, to_jsonb(d) j where d.datname = $1
 """
-# What belongs to a database and is in no dump of it: who may connect, and what is set in it. Settings that are lists
-# are kept as they are to be written (pg_dump does the same).
+# What belongs to a database and is in no dump of it: who may connect, how many, and what is set and said of it.
+# Settings that are lists are kept as they are to be written (pg_dump does the same).
 _BELONGINGS = """
 select format('grant %s on database %I to %s%s', a.privilege_type, $2::text,
               case a.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(a.grantee)) end,
               case when a.is_grantable then ' with grant option' else '' end)
 from pg_database d, aclexplode(d.datacl) a where d.datname = $1
+union all
+select format('alter database %I connection limit %s', $2::text, datconnlimit)
+from pg_database where datname = $1 and datconnlimit >= 0
+union all
+select format('comment on database %I is %L', $2::text, shobj_description(oid, 'pg_database'))
+from pg_database where datname = $1 and shobj_description(oid, 'pg_database') is not null
 union all
 select format('alter %s set %I to %s',
               case s.setrole when 0 then format('database %I', $2::text)

@@ -10,8 +10,8 @@ import asyncpg
 from service.backups import swap
 from service.backups.manifest import Manifest
 from service.backups.programs import find_programs
-from service.backups.renewal import revoked_in
 from service.backups.restore import Place, Restoring, is_empty, see_to_extensions, see_to_roles
+from service.backups.revoked import revoked_in, take_back
 from service.core.errors import ConfigurationError
 from service.db.connections import Connection
 
@@ -74,12 +74,13 @@ async def in_place_of(place: Place, restoring: Restoring, jobs: int) -> Restored
     """
     async with _connected(place) as connection:
         made = await see_to_roles(connection, restoring.manifest)
-        revoked = await revoked_in(connection)
     kept = f"{place.database[: _LONGEST_NAME - 23]}_before_{datetime.now(UTC):%Y%m%d_%H%M%S}"
     async with swap.maintenance(place.url, place.connect_timeout) as connection, _beside(connection, place) as new:
-        await restoring.into(new, jobs, revoked)
+        await restoring.into(new, jobs)
         await _analyze(new)
+        await _carry(place, new)  # so that nobody comes in for a moment
         await swap.exchange(connection, place.url, place.database, new.database, kept, place.connect_timeout)
+    await _carry(replace(place, database=kept), place)  # what came in between; nothing comes any more
     return Restored(tuple(made), kept)
 
 
@@ -116,6 +117,13 @@ async def _beside(connection: Connection, place: Place) -> AsyncIterator[Place]:
         yield replace(place, database=name)
     finally:
         await swap.drop(connection, name)
+
+
+async def _carry(old: Place, new: Place) -> None:
+    async with _connected(old) as connection:
+        revoked = await revoked_in(connection)
+    async with _connected(new) as connection:
+        await take_back(connection, revoked)
 
 
 async def _analyze(place: Place) -> None:

@@ -105,9 +105,21 @@ OURS = (
     ),
     Rule.of(
         "truncating-table",
-        rf"truncate (?:table )?(?:only )?{_NAME}",
+        rf"truncate (?:[^,]*,|(?:table )?(?:only )?{_NAME})",
         "All rows go, and the release that runs beside finds none.",
         "Delete in batches what is not needed any more.",
+    ),
+    Rule.of(
+        "dropping-much",
+        r"drop schema .*\bcascade\b|drop owned by\b",
+        "Whatever is in there goes, also what nobody has named.",
+        "Drop one thing after the other, by name, once no release reads it any more.",
+    ),
+    Rule.of(
+        "disabling-trigger",
+        rf"{_ALTER}disable trigger\b",
+        "What others write meanwhile is neither logged nor checked.",
+        "Let triggers be.",
     ),
     Rule.of(
         "refreshing-view",
@@ -119,7 +131,8 @@ OURS = (
         "unread-code", r"do\b", "What a DO block does cannot be read here.", "Write statements, or say why it is safe."
     ),
 )
-_MADE = re.compile(rf"create (?:unlogged )?(?:table|materialized view) (?:if not exists )?{_NAME}", re.IGNORECASE)
+# With IF NOT EXISTS it may have been there.
+_MADE = re.compile(rf"create (?:unlogged )?(?:table|materialized view) (?!if not exists ){_NAME}", re.IGNORECASE)
 _OF_ALEMBIC = re.compile(r"(?:update|insert into|delete from) (?:rowhouse\.)?alembic_version\b", re.IGNORECASE)
 _COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 _TEXT = re.compile(r"(\$\w*\$).*?\1|'(?:[^']|'')*'", re.DOTALL)

@@ -13,8 +13,11 @@ import asyncpg
 import httpx2
 import pytest
 
+from service.backups import dump
 from service.backups import manifest as manifests
+from service.backups.contents import SETTINGS, Contents
 from service.backups.contents import tables as tables_of
+from service.backups.manifest import Manifest
 from service.backups.renewal import HELD
 from service.core.errors import ConfigurationError
 from service.core.types import Action, Role
@@ -222,6 +225,8 @@ def test_it_takes_the_place_of_one_that_is_served(small: Database, tmp_path: Pat
     small.execute("insert into items values (2)")
     small.execute("update rowhouse.api_keys set revoked_at = now() where role = 'viewer'")
     small.execute_as_superuser(f"alter database {small.name} set work_mem = '5MB'")
+    small.execute_as_superuser(f"alter database {small.name} connection limit 77")
+    small.execute_as_superuser(f"comment on database {small.name} is 'It''s small'")
     in_session(small.service_url, lambda session: accounts.grant(session, Role.EDITOR, "items", [Action.READ], None))
     with run_service({"DATABASE_URL": small.service_url, "JWT_SECRET": "x" * 40}, keys) as service:
         before = life(small)
@@ -239,6 +244,8 @@ def test_it_takes_the_place_of_one_that_is_served(small: Database, tmp_path: Pat
             assert client.get("/api/v1/items").status_code == 401
     assert life(small) != before
     assert small.execute("show work_mem")[0][0] == "5MB"
+    belongs = "select datconnlimit, shobj_description(oid, 'pg_database') from pg_database where datname = $1"
+    assert small.execute_as_superuser(belongs, small.name)[0] == (77, "It's small")
     kept = next(word for word in said.split() if word.startswith(f"{small.name}_before_")).rstrip(":")
     assert Database(kept, postgres).execute("select count(*) from items")[0][0] == 2
 
@@ -250,6 +257,77 @@ def test_nothing_is_written_over(small: Database, archive: Path) -> None:
     again = rowhouse(small, "backup", str(archive))
     assert again.returncode == 1
     assert "there already" in again.stderr
+
+
+def test_no_name_of_a_table_is_run(small: Database, target: Database, tmp_path: Path) -> None:
+    name = "a$rowhouse$; drop table items; do $rowhouse0$"
+    small.execute(f'create table "{name}" as select 7 as n')
+    done(small, "backup", str(tmp_path / "one.dump"))
+    done(target, "restore", str(tmp_path / "one.dump"))
+    assert target.execute_as_superuser(f'select n, (select id from items) from "{name}"')[0] == (7, 1)
+
+
+def test_who_was_sent_away_while_it_was_restored_stays_away(
+    small: Database, tmp_path: Path, postgres: EmbeddedPostgres
+) -> None:
+    """The restore waits for the last thing that it does before it looks: meanwhile somebody goes, and one does less."""
+    small.execute_script("""
+        insert into rowhouse.users (email, password_hash, role) values
+            ('gone@example.com', 'x', 'admin'), ('less@example.com', 'x', 'admin'), ('more@example.com', 'x', 'viewer');
+        insert into rowhouse.api_keys (name, prefix, key_hash, role) values ('k', 'p', '\\x01', 'viewer')""")
+    path = tmp_path / "one.dump"
+    done(small, "backup", str(path))
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    from service.backups.programs import find_programs
+
+    real = asyncio.run(find_programs(18)).folder
+    late = (
+        "update rowhouse.users set is_active = false where email like 'gone%';"
+        "update rowhouse.users set role = 'viewer' where email like 'less%';"
+        "update rowhouse.users set role = 'admin' where email like 'more%';"
+        "update rowhouse.api_keys set revoked_at = now()"
+    )
+    for name in ("pg_dump", "pg_restore", "psql"):
+        then = f'"{real}/psql" --quiet --dbname={small.name} --command="{late}" </dev/null' if name == "psql" else ""
+        (folder / name).write_text(f'#!/bin/sh\n"{real}/{name}" "$@" || exit 1\n{then}\n')
+        (folder / name).chmod(0o755)
+    done(small, "restore", str(path), "--replace", PATH=f"{folder}:{os.environ['PATH']}")
+    people = small.execute_as_superuser("select is_active, role from rowhouse.users order by email")
+    assert [tuple(row) for row in people] == [(False, "admin"), (True, "viewer"), (True, "viewer")]
+    assert small.execute_as_superuser("select revoked_at is not null from rowhouse.api_keys")[0][0]
+
+
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_of_two_backups_to_one_name_one_is_there_and_whole(tmp_path: Path, is_folder: bool) -> None:
+    path = tmp_path / "one"
+    workshops = [dump._begin(path), dump._begin(path)]
+    made = Manifest(1, "", "", "", 18, "", 18, (), (), (), (), Contents((), 0, "0"), {})
+    for number, workshop in enumerate(workshops):
+        file = workshop / "one"
+        if is_folder:
+            file.mkdir()
+            file /= "toc.dat"
+        file.write_text(f"of {number}")
+    dump._complete(workshops[0] / "one", path, made)
+    with pytest.raises(ConfigurationError, match="is there already"):
+        dump._complete(workshops[1] / "one", path, made)
+    assert (path / "toc.dat" if is_folder else path).read_text() == "of 0"
+    assert manifests.read(path).files
+
+
+async def test_no_timeout_ends_what_is_measured(postgres: EmbeddedPostgres) -> None:
+    url = Database("postgres", postgres).superuser_url
+    connection = await asyncpg.connect(url)
+    try:
+        timeouts = "select name from pg_settings where name in ('statement_timeout', 'transaction_timeout')"
+        for row in await connection.fetch(timeouts):
+            await connection.execute(f"set {row[0]} = '9s'")
+        async with connection.transaction():
+            await connection.execute(SETTINGS)
+            assert not await connection.fetch(f"{timeouts} and setting <> '0'")
+    finally:
+        await connection.close()
 
 
 def nothing_in(database: Database) -> bool:
@@ -350,7 +428,7 @@ def test_one_that_is_killed_leaves_nothing_that_looks_whole(
         assert not path.exists()
         assert "There is no backup" in rowhouse(target, "restore", str(path)).stderr
         done(small, "backup", str(path))
-        assert not path.with_name("one.dump.part").exists()
+        assert len(list(tmp_path.glob("one.dump.*.part"))) <= 1  # that of the one that was killed
     else:
         assert nothing_in(target)
         done(target, "restore", str(path))
