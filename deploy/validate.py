@@ -113,7 +113,7 @@ CHECKS = (
 
 
 def run(check: Check) -> Result:
-    """What the check says. What is not installed has failed in CI, here and in our own checks; they say what may be missing."""
+    """What the check says. In CI, what is not installed has failed; a check of our own says what may be missing."""
     started = time.monotonic()
     command = check.command()
     if command is None:

@@ -24,8 +24,8 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """`expression` has its windows in brackets; `lasts` is how long it must hold; `heading` is the runbook's, where several
-    share one.
+    """`expression` has its windows in brackets; `lasts` is how long it must hold; `heading` is the runbook's, where
+    several share one.
     """
 
     name: str

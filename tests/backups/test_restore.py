@@ -264,7 +264,7 @@ def test_no_name_of_a_table_is_run(small: Database, target: Database, tmp_path: 
     small.execute(f'create table "{name}" as select 7 as n')
     done(small, "backup", str(tmp_path / "one.dump"))
     done(target, "restore", str(tmp_path / "one.dump"))
-    assert target.execute_as_superuser(f'select n, (select id from items) from "{name}"')[0] == (7, 1)
+    assert tuple(target.execute_as_superuser(f'select n, (select id from items) from "{name}"')[0]) == (7, 1)
 
 
 def test_who_was_sent_away_while_it_was_restored_stays_away(
