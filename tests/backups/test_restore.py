@@ -245,7 +245,7 @@ def test_it_takes_the_place_of_one_that_is_served(small: Database, tmp_path: Pat
     assert life(small) != before
     assert small.execute("show work_mem")[0][0] == "5MB"
     belongs = "select datconnlimit, shobj_description(oid, 'pg_database') from pg_database where datname = $1"
-    assert small.execute_as_superuser(belongs, small.name)[0] == (77, "It's small")
+    assert tuple(small.execute_as_superuser(belongs, small.name)[0]) == (77, "It's small")
     kept = next(word for word in said.split() if word.startswith(f"{small.name}_before_")).rstrip(":")
     assert Database(kept, postgres).execute("select count(*) from items")[0][0] == 2
 
