@@ -101,8 +101,6 @@ CHECKS = (
         "Dependabot: schema", "check-jsonschema", ("--builtin-schema=vendor.dependabot",), (".github/dependabot.yaml",)
     ),
     Check("workflows: zizmor", "zizmor", ("--offline", "--quiet", "--persona=pedantic", "--no-progress", ".github")),
-    Check("Prometheus: configuration and rules", "promtool", ("check", "config", "deploy/prometheus/prometheus.yml")),
-    Check("Prometheus: tests of the rules", "promtool", ("test", "rules", "deploy/prometheus/rules.test.yml")),
     Check("shell scripts: shellcheck", "shellcheck", (), ("*.sh", ".ci/*")),
     # What is less than medium ruff has told already.
     Check(
