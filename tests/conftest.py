@@ -112,11 +112,15 @@ def postgres(shared_folder: Path) -> Iterator[EmbeddedPostgres]:
 @pytest.fixture(scope="session")
 def database(postgres: EmbeddedPostgres, worker_id: str, shared_folder: Path) -> Database:
     """This worker's copy of the data."""
-    name = f"test_{worker_id}"
+    return copy_database(postgres, f"test_{worker_id}", shared_folder)
+
+
+def copy_database(server: EmbeddedPostgres, name: str, shared_folder: Path) -> Database:
+    """The data once more, under that name."""
     with (shared_folder / "postgres.lock").open("w") as lock:  # a template may have no other user
         fcntl.flock(lock, fcntl.LOCK_EX)
-        asyncio.run(_fetch(postgres.superuser_url, f"create database {name} template {DATABASE} owner rowhouse_owner"))
-    return Database(name, postgres)
+        asyncio.run(_fetch(server.superuser_url, f"create database {name} template {DATABASE} owner rowhouse_owner"))
+    return Database(name, server)
 
 
 @pytest.fixture(scope="session")

@@ -13,12 +13,24 @@ import websockets
 from websockets.sync.client import ClientConnection, connect
 
 from service.core.types import Role
-from tests.conftest import Database
-from tests.service_under_test import run_service
+from service.db.embedded import EmbeddedPostgres
+from tests.conftest import Database, copy_database
+from tests.service_under_test import make_keys, run_service
 from tests.serving.conftest import Gunicorn, gunicorn
 from tests.waiting import until
 
 _FEED = "/api/v1/airlines/-/changes"
+
+
+@pytest.fixture(scope="module")
+def database(postgres: EmbeddedPostgres, worker_id: str, shared_folder: Path) -> Database:
+    """One that no other service is connected to: what is left of ours is counted."""
+    return copy_database(postgres, f"gunicorn_{worker_id}", shared_folder)
+
+
+@pytest.fixture(scope="module")
+def keys(database: Database) -> dict[Role, str]:
+    return make_keys(database.service_url)
 
 
 @pytest.fixture(scope="module")
