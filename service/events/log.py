@@ -31,20 +31,24 @@ PAGE = 500
 PAGE_BYTES = 4_000_000
 _WINDOW = 20_000
 _DIGEST_BYTES = 6
+# Each part of what a snapshot does not see is a range of one index, looked up by itself: left to choose by statistics,
+# PostgreSQL reads the whole log each time once most of it was written by a few transactions, as loads are.
 _UNSEEN = """
-    seq >= (select first_seq from rowhouse.log_state)
-    and (xid >= pg_snapshot_xmax($1::text::pg_snapshot)
-         or xid = any (array(select pg_snapshot_xip($1::text::pg_snapshot))))
+    (select pg_snapshot_xmax($1::text::pg_snapshot) as first, '18446744073709551615'::xid8 as last
+     union all select xip, xip from pg_snapshot_xip($1::text::pg_snapshot) xip) unseen
+    cross join lateral (select c.xid, c.seq, c.at, c.tracked from rowhouse.changes c
+                        where c.xid between unseen.first and unseen.last offset 0) c
+where c.seq >= (select first_seq from rowhouse.log_state)
 """
 # The statement's own snapshot is what it reads by: nothing lies between the two.
 BATCH = f"""
 select pg_current_snapshot()::text, min(seq), max(seq), array_agg(distinct tracked),
        coalesce(extract(epoch from clock_timestamp() - min(at)), 0)::float8
-from rowhouse.changes where {_UNSEEN}
+from {_UNSEEN}
 """  # noqa: S608 (all of it is written here)
-_EXTENT = f"""
-select min(seq), max(seq) from rowhouse.changes
-where {_UNSEEN} and tracked = any ($2::int[]) and pg_visible_in_snapshot(xid, $3::text::pg_snapshot)
+EXTENT = f"""
+select min(seq), max(seq) from {_UNSEEN}
+and tracked = any ($2::int[]) and pg_visible_in_snapshot(xid, $3::text::pg_snapshot)
 """  # noqa: S608
 _NOW = "select pg_current_snapshot()::text"
 # A snapshot that sees nothing that was logged.
@@ -189,7 +193,7 @@ class ChangeLog:
 
     async def between(self, feed: Feed, position: Position) -> AsyncIterator[Page]:
         """The changes of a feed from a position on, up to its `until`, in pages."""
-        (row,) = await self._read(_EXTENT, [position.seen, feed.tracked, position.until])
+        (row,) = await self._read(EXTENT, [position.seen, feed.tracked, position.until])
         if row[0] is not None:
             start = replace(position, seq=max(position.seq, row[0] - 1))
             async for page in self.pages(feed, start, row[1]):
