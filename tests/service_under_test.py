@@ -36,7 +36,7 @@ class Service:
     def client(self, role: Role | None = Role.EDITOR, **headers: str) -> httpx2.Client:
         """A client with the key of a role; None is anonymous."""
         credential = {"X-API-Key": self.keys[role]} if role else {}
-        return httpx2.Client(base_url=self.url, headers=credential | headers, timeout=30)
+        return httpx2.Client(base_url=self.url, headers=credential | headers, timeout=60)
 
 
 def in_session(url: str, action: Callable[[AsyncSession], Awaitable[T]]) -> T:
@@ -74,7 +74,7 @@ def run_service(
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=10))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not server.started:
             assert thread.is_alive(), "the service did not start"
             assert time.monotonic() < deadline, "the service takes too long to start"
@@ -83,7 +83,7 @@ def run_service(
             yield Service(f"http://127.0.0.1:{port}", app.state.service, keys or {})
         finally:
             server.should_exit = True
-            thread.join(timeout=20)
+            thread.join(timeout=60)
             assert not thread.is_alive(), "the service did not stop"
 
 

@@ -30,7 +30,7 @@ def test_the_calls_of_the_readme_give_what_it_shows(database: Database, keys: di
 
 def _run(command: str, environment: dict[str, str]) -> str:
     finished = subprocess.run(
-        ["bash", "-c", command], env=environment, capture_output=True, text=True, timeout=30, check=True
+        ["bash", "-c", command], env=environment, capture_output=True, text=True, timeout=90, check=True
     )
     return finished.stdout.replace("\r", "")
 

@@ -91,7 +91,7 @@ class Operator:
 
     def __init__(self, service: Service, *, email: str, address: str = "") -> None:
         self.email = email
-        self.http = httpx2.Client(base_url=service.url + address, timeout=30, follow_redirects=False)
+        self.http = httpx2.Client(base_url=service.url + address, timeout=60, follow_redirects=False)
 
     def log_in(self, password: str = PASSWORD) -> httpx2.Response:
         page = self.http.get("/admin/login")

@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.core.types import Action, Role
 from service.crud import accounts
-from tests.api.test_operations import wait_until
 from tests.conftest import Database
 from tests.service_under_test import Service, in_session, problem_of, run_service
+from tests.waiting import until
 
 BATCH = "/api/v1/-/batch"
 AIRLINES = "/api/v1/airlines"
@@ -227,7 +227,7 @@ def test_a_connection_lost_within_a_batch_is_a_503_and_nothing_is_written(
     def cut() -> None:
         asking = threading.Thread(target=ask)
         asking.start()
-        wait_until(lambda: bool(database.execute_as_superuser(_WAITING, database.name)))
+        until(lambda: bool(database.execute_as_superuser(_WAITING, database.name)))
         database.execute_as_superuser(f"select pg_terminate_backend(pid) from ({_WAITING}) w (pid)", database.name)
         asking.join()
 

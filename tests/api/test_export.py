@@ -2,9 +2,8 @@
 
 import asyncio
 import socket
-import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from service.core.types import Action, Role
 from service.crud import accounts
 from tests.conftest import Database
 from tests.service_under_test import Service, in_session, problem_of, run_service
+from tests.waiting import until
 
 FORMATS = ("csv", "ndjson", "columns", "arrow", "parquet")
 _PREPARE = (
@@ -79,13 +79,6 @@ def _running(database: Database) -> int:
         database.name,
     )
     return int(found[0][0])
-
-
-def _wait_until(holds: Callable[[], bool], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it took too long"
-        time.sleep(0.05)
 
 
 @contextmanager
@@ -168,14 +161,14 @@ def test_a_client_that_leaves_stops_the_statement(served: Service, database: Dat
     with socket.create_connection((host, int(port)), timeout=10) as connection:
         key = served.keys[Role.ADMIN]
         connection.sendall(f"GET /api/v1/{path}?format={form} HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\n\r\n".encode())
-        _wait_until(lambda: _running(database) == 1)
-    _wait_until(lambda: _running(database) == 0)
+        until(lambda: _running(database) == 1)
+    until(lambda: _running(database) == 0)
 
 
 def test_a_client_that_does_not_read_is_let_go(served: Service, database: Database) -> None:
     with _asking(served, "endless?format=csv"):
         assert _running(database) == 1
-        _wait_until(lambda: _running(database) == 0)
+        until(lambda: _running(database) == 0)
 
 
 def test_a_lost_connection_breaks_the_file_off(client: httpx2.Client, database: Database) -> None:
@@ -199,18 +192,18 @@ def test_exports_take_no_connection_of_the_others(served: Service, client: httpx
     with socket.create_connection((host, int(port))) as one, socket.create_connection((host, int(port))) as other:
         one.sendall(asked)
         other.sendall(asked)
-        _wait_until(lambda: _running(database) == 2)
+        until(lambda: _running(database) == 2)
         problem = problem_of(client.get("/api/v1/airlines?format=csv"))
         assert (problem["status"], problem["code"]) == (503, "pool_exhausted")
         assert client.get("/api/v1/airlines").status_code == 200
-    _wait_until(lambda: _running(database) == 0)
+    until(lambda: _running(database) == 0)
     assert client.get("/api/v1/airlines?format=csv").status_code == 200
 
 
 def test_exports_are_counted(client: httpx2.Client) -> None:
     answer = client.get("/api/v1/airlines?format=csv")
     # The client may have read the last byte before the server has counted it.
-    _wait_until(lambda: 'rowhouse_export_rows_total{format="csv"}' in client.get("/metrics").text)
+    until(lambda: 'rowhouse_export_rows_total{format="csv"}' in client.get("/metrics").text)
     metrics = client.get("/metrics").text
     assert 'rowhouse_export_seconds_count{format="csv",outcome="sent"}' in metrics
     assert 'rowhouse_export_seconds_count{format="csv",outcome="broken"}' in metrics

@@ -1,8 +1,7 @@
 """What the people who run the service see: probes, metrics, logs, headers, and PostgreSQL going away."""
 
 import asyncio
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
@@ -16,6 +15,7 @@ from service.db.migrations import Branch
 from tests.conftest import Database
 from tests.postgres import start_postgres
 from tests.service_under_test import Service, make_keys, problem_of, run_service
+from tests.waiting import until
 
 
 def test_the_probes_answer(service: Service) -> None:
@@ -192,7 +192,7 @@ def test_postgresql_killed_and_back(own_postgres: EmbeddedPostgres) -> None:
         assert client.get("/health").status_code == 503
         assert client.post("/api/v1/-/auth/token", data={"username": "a", "password": "b"}).status_code == 503
         own_postgres.server.ensure_postgres_running()
-        wait_until(lambda: client.get("/readyz").status_code == 200)
+        until(lambda: client.get("/readyz").status_code == 200)
         assert client.post("/api/v1/airlines", json={"carrier": "_1", "name": "x"}).status_code == 201
 
 
@@ -216,7 +216,7 @@ def test_a_server_that_hangs_is_a_503(own_postgres: EmbeddedPostgres) -> None:
                 process.resume()
         assert read.status_code == write.status_code == 503
         assert "retry-after" in read.headers
-        wait_until(lambda: client.get("/api/v1/airlines").status_code == 200)
+        until(lambda: client.get("/api/v1/airlines").status_code == 200)
 
 
 def test_the_service_starts_without_its_database(own_postgres: EmbeddedPostgres) -> None:
@@ -228,7 +228,7 @@ def test_the_service_starts_without_its_database(own_postgres: EmbeddedPostgres)
         assert client.get("/readyz").status_code == client.get("/api/v1/airlines").status_code == 503
         assert client.get("/", follow_redirects=True).status_code == 200
         own_postgres.server.ensure_postgres_running()
-        wait_until(lambda: client.get("/api/v1/airlines").status_code == 200)
+        until(lambda: client.get("/api/v1/airlines").status_code == 200)
 
 
 def kill_server(server: EmbeddedPostgres) -> None:
@@ -236,13 +236,6 @@ def kill_server(server: EmbeddedPostgres) -> None:
     children = process.children()
     process.kill()
     psutil.wait_procs([process, *children], timeout=10)
-
-
-def wait_until(is_true: Callable[[], bool], seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_true():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.05)
 
 
 def test_a_statement_that_takes_too_long_is_stopped(database: Database, keys: dict[Role, str]) -> None:

@@ -12,10 +12,11 @@ import httpx2
 import pytest
 
 from service.core.types import Role
-from tests.api.test_operations import free_port, is_up, wait_until
+from tests.api.test_operations import free_port, is_up
 from tests.cli.test_commands import rowhouse
 from tests.conftest import Database
 from tests.service_under_test import Service, problem_of, run_service
+from tests.waiting import until
 
 NOTES = "/api/v1/notes"
 
@@ -43,10 +44,10 @@ def test_a_new_table_and_column_are_served_after_a_reload(before: Service, notes
     with before.client(Role.ADMIN) as client:
         assert client.get(NOTES).status_code == 404
         assert rowhouse(database, "reload").returncode == 0
-        wait_until(lambda: client.get(NOTES).status_code == 200)
+        until(lambda: client.get(NOTES).status_code == 200)
         database.execute("alter table notes add colour text default 'red'")
         database.execute("notify rowhouse_reload")
-        wait_until(lambda: client.get(f"{NOTES}?select=colour").status_code == 200)
+        until(lambda: client.get(f"{NOTES}?select=colour").status_code == 200)
 
 
 def test_no_request_fails_while_the_catalog_is_read_again(before: Service, database: Database) -> None:
@@ -64,7 +65,7 @@ def test_no_request_fails_while_the_catalog_is_read_again(before: Service, datab
     seen = [before.state.connected().catalog]  # kept, so that no new one takes the place of an old one in memory
     for _ in range(5):
         database.execute("notify rowhouse_reload")
-        wait_until(lambda: before.state.connected().catalog is not seen[-1])
+        until(lambda: before.state.connected().catalog is not seen[-1])
         seen.append(before.state.connected().catalog)
     stop.set()
     for thread in threads:
@@ -117,7 +118,7 @@ def test_a_lost_listener_comes_back_and_looks_again(before: Service, notes: None
         database.name,
     )
     with before.client(Role.ADMIN) as client:
-        wait_until(lambda: client.get(NOTES).status_code == 200)
+        until(lambda: client.get(NOTES).status_code == 200)
 
 
 def test_sighup_reloads(database: Database, keys: dict[Role, str]) -> None:
@@ -130,12 +131,12 @@ def test_sighup_reloads(database: Database, keys: dict[Role, str]) -> None:
     headers = {"X-API-Key": keys[Role.ADMIN]}
     try:
         with httpx2.Client(base_url=f"http://127.0.0.1:{port}", headers=headers) as client:
-            wait_until(lambda: is_up(client), 30)
+            until(lambda: is_up(client))
             database.execute("create table later (id int primary key)")
             database.execute("grant select on later to rowhouse_service")
             process.send_signal(signal.SIGHUP)
-            wait_until(lambda: client.get("/api/v1/later").status_code == 200)
+            until(lambda: client.get("/api/v1/later").status_code == 200)
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=60)
         database.execute("drop table later")

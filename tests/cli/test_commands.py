@@ -10,9 +10,10 @@ import httpx2
 import psutil
 import pytest
 
-from tests.api.test_operations import free_port, is_up, wait_until
+from tests.api.test_operations import free_port, is_up
 from tests.command import run_rowhouse
 from tests.conftest import Database
+from tests.waiting import until
 
 ROWHOUSE = [str(Path(sys.executable).with_name("rowhouse"))]
 
@@ -154,7 +155,7 @@ def test_the_demo_loads_serves_and_leaves_nothing_running(tmp_path: Path) -> Non
         url = f"http://127.0.0.1:{environment['PORT']}"
         try:
             with httpx2.Client(base_url=url, timeout=10) as client:
-                wait_until(lambda: is_up(client), 60)
+                until(lambda: is_up(client))
                 assert client.get("/api/v1/flights?limit=1").status_code == 200
                 assert client.post("/api/v1/airlines", json={}).status_code == 401
         finally:

@@ -52,7 +52,7 @@ def test_a_table_is_made_of_a_file_and_served_at_once(
     assert '"station" text' in made.stdout
     assert "2 inserted" in made.stderr
     with service.client(Role.VIEWER) as client:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while (answer := client.get(f"/api/v1/{table}?order=day")).status_code != 200:
             assert time.monotonic() < deadline, answer.text
             time.sleep(0.05)

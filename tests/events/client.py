@@ -26,7 +26,7 @@ class Stream:
         self._thread = threading.Thread(target=self._read, args=(url, headers), daemon=True)
         self._thread.start()
 
-    def next(self, *kinds: str, seconds: float = 10) -> Event:
+    def next(self, *kinds: str, seconds: float = 60) -> Event:
         """The next event, or the next of these kinds."""
         while True:
             event = self._events.get(timeout=seconds)
@@ -44,7 +44,7 @@ class Stream:
             return True
         return False
 
-    def ended(self, seconds: float = 10) -> bool:
+    def ended(self, seconds: float = 60) -> bool:
         """Whether nothing more comes."""
         while self._events.get(timeout=seconds) is not None:
             pass

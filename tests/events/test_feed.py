@@ -190,11 +190,11 @@ def test_long_poll_returns_at_once_what_there_is_and_waits_for_what_comes(servic
 def test_web_sockets_carry_the_same_events(service: Service) -> None:
     url = service.url.replace("http", "ws") + _CHANGES
     with connect(url, additional_headers={"X-API-Key": service.keys[Role.ADMIN]}) as socket:
-        assert [json.loads(socket.recv(5))["type"] for _ in range(2)] == ["ready", "up-to-date"]
+        assert [json.loads(socket.recv(60))["type"] for _ in range(2)] == ["ready", "up-to-date"]
         _add(service, "~E")
-        event = json.loads(socket.recv(5))
+        event = json.loads(socket.recv(60))
     with connect(f"{url}?cursor={event['id']}", additional_headers={"X-API-Key": service.keys[Role.ADMIN]}) as socket:
-        assert [json.loads(socket.recv(5))["type"] for _ in range(2)] == ["ready", "up-to-date"]
+        assert [json.loads(socket.recv(60))["type"] for _ in range(2)] == ["ready", "up-to-date"]
 
 
 def test_a_web_socket_that_is_refused_says_why(service: Service) -> None:
@@ -221,7 +221,7 @@ def test_a_page_of_another_origin_may_not_open_a_web_socket(service: Service) ->
     ):
         pass
     with connect(url, additional_headers=key, origin=Origin("https://shiny.example.org")) as socket:
-        assert json.loads(socket.recv(5))["type"] == "ready"
+        assert json.loads(socket.recv(60))["type"] == "ready"
 
 
 def test_a_ticket_opens_one_feed(service: Service) -> None:
@@ -245,14 +245,14 @@ def test_a_ticket_of_30_seconds_ago_opens_nothing(service: Service, database: Da
         assert client.get(f"{_CHANGES}?ticket={ticket}").status_code == 401
 
 
-def test_a_revoked_key_is_cut_off_within_a_second(service: Service, database: Database) -> None:
+def test_a_revoked_key_is_cut_off_without_being_asked_for_anything(service: Service, database: Database) -> None:
     key = in_session(
         database.service_url, lambda session: accounts.create_key(session, "to be revoked", Role.ADMIN, None)
     )
     with following(service, _CHANGES, key=key.key) as feed:
         feed.next("up-to-date")
         database.execute("update rowhouse.api_keys set revoked_at = now() where name = 'to be revoked'")
-        assert feed.next(seconds=1.0)["type"] == "revoked"
+        assert feed.next(seconds=5)["type"] == "revoked"
         assert feed.ended()
 
 
@@ -261,12 +261,12 @@ def test_a_grant_that_changes_ends_the_feed(service: Service, database: Database
     with following(service, _CHANGES, Role.VIEWER) as feed:
         feed.next("up-to-date")
         database.execute("update rowhouse.grants set row_filter = 'carrier=eq.UA'")
-        assert feed.next(seconds=2)["type"] == "must-refetch"
+        assert feed.next()["type"] == "must-refetch"
         assert feed.ended()
     with following(service, _CHANGES, Role.VIEWER) as feed:
         feed.next("up-to-date")
         database.execute("delete from rowhouse.grants")
-        assert feed.next(seconds=2)["type"] == "forbidden"
+        assert feed.next()["type"] == "forbidden"
         assert feed.ended()
 
 
@@ -383,7 +383,7 @@ def test_a_revoked_key_is_cut_off_while_it_catches_up(service: Service, database
     with following(service, f"/api/v1/flights/-/changes?cursor={begun}", key=key.key) as feed:
         feed.change()
         database.execute("update rowhouse.api_keys set revoked_at = now() where name = 'slow'")
-        assert feed.next("revoked", "up-to-date", seconds=20)["type"] == "revoked"
+        assert feed.next("revoked", "up-to-date")["type"] == "revoked"
 
 
 def test_so_many_feeds_of_one_principal(database: Database, keys: dict[Role, str]) -> None:
@@ -405,7 +405,7 @@ def test_a_write_through_one_process_is_seen_through_another(database: Database,
     ):
         feed.next("up-to-date")
         _add(one, "~G")  # nobody polls for a minute: it is told
-        event = feed.next("insert", seconds=5)
+        event = feed.next("insert")
         with following(one, _CHANGES, last_id=event["id"]) as resumed:
             resumed.next("up-to-date")
             assert resumed.silent_for(0.3)
@@ -487,7 +487,7 @@ def test_heartbeats_and_their_place(database: Database, keys: dict[Role, str]) -
     with run_service(environment, keys) as service:
         headers = {"X-API-Key": keys[Role.ADMIN]}
         with connect(service.url.replace("http", "ws") + _CHANGES, additional_headers=headers) as socket:
-            kinds = [json.loads(socket.recv(5))["type"] for _ in range(4)]
+            kinds = [json.loads(socket.recv(60))["type"] for _ in range(4)]
     assert kinds[:2] == ["ready", "up-to-date"]
     assert set(kinds[2:]) == {"heartbeat"}
 

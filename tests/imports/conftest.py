@@ -79,7 +79,7 @@ def tables(database: Database, service: Service) -> Iterator[None]:
     in_session(database.service_url, _grant)
     database.execute("notify rowhouse_reload")
     with service.client(Role.EDITOR) as client:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while client.get("/api/v1/single").status_code != 200:
             assert time.monotonic() < deadline, "the tables are not served"
             time.sleep(0.02)

@@ -182,7 +182,7 @@ def typed(service: Any, database: Database, editor: Any) -> Any:
     database.execute("grant select, insert on typed to rowhouse_service")
     database.execute("notify rowhouse_reload")
     with service.client(Role.ADMIN) as client:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while client.get("/api/v1/typed").status_code != 200:
             assert time.monotonic() < deadline
             time.sleep(0.02)

@@ -35,7 +35,7 @@ def connection(service: Service, editor: httpx2.Client) -> Iterator[socket.socke
 
 
 def until(holds: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not holds():
         assert time.monotonic() < deadline, what
         time.sleep(0.02)

@@ -110,14 +110,14 @@ class Jobs:
         finally:
             await worker.stop()
 
-    async def settled(self, *job_ids: UUID, seconds: float = 30) -> list[asyncpg.Record]:
+    async def settled(self, *job_ids: UUID, seconds: float = 60) -> list[asyncpg.Record]:
         """The rows, when all these jobs have ended."""
         for job_id in job_ids:
             await self.reached(job_id, lambda row: row["finished_at"] is not None, seconds)
         return [await asyncio.to_thread(self.row, job_id) for job_id in job_ids]
 
     async def reached(
-        self, job_id: UUID, condition: Callable[[asyncpg.Record], bool], seconds: float = 30
+        self, job_id: UUID, condition: Callable[[asyncpg.Record], bool], seconds: float = 60
     ) -> asyncpg.Record:
         """The row, when it is as wanted."""
 

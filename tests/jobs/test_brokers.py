@@ -72,7 +72,7 @@ async def _wake_many(jobs: Jobs, broker: str = "") -> None:
     async with listening(jobs, broker=broker) as first, listening(jobs, broker=broker):
         # Each takes so long that one worker has not the slots for all.
         ids = [await enqueue(first, steps=10) for _ in range(30)]
-        await jobs.settled(*ids, seconds=10)
+        await jobs.settled(*ids)
 
 
 def _was_done_once(jobs: Jobs, number: int) -> bool:

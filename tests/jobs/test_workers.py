@@ -66,7 +66,7 @@ def test_a_worker_that_is_told_to_stop_finishes_its_jobs(jobs: Jobs) -> None:
         worker.process.send_signal(signal.SIGTERM)
         time.sleep(0.2)
         [waits] = jobs.add(INSERT.new())
-        assert worker.process.wait(timeout=30) == 0
+        assert worker.process.wait(timeout=60) == 0
     assert jobs.row(runs)["state"] == "done"
     assert jobs.row(waits)["state"] == "queued"
     assert [line["event"] for line in worker.logged() if line["event"].startswith("worker_")] == [

@@ -36,7 +36,7 @@ class Process:
 
     def client(self, role: Role | None = Role.EDITOR, **headers: str) -> httpx2.Client:
         credential = {"X-API-Key": self.keys[role]} if role else {}
-        return httpx2.Client(base_url=self.url, headers=credential | headers, timeout=30)
+        return httpx2.Client(base_url=self.url, headers=credential | headers, timeout=60)
 
     def output(self) -> str:
         return self.log.read_text()
@@ -52,7 +52,7 @@ class Process:
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=60)
 
 
 @contextmanager

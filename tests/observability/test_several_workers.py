@@ -62,7 +62,7 @@ def test_all_workers_are_told_of_whoever_answers_also_after_one_was_killed(
     os.kill(killed, signal.SIGKILL)
     until(lambda: killed not in running.workers())
     lowest = min(_requests(running.samples()) for _ in range(10))
-    until(lambda: len(running.serving()) == 2, 30)
+    until(lambda: len(running.serving()) == 2)
     sent += _ask(running, keys[Role.VIEWER], 40)
     until(lambda: _requests(running.samples()) == sent)
     after = running.samples()

@@ -67,7 +67,7 @@ def gunicorn(environment: Mapping[str, str], directory: Path, port: int, workers
         yield serving
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(60)
 
 
 def _is_ready(url: str) -> bool:

@@ -45,7 +45,7 @@ class Gunicorn:
         return f"http://127.0.0.1:{self.port}"
 
     def client(self, role: Role | None = Role.ADMIN) -> httpx2.Client:
-        return httpx2.Client(base_url=self.url, headers={"X-API-Key": self.keys[role]} if role else {}, timeout=30)
+        return httpx2.Client(base_url=self.url, headers={"X-API-Key": self.keys[role]} if role else {}, timeout=60)
 
     def workers(self) -> set[int]:
         return {child.pid for child in psutil.Process(self.process.pid).children()}
@@ -91,7 +91,7 @@ def gunicorn(database: Database, keys: Mapping[Role, str], folder: Path, **setti
             for member in family:
                 member.kill()
             psutil.wait_procs(family, 10)
-        process.wait(10)
+        process.wait(60)
 
 
 def require(*programs: str) -> None:

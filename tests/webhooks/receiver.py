@@ -49,7 +49,7 @@ class Receiver:
     def url(self, path: str = "/hook", host: str = "127.0.0.1", scheme: str = "http") -> str:
         return f"{scheme}://{host}:{self.port}{path}"
 
-    def wait_for(self, count: int, seconds: float = 15) -> list[Request]:
+    def wait_for(self, count: int, seconds: float = 60) -> list[Request]:
         """The requests, as soon as there are so many."""
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.requests) >= count, seconds), (

@@ -23,12 +23,12 @@ def run_worker(environment: Mapping[str, str], resolve: Resolve | None = None) -
     started, stopped = threading.Event(), asyncio.Event()
     thread = threading.Thread(target=lambda: loop.run_until_complete(_run(state, started, stopped)), daemon=True)
     thread.start()
-    assert started.wait(20), "the worker did not start"
+    assert started.wait(60), "the worker did not start"
     try:
         yield state
     finally:
         loop.call_soon_threadsafe(stopped.set)
-        thread.join(20)
+        thread.join(60)
         assert not thread.is_alive(), "the worker did not stop"
         loop.close()
 
