@@ -2,7 +2,8 @@
 
 import asyncio
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from threading import Event, Thread
 
@@ -19,6 +20,7 @@ from tests.service_under_test import Service, in_session
 # A machine that runs tests is no place to measure on: only what is far too slow is a fault here.
 _PATIENT = ("--p95", "read=15000,write=15000", "--p99", "read=20000,write=20000", "--most-failures", "0")
 
+_KINDS = {"event", "export", "follow", "page", "read", "write"}
 _AIRLINES = (Role.EDITOR, "airlines")
 
 
@@ -35,17 +37,23 @@ def credentials(service: Service, database: Database) -> Iterator[dict[str, str]
     database.execute("delete from rowhouse.users where email = $1", email)
 
 
-def _run(load: Load, folder: Path) -> Result:
-    return asyncio.run(run(load, folder))
+def _run(load: Load, folder: Path, is_enough: Callable[[Result], bool]) -> Result:
+    """Run it, and for longer where the machine has had no time for it."""
+    for seconds in (load.seconds, 20, 60):
+        result = asyncio.run(run(replace(load, seconds=seconds), folder))
+        if is_enough(result):
+            break
+    return result
 
 
 def test_a_smoke_of_all_users_is_within_all_thresholds(
     service: Service, database: Database, credentials: dict[str, str], tmp_path: Path
 ) -> None:
     options = (*_PATIENT, "--notebooks", "4", "--operators", "4")
-    result = _run(Load(service.url, 12, 5, credentials, options, tmp_path / "report.html"), tmp_path)
+    load = Load(service.url, 12, 5, credentials, options, tmp_path / "report.html")
+    result = _run(load, tmp_path, lambda seen: {kind["kind"] for kind in seen.kinds} == _KINDS)
     assert result.faults == [], result.errors
-    assert {kind["kind"] for kind in result.kinds} == {"event", "export", "follow", "page", "read", "write"}
+    assert {kind["kind"] for kind in result.kinds} == _KINDS
     assert result.committed > 0
     assert result.followers > 1
     assert (tmp_path / "report.html").stat().st_size > 0
@@ -61,7 +69,8 @@ def test_a_service_that_is_slow_and_fails_fails_the_run(
     in_session(database.service_url, lambda session: accounts.revoke_grant(session, *_AIRLINES, [Action.READ]))
     holder.start()
     try:
-        result = _run(Load(service.url, 12, 4, credentials, options), tmp_path)
+        load = Load(service.url, 12, 4, credentials, options)
+        result = _run(load, tmp_path, lambda seen: any("p95 of write" in fault for fault in seen.faults))
     finally:
         is_over.set()
         holder.join()
