@@ -1,4 +1,4 @@
-"""A real Prometheus (Debian's package) over Gunicorn with two workers, `rowhouse worker` and a standby, under load.
+"""A real Prometheus (Debian's package) over Gunicorn with two workers, `rowhouse worker` and a standby, under Locust.
 
     python -m loadtests.prometheus_run
     python -m loadtests.prometheus_run --only "PostgreSQL killed"
@@ -50,8 +50,9 @@ def main(only: Annotated[str | None, typer.Option(help="A part of the name of th
         _told_panels(empty)
         has_exemplars = _told_exemplars(stage)
         outcomes = [_done(stage, fault) for fault in track(faults, "Faults", console=_console)]
+        stage.load.stop()
     _console.print(_table(outcomes))
-    _console.print(f"{stage.load.sent} requests in {time.monotonic() - begun:.0f} s.")
+    _console.print(f"{stage.load.sent:,} requests of Locust's in {time.monotonic() - begun:.0f} s.")
     sys.exit(bool(empty) or not has_exemplars or not all(one.is_well for one in outcomes))
 
 

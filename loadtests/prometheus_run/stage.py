@@ -109,7 +109,7 @@ def staged() -> Iterator[Stage]:
         )
         if made.status_code != 201:
             raise RuntimeError(made.text)
-        load = Load(url, database.key)
+        load = Load(url, database.key, folder)
         load.start()
         stack.callback(load.stop)
         yield Stage(

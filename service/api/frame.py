@@ -12,7 +12,7 @@ from time import perf_counter
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.problem import send_problem
+from service.api.problem import refuse
 from service.core.errors import RowhouseError
 from service.core.settings import ServerTiming
 from service.core.types import Role
@@ -28,6 +28,8 @@ _USABLE_ID = re.compile(rb"[A-Za-z0-9._:+/=-]{1,128}")
 # What no route took shares one label, so that labels stay few.
 _NO_ROUTE = "none"
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+# Closes a WebSocket (RFC 6455, section 7.4.1).
+_INTERNAL_ERROR = 1011
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 _error_log = structlog.get_logger("error")
 
@@ -76,14 +78,12 @@ class Frame:
             scope["root_path"] = self._root_path
         parent = _identify(scope)
         serving.set(scope)  # a server runs each request in a context of its own
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         trail = self._tracing.begin(parent)
         if trail is None and self._timing is not ServerTiming.NOBODY:
             trail = Trail(None, None, None)
-        exchange = _Exchange(scope, receive, send, trail, self._timing)
-        if scope["method"] in _WITH_BODY:
+        kind = _Exchange if scope["type"] == "http" else _Socket
+        exchange = kind(scope, receive, send, trail, self._timing)
+        if exchange.method in _WITH_BODY:
             receive = exchange.receive
         self._metrics.begin()
         try:
@@ -93,6 +93,8 @@ class Frame:
                 with on_trail(trail):
                     await self._app(scope, receive, exchange.send)
         except Exception as error:
+            if exchange.is_gone(error):
+                raise
             _error_log.exception("unforeseen_error", error=type(error).__name__)
             exchange.error = type(error).__name__
             await exchange.fail(InternalError("Something went wrong here. The request id finds it in the log."))
@@ -104,7 +106,7 @@ class Frame:
         route = route_of(scope) or _NO_ROUTE
         is_stream = "rowhouse.is_stream" in scope  # it is as long as its client likes
         self._metrics.end(
-            _method_of(scope),
+            exchange.method,
             route,
             exchange.status,
             None if is_stream else seconds,
@@ -121,7 +123,7 @@ class Frame:
             {
                 "request_id": scope["rowhouse.request_id"],
                 "trace_id": scope.get("rowhouse.trace_id"),
-                "method": _method_of(scope),
+                "method": exchange.method,
                 "route": route,
                 "status": exchange.status,
                 "duration_ms": round(seconds * 1000, 3),
@@ -142,6 +144,7 @@ class _Exchange:
         "_send",
         "_timing",
         "error",
+        "method",
         "received",
         "sent",
         "started",
@@ -151,6 +154,7 @@ class _Exchange:
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, trail: Trail | None, timing: ServerTiming) -> None:
         self.started = perf_counter()
+        self.method = self._method_of(scope)
         self.status = int(HTTPStatus.INTERNAL_SERVER_ERROR)
         self.received = 0
         self.sent = 0
@@ -175,13 +179,7 @@ class _Exchange:
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self._has_begun = True
-            self.status = message["status"]
-            headers = message["headers"] = [*message.get("headers", ()), *self._extra]
-            if not any(name == b"content-security-policy" for name, _ in headers):
-                headers.append(_CLOSED_POLICY)
-            if self.trail is not None and self._tells_timing():
-                headers.append((b"server-timing", _timing_of(self.trail, perf_counter() - self.started)))
+            self._begin(message)
         else:
             self.sent += len(message.get("body", b""))
         await self._send(message)
@@ -189,12 +187,63 @@ class _Exchange:
     async def fail(self, error: RowhouseError) -> None:
         if self._has_begun:  # too late for another answer: the server cuts the connection, and the client sees it
             raise error
-        await send_problem(error, self._scope, self.send)
+        await refuse(error, self._scope, self.send)
+
+    def is_gone(self, error: Exception) -> bool:
+        """Whether nothing is wrong but that the client has gone: of that a server tells nothing here."""
+        return False
+
+    def _begin(self, message: Message) -> None:
+        self._has_begun = True
+        self.status = message["status"]
+        headers = message["headers"] = [*message.get("headers", ()), *self._extra]
+        if not any(name == b"content-security-policy" for name, _ in headers):
+            headers.append(_CLOSED_POLICY)
+        if self.trail is not None and self._tells_timing():
+            headers.append((b"server-timing", _timing_of(self.trail, perf_counter() - self.started)))
+
+    def _method_of(self, scope: Scope) -> str:
+        """Anybody can make up methods, and labels must stay few."""
+        return scope["method"] if scope["method"] in _METHODS else "_OTHER"
 
     def _tells_timing(self) -> bool:
         if self._timing is ServerTiming.ADMINISTRATORS:
             return self._scope.get("rowhouse.role") is Role.ADMIN
         return self._timing is ServerTiming.EVERYBODY
+
+
+class _Socket(_Exchange):
+    """A WebSocket: asked for by a GET (RFC 6455, section 4.1) and refused as that is, or open for as long as its client
+    likes. What is sent is counted in characters.
+    """
+
+    __slots__ = ()
+
+    async def send(self, message: Message) -> None:
+        match message["type"]:
+            case "websocket.http.response.start":
+                self._begin(message)
+            case "websocket.accept":
+                self._has_begun = True
+                self.status = int(HTTPStatus.SWITCHING_PROTOCOLS)
+                self._scope["rowhouse.is_stream"] = True
+            case "websocket.close" if not self._has_begun:
+                self.status = int(HTTPStatus.FORBIDDEN)  # so a server says it (ASGI, Close)
+            case _:
+                self.sent += len(message.get("text") or message.get("bytes") or message.get("body") or b"")
+        await self._send(message)
+
+    async def fail(self, error: RowhouseError) -> None:
+        if self._has_begun:
+            await self._send({"type": "websocket.close", "code": _INTERNAL_ERROR, "reason": error.stable_code})
+        else:
+            await super().fail(error)
+
+    def is_gone(self, error: Exception) -> bool:
+        return isinstance(error, OSError)  # as servers raise it where something is sent too late (ASGI, Send)
+
+    def _method_of(self, scope: Scope) -> str:
+        return "GET"
 
 
 def _identify(scope: Scope) -> TraceContext | None:
@@ -212,16 +261,11 @@ def _identify(scope: Scope) -> TraceContext | None:
     return parent
 
 
-def _method_of(scope: Scope) -> str:
-    """Anybody can make up methods, and labels must stay few."""
-    return scope["method"] if scope["method"] in _METHODS else "_OTHER"
-
-
 def _span_of(scope: Scope, exchange: _Exchange, route: str) -> tuple[str, Kind, Attributes, str | None]:
     """By OpenTelemetry's semantic conventions for spans of HTTP servers. Query strings hold values and paths keys: of
     the one nothing is told, of the other its template.
     """
-    method = _method_of(scope)
+    method = exchange.method
     attributes: dict[str, Value] = {
         "http.request.method": method,
         "http.response.status_code": exchange.status,
@@ -240,5 +284,5 @@ def _span_of(scope: Scope, exchange: _Exchange, route: str) -> tuple[str, Kind, 
 
 def _timing_of(trail: Trail, total: float) -> bytes:
     """As the header `Server-Timing` has it, in milliseconds."""
-    stages = [*trail.stages.items(), ("total", total)]
-    return ", ".join(f"{name};dur={seconds * 1000:.2f}" for name, seconds in stages).encode()
+    said = "".join([f"{name};dur={seconds * 1000:.2f}, " for name, seconds in trail.stages.items()])
+    return f"{said}total;dur={total * 1000:.2f}".encode()

@@ -192,11 +192,11 @@ class TablePool:
         self, sql: str, arguments: Sequence[object], *, is_read: bool, unit: Unit | None, many: bool
     ) -> Any:
         trail = current_trail()
+        asked = perf_counter()
+        connection = self.connections.take_idle() or await self._take()
         if trail is None:
-            connection = self.connections.take_idle() or await self._take()
             return await self._on(connection, sql, arguments, is_read=is_read, unit=unit, many=many)
-        with trail.stage("pool"):
-            connection = self.connections.take_idle() or await self._take()
+        trail.took("pool", perf_counter() - asked)
         with trail.statement(sql):
             return await self._on(connection, sql, arguments, is_read=is_read, unit=unit, many=many)
 

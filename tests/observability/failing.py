@@ -5,7 +5,7 @@ import logging
 
 import asyncpg
 import structlog
-from fastapi import Request
+from fastapi import Request, WebSocket
 
 from service.api.dependencies import identify
 from service.application import create_app
@@ -34,6 +34,13 @@ async def fails(way: str, request: Request) -> None:
         case "known":
             await identify(request, state, state.connected())
             raise RuntimeError("somebody known")
+
+
+@app.websocket("/fails/{when}")
+async def fails_open(when: str, socket: WebSocket) -> None:
+    if when == "later":
+        await socket.accept()
+    raise RuntimeError(when)
 
 
 async def _fail(secret: str) -> None:

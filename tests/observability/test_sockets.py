@@ -1,0 +1,59 @@
+"""WebSockets are seen as requests are."""
+
+import json
+
+import httpx2
+import pytest
+import websockets
+from websockets.sync.client import connect
+
+from service.core.types import Role
+from tests.observability.conftest import Process
+
+_FEED = "/api/v1/airlines/-/changes"
+_ROUTE = "/api/v1/{table}/-/changes"
+
+
+def test_one_that_was_open_is_counted_logged_and_traced(watched: Process) -> None:
+    headers = {"X-API-Key": watched.keys[Role.ADMIN], "X-Request-ID": "a-socket"}
+    with connect(_address(watched, _FEED), additional_headers=headers) as socket:
+        while json.loads(socket.recv(60))["type"] != "up-to-date":
+            pass
+    line = watched.line(event="request", request_id="a-socket")
+    assert (line["method"], line["route"], line["status"]) == ("GET", _ROUTE, 101)
+    assert line["principal"]
+    assert f'http_requests_total{{handler="{_ROUTE}",method="GET",status="101"}}' in _metrics(watched)
+    assert f'http_request_duration_seconds_count{{handler="{_ROUTE}",method="GET"}} 1.0' not in _metrics(watched)
+
+
+def test_one_that_is_refused_is_told_why_and_counted(watched: Process) -> None:
+    with pytest.raises(websockets.InvalidStatus) as refused, connect(_address(watched, _FEED)):
+        pass
+    assert refused.value.response.status_code == 401
+    assert refused.value.response.headers["x-content-type-options"] == "nosniff"
+    request_id = refused.value.response.headers["x-request-id"]
+    assert watched.line(event="request", request_id=request_id)["status"] == 401
+
+
+@pytest.mark.parametrize("when", ["now", "later"])
+def test_one_that_fails_is_closed_and_reported(watched: Process, when: str) -> None:
+    headers = {"X-Request-ID": f"fails-{when}"}
+    address = _address(watched, f"/fails/{when}")
+    if when == "now":
+        with pytest.raises(websockets.InvalidStatus) as refused, connect(address, additional_headers=headers):
+            pass
+        assert refused.value.response.status_code == 500
+    else:
+        with connect(address, additional_headers=headers) as socket, pytest.raises(websockets.ConnectionClosed):
+            socket.recv(60)
+        assert socket.close_code == 1011
+    assert watched.line(event="unforeseen_error", request_id=f"fails-{when}")["error"] == "RuntimeError"
+    assert "Exception in ASGI application" not in watched.output()
+
+
+def _address(watched: Process, path: str) -> str:
+    return watched.url.replace("http", "ws", 1) + path
+
+
+def _metrics(watched: Process) -> str:
+    return httpx2.get(f"{watched.url}/metrics").text
