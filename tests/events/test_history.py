@@ -7,6 +7,7 @@ import httpx2
 import pytest
 
 from service.core.types import Role
+from service.query.compile import history
 from tests.conftest import Database
 from tests.service_under_test import Service, problem_of
 
@@ -103,6 +104,24 @@ def test_a_glance_looks_at_the_latest_changes_of_all_tables(client: httpx2.Clien
     rest = client.get(following)
     assert [one["key"]["carrier"] for one in rest.json()] == ["~2"]
     assert "link" not in rest.headers
+
+
+def test_of_several_tables_a_page_goes_so_far_down_the_log_and_no_farther(
+    client: httpx2.Client, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What others do meanwhile may be most of the log."""
+    monkeypatch.setattr(history, "_REACH", 10)
+    for number in range(3):
+        database.execute("insert into airlines values ($1, 'a')", f"~{number}")
+        database.execute("update planes set year = year where tailnum in (select tailnum from planes limit 25)")
+    url = "/api/v1/-/history?tables=airlines,airports&operation=insert&limit=7"  # a limit that nobody else has
+    pages: list[list[str]] = []
+    while len(pages) < 10:
+        answer = client.get(url)
+        pages.append([one["key"]["carrier"] for one in answer.json()])
+        url = answer.headers["link"].partition(">")[0].removeprefix("<")
+    assert [key for page in pages for key in page][:3] == ["~2", "~1", "~0"]  # behind them lie other tests' changes
+    assert pages[:2] == [[], []]
 
 
 def test_changes_are_found_by_person_request_transaction_and_time(client: httpx2.Client, database: Database) -> None:

@@ -33,6 +33,7 @@ def test_one_that_is_refused_is_told_why_and_counted(watched: Process) -> None:
     assert refused.value.response.headers["x-content-type-options"] == "nosniff"
     request_id = refused.value.response.headers["x-request-id"]
     assert watched.line(event="request", request_id=request_id)["status"] == 401
+    assert "without completing handshake" not in watched.output()  # it is no error
 
 
 @pytest.mark.parametrize("when", ["now", "later"])

@@ -13,6 +13,9 @@ from service.query.compile.side import Side
 from service.query.compile.statement import Parameters, Statement, finish
 from service.query.plan import FollowedTable, HistoryPlan
 
+# Changes of several tables are looked for among so many of the log at once.
+_REACH = 200_000
+
 
 def compile_history(plan: HistoryPlan) -> Statement:
     """A row for each change: its number, which of the plan's tables (from 0), a JSON object of who did it and when,
@@ -33,19 +36,26 @@ def compile_history(plan: HistoryPlan) -> Statement:
 
 
 def compile_window(plan: HistoryPlan) -> Statement:
-    """One row: the lowest of the latest `limit` changes that may be asked for, before any row is looked at; NULL where
-    there are not so many.
+    """One row: the lowest number of the latest `limit` changes that may be asked for, before any row is looked at, or
+    down to which they were looked for (NULL where the log is empty); and whether there may be more below.
+
+    Of several tables it goes through the log by its numbers, once, and so far at most: no index has the changes of some
+    tables in order, and others may have most of the log.
     """
     parameters = Parameters(plan)
     limit = sa.cast(parameters[plan.limit], SqlType("bigint"))
-    parts = []
-    for number, table in enumerate(plan.tables):
-        change = CHANGES.alias(f"c{number}")
-        query = sa.select(change.c.seq).where(*_asked(change, table, plan, parameters))
-        parts.append(query.order_by(change.c.seq.desc()).limit(limit).subquery())
-    every = sa.union_all(*(sa.select(part) for part in parts)).subquery("h")
-    latest = sa.select(every.c.seq).order_by(every.c.seq.desc()).limit(limit).subquery("w")
-    return finish(sa.select(sa.case((sa.func.count() == limit, sa.func.min(latest.c.seq)))).select_from(latest))
+    change, below = CHANGES.alias("c"), CHANGES.alias("b")
+    numbers = sa.select(sa.func.min(below.c.seq).label("first"), sa.func.max(below.c.seq).label("last"))
+    ends = numbers.where(below.c.seq < sa.cast(parameters[plan.before], SqlType("bigint"))).cte("ends")
+    first, last = (sa.select(end).scalar_subquery() for end in (ends.c.first, ends.c.last))
+    is_one = len(plan.tables) == 1
+    floor = first if is_one else sa.func.greatest(first, last - constant(_REACH))
+    of_tables = sa.or_(*(is_of(change, parameters[table.tracked], is_way_in=is_one) for table in plan.tables))
+    asked = (of_tables, change.c.seq >= floor, *_asked(change, plan.tables[0], plan, parameters))
+    latest = sa.select(change.c.seq).where(*asked).order_by(change.c.seq.desc()).limit(limit).subquery("w")
+    is_full = sa.func.count() == limit
+    down_to = sa.case((is_full, sa.func.min(latest.c.seq)), else_=floor)
+    return finish(sa.select(down_to, sa.or_(is_full, floor > first)).select_from(latest))
 
 
 def _changes(number: int, table: FollowedTable, plan: HistoryPlan, parameters: Parameters) -> Select[Any]:
@@ -80,7 +90,8 @@ def _changes(number: int, table: FollowedTable, plan: HistoryPlan, parameters: P
 def _latest(number: int, table: FollowedTable, plan: HistoryPlan, parameters: Parameters) -> FromClause:
     """The changes that are looked at. Where each of them is shown, they are cut before their rows are read."""
     change = CHANGES.alias(f"l{number}")
-    query = sa.select(change).where(*_asked(change, table, plan, parameters))
+    is_of_table = is_of(change, parameters[table.tracked])
+    query = sa.select(change).where(is_of_table, *_asked(change, table, plan, parameters))
     if not (table.is_searched or plan.is_trash):
         query = query.order_by(change.c.seq.desc()).limit(sa.cast(parameters[plan.limit], SqlType("bigint")))
     return query.subquery(f"c{number}")
@@ -110,10 +121,8 @@ def _differing(before: ColumnElement[Any], after: ColumnElement[Any], number: in
 
 
 def _asked(change: FromClause, table: FollowedTable, plan: HistoryPlan, parameters: Parameters) -> list[Any]:
-    terms: list[Any] = [
-        is_of(change, parameters[table.tracked]),
-        change.c.seq < sa.cast(parameters[plan.before], SqlType("bigint")),
-    ]
+    """Of one table where it is of a key; all else is asked of all alike."""
+    terms: list[Any] = [change.c.seq < sa.cast(parameters[plan.before], SqlType("bigint"))]
     if plan.down_to is not None:
         terms.append(change.c.seq >= sa.cast(parameters[plan.down_to], SqlType("bigint")))
     if plan.is_trash:
