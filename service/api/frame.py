@@ -6,6 +6,7 @@ metrics, a log line.
 
 import os
 import re
+from functools import lru_cache
 from http import HTTPStatus
 from time import perf_counter
 
@@ -284,5 +285,10 @@ def _span_of(scope: Scope, exchange: _Exchange, route: str) -> tuple[str, Kind, 
 
 def _timing_of(trail: Trail, total: float) -> bytes:
     """As the header `Server-Timing` has it, in milliseconds."""
-    said = "".join([f"{name};dur={seconds * 1000:.2f}, " for name, seconds in trail.stages.items()])
-    return f"{said}total;dur={total * 1000:.2f}".encode()
+    seconds = (*trail.stages.values(), total)
+    return (_form_of(*trail.stages) % tuple([each * 1000 for each in seconds])).encode()
+
+
+@lru_cache(maxsize=256)
+def _form_of(*stages: str) -> str:
+    return ", ".join(f"{stage};dur=%.2f" for stage in (*stages, "total"))

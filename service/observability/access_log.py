@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from random import random
+from time import time
 
 import orjson
 import structlog
@@ -32,7 +33,7 @@ class AccessLog:
         self._is_json = settings.log_format is LogFormat.JSON
         self._share = log.access_log_share
         self._slow_seconds = log.access_log_slow_seconds
-        self._lines: list[bytes] = []
+        self._waiting: list[tuple[float, Mapping[str, object]]] = []
 
     def wants(self, status: int, seconds: float) -> bool:
         """Whether a request has a line: of those that went well only some may."""
@@ -45,16 +46,20 @@ class AccessLog:
         if not self._is_json:
             structlog.get_logger("access").info("request", **fields)
             return
-        if not self._lines:
+        if not self._waiting:
             asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self.flush)
-        line = {"event": "request", "level": "info", "timestamp": datetime.now(UTC), **fields}
-        self._lines.append(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+        self._waiting.append((time(), fields))
 
     def flush(self) -> None:
         """Write what has gathered; also when the service stops."""
-        lines, self._lines = self._lines, []
-        sys.stdout.write(b"".join(lines).decode())
+        waiting, self._waiting = self._waiting, []
+        sys.stdout.write(b"".join([_line(at, fields) for at, fields in waiting]).decode())
         sys.stdout.flush()
+
+
+def _line(at: float, fields: Mapping[str, object]) -> bytes:
+    line = {"event": "request", "level": "info", "timestamp": datetime.fromtimestamp(at, UTC), **fields}
+    return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
 
 
 @lru_cache(maxsize=4096)

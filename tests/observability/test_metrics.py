@@ -25,6 +25,7 @@ _TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
 def _exemplars(metrics: Metrics) -> dict[str, list[Sample]]:
+    metrics.sample()
     text, content_type = scraped(metrics, _OPENMETRICS)
     assert content_type.startswith("application/openmetrics-text")
     found: dict[str, list[Sample]] = {}
@@ -57,6 +58,7 @@ def test_a_figure_leads_to_the_trace_of_a_request() -> None:
 def test_the_plain_format_has_no_exemplars() -> None:
     metrics = Metrics("1")
     metrics.end("GET", "/a", 200, 0.3, trace_id=_TRACE)
+    metrics.sample()
     text, content_type = scraped(metrics, "")
     assert content_type.startswith("text/plain")
     assert _TRACE not in text.decode()
@@ -71,6 +73,7 @@ def test_names_labels_and_buckets_are_those_of_the_instrumentator() -> None:
         client.get("/a")
     metrics = Metrics("1")
     metrics.end("GET", "/a", 200, 0.001, 1, 1)
+    metrics.sample()
     ours = {name: {label for label, _ in labels} for name, labels in samples_of(scraped(metrics, "")[0].decode())}
     for family in registry.collect():
         for sample in family.samples:

@@ -49,8 +49,11 @@ class Metrics:
         self.change_log.watch(figures)
 
     def sample(self) -> None:
-        """Set every gauge to what it is now."""
-        for part in (self.process, self.requests, self.pools, self.change_log, self.feed, self.jobs, self.webhooks):
+        """Count what has ended, and set every gauge to what it is now."""
+        for part in (
+            *(self.process, self.requests, self.statements, self.pools),
+            *(self.change_log, self.feed, self.jobs, self.webhooks),
+        ):
             part.sample()
 
     def counted(self) -> Counted:

@@ -6,6 +6,7 @@ from enum import StrEnum
 from prometheus_client import CollectorRegistry, Histogram
 
 from service.observability.metrics.buckets import FINE
+from service.observability.metrics.requests import GATHERED
 
 
 class Kind(StrEnum):
@@ -32,6 +33,15 @@ class StatementMetrics:
             registry=registry,
         )
         self._by_kind = {kind: seconds.labels(kind.value).observe for kind in Kind}
+        self._ended: list[tuple[Kind, float]] = []
 
     def observe(self, kind: Kind, seconds: float) -> None:
-        self._by_kind[kind](seconds)
+        """Written down, and counted later, as requests are."""
+        self._ended.append((kind, seconds))
+        if len(self._ended) >= GATHERED:
+            self.sample()
+
+    def sample(self) -> None:
+        ended, self._ended = self._ended, []
+        for kind, seconds in ended:
+            self._by_kind[kind](seconds)
