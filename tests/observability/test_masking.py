@@ -33,10 +33,12 @@ from service.observability.tracebacks import words_of
         ("duplicate key\nDETAIL:  Key (name)=(Jane) already exists.", "duplicate key\nDETAIL: ***"),
         ("Key (name, born)=(Jane, 1970) is not present", "Key (***  is not present"),
         ("GET https://example.org/a?b=c took 3 ms", "GET https://example.org/a?b=c took 3 ms"),
+        ('refused with passwd "x y z", again', "refused with passwd ***, again"),
+        ("client_secret -> abc; scope -> all", "client_secret -> ***; scope -> all"),
         ("The password is too short.", "The password is too short."),
         ("no such table: authors", "no such table: authors"),
     ],
-    ids=range(20),
+    ids=range(22),
 )
 def test_what_is_left_of_a_text(text: str, left: str) -> None:
     assert mask(text).replace("*** is", "***  is") == left
