@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 from prometheus_client import CollectorRegistry, Gauge
 
@@ -18,12 +19,10 @@ class DatabaseSeen:
     max_connections: int
 
 
-class DatabaseMetrics:
-    """Of several processes the one that sees worst is told, since each connects for itself."""
-
+class _Gauges:
     def __init__(self, registry: CollectorRegistry) -> None:
         name = "rowhouse_database"
-        self._up = Gauge(
+        self.up = Gauge(
             f"{name}_up",
             "Whether the database takes a new connection and answers: 1, or 0.",
             registry=registry,
@@ -33,27 +32,42 @@ class DatabaseMetrics:
         def gauge(of: str, told: str) -> Gauge:
             return Gauge(f"{name}_{of}", told, registry=registry, multiprocess_mode="livemax")
 
-        self._seconds = gauge("probe_seconds", "Time to connect and to ask how the database stands.")
-        self._pending = gauge("migrations_pending", "Lines of migrations that the database is behind in.")
-        self._standby = gauge("is_standby", "Whether the database is a standby: 1, or 0.")
-        self._lag = gauge("replication_lag_seconds", "How far a standby is behind; 0 on a primary.")
-        self._connections = gauge("connections", "Connections of everybody to the server.")
-        self._most = gauge("max_connections", "Most connections that the server takes.")
+        self.seconds = gauge("probe_seconds", "Time to connect and to ask how the database stands.")
+        self.pending = gauge("migrations_pending", "Lines of migrations that the database is behind in.")
+        self.standby = gauge("is_standby", "Whether the database is a standby: 1, or 0.")
+        self.lag = gauge("replication_lag_seconds", "How far a standby is behind; 0 on a primary.")
+        self.connections = gauge("connections", "Connections of everybody to the server.")
+        self.most = gauge("max_connections", "Most connections that the server takes.")
+
+
+class DatabaseMetrics:
+    """Of several processes the one that sees worst is told, since each connects for itself. There are none before
+    somebody has looked: a gauge is 0 from the start, and that would be an alert.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    @cached_property
+    def _gauges(self) -> _Gauges:
+        return _Gauges(self._registry)
 
     def saw(self, seen: DatabaseSeen) -> None:
-        self._up.set(1)
+        told = self._gauges
+        told.up.set(1)
         for gauge, value in (
-            (self._seconds, seen.seconds),
-            (self._pending, seen.pending),
-            (self._standby, seen.is_standby),
-            (self._lag, seen.lag_seconds),
-            (self._connections, seen.connections),
-            (self._most, seen.max_connections),
+            (told.seconds, seen.seconds),
+            (told.pending, seen.pending),
+            (told.standby, seen.is_standby),
+            (told.lag, seen.lag_seconds),
+            (told.connections, seen.connections),
+            (told.most, seen.max_connections),
         ):
             gauge.set(value)
 
     def saw_nothing(self) -> None:
         """It cannot be reached; what was known of it may no longer hold."""
-        self._up.set(0)
-        for gauge in (self._seconds, self._pending, self._standby, self._lag, self._connections, self._most):
+        told = self._gauges
+        told.up.set(0)
+        for gauge in (told.seconds, told.pending, told.standby, told.lag, told.connections, told.most):
             gauge.set(math.nan)
