@@ -7,6 +7,7 @@ a row by its key does.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -105,16 +106,25 @@ class Connections:
         self._idle.clear()
 
     async def _open(self) -> Connection:
-        """Open a connection in the place that was counted for it."""
+        """Open a connection in the place that was counted for it.
+
+        It outlives the request that it is opened for: what it does later is to know nothing of that request.
+        """
+        opening = asyncio.create_task(self._connected(), context=Context())
         try:
-            connection = await self._connect()
+            connection = await opening
         except BaseException:
+            if opening.done() and not opening.cancelled() and opening.exception() is None:
+                opening.result().terminate()  # we were cancelled just as it was there
             self._opening -= 1
             self._wake(None)
             raise
         self._opening -= 1
         self._busy.add(connection)
         return connection
+
+    async def _connected(self) -> Connection:
+        return await self._connect()
 
     async def _wait(self, seconds: float) -> Connection | None:
         future: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 
 import asyncpg
 import pytest
@@ -121,3 +122,22 @@ def test_a_server_that_cannot_be_reached_leaves_the_places_free(database: Databa
         assert pool.sizes() == (0, 0)
 
     asyncio.run(run())
+
+
+def test_a_connection_knows_nothing_of_the_request_that_it_is_opened_for(database: Database) -> None:
+    asking: ContextVar[str] = ContextVar("asking", default="nobody")
+    seen: list[str] = []
+
+    async def connect() -> Connection:
+        seen.append(asking.get())
+        return await asyncpg.connect(database.service_url)
+
+    async def run() -> None:
+        pool = Connections(connect, 1)
+        asking.set("a request")
+        pool.give(await pool.take(1))
+        await pool.close(5)
+        assert asking.get() == "a request"
+
+    asyncio.run(run())
+    assert seen == ["nobody"]
