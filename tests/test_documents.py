@@ -8,8 +8,9 @@ from pathlib import Path
 from deploy import generated
 from service.core.settings import SECTIONS
 from service.core.types import Role
-from tests.conftest import Database
-from tests.service_under_test import run_service
+from service.db.embedded import EmbeddedPostgres
+from tests.conftest import copy_database
+from tests.service_under_test import make_keys, run_service
 
 ROOT = Path(__file__).parents[1]
 _CALLS = re.compile(r"```console\n\$ (.*?)\n(.*?)```", re.DOTALL)
@@ -17,7 +18,11 @@ _CALLS = re.compile(r"```console\n\$ (.*?)\n(.*?)```", re.DOTALL)
 _VARIABLE = re.compile(r'"[0-9a-f]{8}\.\d+"|"request_id":"[0-9a-f]+"')
 
 
-def test_the_calls_of_the_readme_give_what_it_shows(database: Database, keys: dict[Role, str]) -> None:
+def test_the_calls_of_the_readme_give_what_it_shows(
+    postgres: EmbeddedPostgres, worker_id: str, shared_folder: Path
+) -> None:
+    database = copy_database(postgres, f"documents_{worker_id}", shared_folder)  # what others granted is not in it
+    keys = make_keys(database.service_url)
     calls = _CALLS.findall((ROOT / "README.md").read_text())
     assert len(calls) == 5
     as_in_the_demo = {"DATABASE_URL": database.service_url, "ANONYMOUS_ROLE": "viewer", "JWT_SECRET": "x" * 40}

@@ -40,15 +40,17 @@ class StandIn:
         assert task is not None
         self._open.add(task)
         task.add_done_callback(self._open.discard)
-        with suppress(asyncio.IncompleteReadError, ConnectionError):
-            asked = await Asked.read(reader, writer)
-            if found := _CONTENT.fullmatch(asked.target.partition("?")[0]):
-                await self._visit(asked, found)
-            elif asked.target.startswith(_API):
-                await self._manage(asked)
-            else:
-                await asked.answer(HTTPStatus.NOT_FOUND, {"error": "There is nothing here."})
-        writer.close()
+        try:
+            with suppress(asyncio.IncompleteReadError, ConnectionError):
+                asked = await Asked.read(reader, writer)
+                if found := _CONTENT.fullmatch(asked.target.partition("?")[0]):
+                    await self._visit(asked, found)
+                elif asked.target.startswith(_API):
+                    await self._manage(asked)
+                else:
+                    await asked.answer(HTTPStatus.NOT_FOUND, {"error": "There is nothing here."})
+        finally:
+            writer.close()
 
     async def stop(self) -> None:
         for task in (*self._tasks.values(), *self._open):
