@@ -67,7 +67,7 @@ def test_the_guard_waits_for_nobody(service: Service, database: Database) -> Non
             await asyncio.to_thread(
                 database.execute, "update rowhouse.api_keys set revoked_at = now() where name = 'guarded'"
             )
-            return str((await asyncio.to_thread(feed.next, seconds=5))["type"])
+            return str((await asyncio.to_thread(feed.next, seconds=1.5))["type"])
         finally:
             await connection.close()
 

@@ -54,7 +54,7 @@ def test_what_is_nested_is_masked_by_its_name_and_by_its_words() -> None:
 def test_a_long_text_is_masked_in_no_time(text: str) -> None:
     begun = process_time()
     mask(text)
-    assert process_time() - begun < 5
+    assert process_time() - begun < 1
 
 
 def test_a_text_that_cannot_be_encoded_is_logged_all_the_same() -> None:

@@ -113,8 +113,8 @@ class Webhook:
         answer = self.client.patch(self.path, json=changes)
         assert answer.status_code == 200, answer.text
 
-    def wait_until(self, holds: Callable[["Webhook"], bool]) -> None:
-        until(lambda: holds(self), seen=lambda: (self.state(), self.deliveries()))
+    def wait_until(self, holds: Callable[["Webhook"], bool], seconds: float = 60) -> None:
+        until(lambda: holds(self), seconds, lambda: (self.state(), self.deliveries()))
 
 
 @pytest.fixture

@@ -321,7 +321,7 @@ def test_much_that_waits_stays_in_the_log(
     receiver.answers[:] = [status(204)]
     database.execute("update rowhouse.deliveries set due_at = now()")
     with run_worker(usual):
-        webhook.wait_until(lambda one: len({request.id for request in receiver.requests}) == 1200)
+        webhook.wait_until(lambda one: len({request.id for request in receiver.requests}) == 1200, seconds=120)
 
 
 def test_a_lease_that_runs_out_is_another_workers(

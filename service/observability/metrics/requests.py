@@ -51,8 +51,8 @@ class _Series:
 
 
 class RequestMetrics:
-    """What every request passes: it is only written down here, and counted some later, many in a row, which costs less
-    than amid other work. Nothing is looked up by label but the first time.
+    """What every request passes: it is only written down here, and counted some later, many in a row. Nothing is looked
+    up by label but the first time.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
