@@ -10,6 +10,7 @@ import pytest
 
 from service.db.connections import AllBusy, Connection, Connections
 from tests.conftest import Database
+from tests.waiting import happens
 
 
 @asynccontextmanager
@@ -53,6 +54,53 @@ def test_no_more_than_allowed_are_open_whoever_asks(database: Database) -> None:
         async with connections(database, 3) as pool:
             await asyncio.gather(*(use(pool, seen) for _ in range(40)))
         assert 1 <= len(seen) <= 3
+
+    asyncio.run(run())
+
+
+def test_a_crowd_opens_a_few_at_a_time_and_takes_what_is_given_back(database: Database) -> None:
+    opening: list[asyncio.Event] = []
+
+    async def connect() -> Connection:
+        opening.append(asyncio.Event())
+        await opening[-1].wait()
+        return await asyncpg.connect(database.service_url)
+
+    async def run() -> None:
+        pool = Connections(connect, 10)
+        takers = [asyncio.create_task(pool.take(60)) for _ in range(8)]
+        await happens(lambda: pool.waiting() == 4)
+        assert len(opening) == 4
+        opening[0].set()
+        first = await takers[0]
+        await happens(lambda: len(opening) == 5)  # the next in line opens one in its place
+        pool.give(first)
+        assert await takers[5] is first  # the one after it does not wait for a new one
+        assert (len(opening), pool.waiting()) == (5, 2)
+        takers[6].cancel()
+        for one in opening:
+            one.set()
+        await happens(lambda: len(opening) == 6)
+        opening[5].set()
+        for place in (1, 2, 3, 4, 5, 7):
+            pool.give(await takers[place])
+        assert pool.sizes() == (6, 6)
+        await pool.close(5)
+
+    asyncio.run(run())
+
+
+def test_a_crowd_before_a_server_that_cannot_be_reached_is_told_at_once(database: Database) -> None:
+    async def fail() -> Connection:
+        await asyncio.sleep(0)
+        raise OSError("no route")
+
+    async def run() -> None:
+        pool = Connections(fail, 10)
+        told = await asyncio.wait_for(asyncio.gather(*(pool.take(60) for _ in range(30)), return_exceptions=True), 30)
+        assert [str(error) for error in told] == ["no route"] * 30
+        assert pool.sizes() == (0, 0)
+        assert pool.waiting() == 0
 
     asyncio.run(run())
 
