@@ -12,7 +12,6 @@ import argparse
 import asyncio
 import os
 import random
-import socket
 import subprocess
 import sys
 import tempfile
@@ -32,6 +31,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from deploy.ports import free_port
 from service.db import migrations
 from service.db.embedded import EmbeddedPostgres, start_embedded
 from service.db.migrations import Branch
@@ -100,7 +100,7 @@ class Run:
         self.folder = folder
         self.seconds = seconds
         self.ends_at = inf  # the time counts from when all follow
-        self.ports = [_free_port() for _ in range(_PROCESSES)]
+        self.ports = [free_port() for _ in range(_PROCESSES)]
         self.processes: list[subprocess.Popen[bytes]] = []
         self.subscribers: list[Subscriber] = []
         self.committed: set[str] = set()
@@ -399,12 +399,6 @@ def _out_of_order(seen: list[tuple[int, str, str]]) -> int:
         count += seq < latest.get(key, 0)
         latest[key] = max(seq, latest.get(key, 0))
     return count
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 async def run(seconds: float, folder: Path) -> Verdict:

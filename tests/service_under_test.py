@@ -15,6 +15,7 @@ import httpx2
 import uvicorn
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from deploy.ports import free_port
 from service.application import create_app
 from service.core.settings import Settings
 from service.core.types import OF_TABLES, Action, Role
@@ -69,8 +70,8 @@ def run_service(
     app = create_app(settings)
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        port = port or free_port()
         listener.bind(("127.0.0.1", port))
-        port = listener.getsockname()[1]
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=10))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()

@@ -9,7 +9,6 @@ Needs root. PostgreSQL is the embedded one, on loopback, with passwords and the 
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -28,6 +27,7 @@ from rich.table import Table
 
 from deploy.docker.container import Container, Runc
 from deploy.docker.stand_in import IMAGE, ROOT, Buildah, Image, build, make_base, missing
+from deploy.ports import free_port
 
 _USER = "nobody"  # PostgreSQL does not run as root
 _FOLDERS = ("usr/bin", "usr/local/bin", "opt/venv/bin")
@@ -65,7 +65,7 @@ def postgres(folder: Path) -> Iterator[Postgres]:
     assert package is not None
     assert package.origin is not None
     binaries = Path(package.origin).parent / "pginstall18" / "bin"
-    data, port, password = folder / "data", _free_port(), secrets.token_hex(16)
+    data, port, password = folder / "data", free_port(), secrets.token_hex(16)
     word = folder / "password"
     word.write_text(password)
     for path in (folder, word):
@@ -103,8 +103,8 @@ def use(runc: Runc, image: Image, database: Postgres, findings: Findings) -> Non
     migrated = runc.run("migrate", service | {"MIGRATION_DATABASE_URL": database.owner_url}, "migrate", "--tables")
     findings.add("migrate", f"{time.monotonic() - started:.1f} s", migrated.returncode == 0)
     keyed = runc.run("keys", service, "keys", "create", "trial", "--role", "admin")
-    port, metrics = _free_port(), _free_port()
-    served = {"PORT": str(port), "METRICS_PORT": str(_free_port())}
+    port, metrics = free_port(), free_port()
+    served = {"PORT": str(port), "METRICS_PORT": str(free_port())}
     server = runc.start("serve", service | served)
     worker = runc.start("worker", service | {"WORKER_METRICS_PORT": str(metrics)}, "worker")
     try:
@@ -169,13 +169,6 @@ def _tools(root: Path) -> list[str]:
     return [place for place in [*places, "opt/venv/include"] if (root / place).exists()] + [
         str(path.relative_to(root)) for path in root.glob("*/*/lib/python3*/site-packages/pip")
     ]
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def _wait(is_true: Callable[[], bool], seconds: float = 90) -> float:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import psutil
 
+from deploy.ports import free_port
 from loadtests.bench.apps import App
 from loadtests.bench.client import ask
 from loadtests.bench.errors import BenchError
@@ -58,7 +58,7 @@ async def running(
     Raises:
         BenchError: it does not answer.
     """
-    port, log = _free_port(), folder / f"{app.name}.log"
+    port, log = free_port(), folder / f"{app.name}.log"
     command = [sys.executable, "-m", *app.command(port)]
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     with log.open("ab") as output:
@@ -109,9 +109,3 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
     except TimeoutError:
         process.kill()
         await process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import json
 import os
-import socket
 import tarfile
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -13,6 +12,8 @@ from io import BytesIO
 from pathlib import Path
 from time import monotonic
 from typing import Any
+
+from deploy.ports import free_port
 
 START_SECONDS = 60  # as long as Connect waits by default
 _STEP_SECONDS = 0.05
@@ -82,7 +83,7 @@ class Content:
         async with self.starting:
             if bundle.process is not None and bundle.process.returncode is None:
                 return
-            begun, bundle.port = monotonic(), _free_port()
+            begun, bundle.port = monotonic(), free_port()
             entrypoint = bundle.manifest["metadata"]["entrypoint"]
             with bundle.log.open("ab") as log:
                 bundle.process = await asyncio.create_subprocess_exec(
@@ -128,9 +129,3 @@ async def _listens(port: int) -> bool:
         return False
     writer.close()
     return True
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

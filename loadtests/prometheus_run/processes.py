@@ -1,7 +1,6 @@
 """Gunicorn with two workers, `rowhouse worker`, a server of the standby's, and Prometheus."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -13,18 +12,12 @@ import httpx2
 import psutil
 import yaml
 
+from deploy.ports import free_port
 from deploy.prometheus.rules import rules
 from loadtests.prometheus_run.clock import shortened
 
 _ROOT = Path(__file__).parents[2]
 _KEPT = ("PATH", "HOME", "USER", "LANG", "TMPDIR")
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 class Program:

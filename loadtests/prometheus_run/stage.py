@@ -8,9 +8,10 @@ from pathlib import Path
 
 import httpx2
 
+from deploy.ports import free_port
 from loadtests.prometheus_run.database import Server, Standby
 from loadtests.prometheus_run.load import Load
-from loadtests.prometheus_run.processes import PYTHON, Program, Prometheus, free_port, waited
+from loadtests.prometheus_run.processes import PYTHON, Program, Prometheus, waited
 from loadtests.prometheus_run.receiver import Receiver
 from loadtests.prometheus_run.slow_link import SlowLink
 

@@ -31,8 +31,9 @@ from rich.progress import Progress
 from rich.table import Table
 
 from deploy.nginx import trial
+from deploy.ports import free_port
 from loadtests.rolling_restart.followers import Follower
-from loadtests.rolling_restart.instances import ROOT, Instance, connections_of, free_port
+from loadtests.rolling_restart.instances import ROOT, Instance, connections_of
 from loadtests.rolling_restart.traffic import Tally, Traffic
 from service.db import migrations
 from service.db.embedded import EmbeddedPostgres, start_embedded

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -14,17 +13,12 @@ import asyncpg
 import httpx2
 import psutil
 
+from deploy.ports import free_port
+
 ROOT = Path(__file__).parents[2]
 _CONFIGURATION = ROOT / "deploy" / "gunicorn" / "gunicorn.conf.py"
 _READY_SECONDS = 90.0
 _STEP_SECONDS = 0.1
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @dataclass(slots=True)

@@ -117,7 +117,8 @@ def test_what_was_deleted_comes_back_one_or_several(admin: Operator, database: D
     database.execute("delete from airlines where carrier like 'Q%'")
     page = admin.get("/admin/airlines/trash")
     csrf = forms_of(page)["/admin/airlines/restore"]["csrf"]
-    assert page.text.count('name="key" value="Q') == 3
+    for carrier in ("Q1", "Q2", "Q3"):
+        assert page.text.count(f'name="key" value="{carrier}"') == 1
     answer = admin.http.post("/admin/airlines/restore", data={"csrf": csrf, "key": ["Q1", "Q2"]})
     assert answer.headers["location"] == "/admin/airlines/trash"
     assert "2 rows are back." in text_of(admin.get("/admin/airlines/trash"))

@@ -248,15 +248,6 @@ def test_a_statement_that_takes_too_long_is_stopped(database: Database, keys: di
     assert problem_of(answer)["code"] == "57014"
 
 
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
 def is_up(client: httpx2.Client) -> bool:
     try:
         return client.get("/readyz").status_code == 200

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
+from deploy.ports import free_port
 from service.core.types import Role
-from tests.api.test_operations import free_port, is_up
+from tests.api.test_operations import is_up
 from tests.cli.test_commands import rowhouse
 from tests.conftest import Database
 from tests.service_under_test import Service, problem_of, run_service

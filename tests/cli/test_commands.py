@@ -10,7 +10,8 @@ import httpx2
 import psutil
 import pytest
 
-from tests.api.test_operations import free_port, is_up
+from deploy.ports import free_port
+from tests.api.test_operations import is_up
 from tests.command import run_rowhouse
 from tests.conftest import Database
 from tests.waiting import until

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.test_operations import free_port
+from deploy.ports import free_port
 
 
 class Server:

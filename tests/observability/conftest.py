@@ -14,8 +14,9 @@ from typing import Any
 import httpx2
 import pytest
 
+from deploy.ports import free_port
 from service.core.types import Role
-from tests.api.test_operations import free_port, is_up
+from tests.api.test_operations import is_up
 from tests.conftest import Database
 from tests.observability.sinks import Sinks, run_sinks
 from tests.waiting import until

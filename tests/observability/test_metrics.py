@@ -11,10 +11,10 @@ from prometheus_client.core import Sample
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_fastapi_instrumentator import Instrumentator
 
+from deploy.ports import free_port
 from service.core.errors import ConfigurationError
 from service.core.types import Role
 from service.observability.metrics import Metrics, MetricsServer, process, scraped
-from tests.api.test_operations import free_port
 from tests.conftest import Database
 from tests.observability.workers import samples_of, value
 from tests.service_under_test import Service, run_service

@@ -11,8 +11,8 @@ import httpx2
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 
+from deploy.ports import free_port
 from service.core.types import Role
-from tests.api.test_operations import free_port
 from tests.conftest import Database
 from tests.observability.workers import Gunicorn, Samples, gunicorn, samples_of, value
 from tests.waiting import until

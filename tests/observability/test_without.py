@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from deploy.ports import free_port
 from service.core.errors import ConfigurationError
 from service.core.types import Role
 from service.observability.sentry import Sentry
 from service.observability.tracing import Tracing
-from tests.api.test_operations import free_port
 from tests.conftest import Database
 from tests.observability.conftest import ROOT, run_process
 from tests.service_under_test import settings_from

@@ -33,6 +33,12 @@ class Gunicorn:
         """Those that have begun to count."""
         return {pid for pid in self.workers() if (self.directory / f"exemplars_{pid}.json").exists()}
 
+    def are_all_there(self, workers: int) -> bool:
+        return len(self.serving()) == workers
+
+    def has_ended(self) -> bool:
+        return self.process.poll() is not None
+
     def scrape(self, accept: str = "") -> str:
         return httpx2.get(self.metrics_url, headers={"Accept": accept}, timeout=10).text
 
@@ -58,12 +64,19 @@ def gunicorn(environment: Mapping[str, str], directory: Path, port: int, workers
     variables = {"PATH": os.environ["PATH"], "PROMETHEUS_MULTIPROC_DIR": str(directory), **environment}
     command = [sys.executable, "-m", "gunicorn", "service.main:app", "--bind", f"127.0.0.1:{port}"]
     options = ["--workers", str(workers), "--config", "python:tests.observability.gunicorn_conf"]
-    process = subprocess.Popen([*command, *options], cwd=_ROOT, env=variables, stdout=subprocess.DEVNULL)
+    told = directory.with_name(f"{directory.name}.log")
+    with told.open("wb") as log:
+        process = subprocess.Popen([*command, *options], cwd=_ROOT, env=variables, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"
     apart = environment.get("METRICS_PORT")
     serving = Gunicorn(process, url, f"http://127.0.0.1:{apart}/metrics" if apart else f"{url}/metrics", directory)
     try:
-        until(lambda: len(serving.serving()) == workers and _is_ready(url), 120)
+        until(
+            lambda: process.poll() is not None or (len(serving.serving()) == workers and _is_ready(url)),
+            120,
+            told.read_text,
+        )
+        assert process.poll() is None, told.read_text()
         yield serving
     finally:
         process.terminate()

@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -15,19 +14,13 @@ import httpx2
 import psutil
 import pytest
 
+from deploy.ports import free_port
 from service.core.types import Role
 from tests.conftest import Database
 from tests.waiting import until
 
 _ROOT = Path(__file__).parents[2]
 _CONFIGURATION = _ROOT / "deploy" / "gunicorn" / "gunicorn.conf.py"
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @dataclass(slots=True)

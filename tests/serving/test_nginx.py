@@ -10,11 +10,12 @@ from websockets.sync.client import connect
 
 from deploy.nginx import trial
 from deploy.nginx.trial import Trial
+from deploy.ports import free_port
 from service.core.types import Role
 from tests.conftest import Database
 from tests.events.client import Stream
 from tests.service_under_test import Service, run_service
-from tests.serving.conftest import free_port, require
+from tests.serving.conftest import require
 
 _PREFIX = "/rowhouse"
 _FEED = f"{_PREFIX}/api/v1/notes/-/changes"

@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from deploy.ports import free_port
 from service.core.types import Role
-from tests.api.test_operations import free_port
 from tests.conftest import Database
 from tests.service_under_test import run_service
 
