@@ -157,7 +157,6 @@ def create_app(settings: Settings | None = None) -> Application:
             yield
         finally:
             await state.drain()
-            state.metrics.sample()  # what was not counted yet
             await state.stop()
             if apart is not None:
                 apart.stop()

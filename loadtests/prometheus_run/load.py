@@ -15,11 +15,11 @@ import httpx2
 _ROOT = Path(__file__).parents[2]
 _LOCUSTFILE = Path(__file__).parent / "locustfile.py"
 _PAUSE = 0.05
-_LONGEST = "30m"
+_LONGEST = "1h"
 
 
 class Load:
-    """Locust, which stops by itself after half an hour."""
+    """Locust, which stops by itself after an hour."""
 
     def __init__(self, url: str, key: str, folder: Path) -> None:
         self._url = url

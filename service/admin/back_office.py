@@ -20,7 +20,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
 
 from service import __version__
 from service.admin import formats
@@ -40,6 +39,7 @@ from service.admin.plane import Answering, Plane
 from service.admin.slug import to_slug
 from service.admin.visit import Visit
 from service.api.caller import remember_caller
+from service.api.files import Files
 from service.api.problem import status_of
 from service.api.v1.exchange import client_address
 from service.auth.sessions import OpenSession
@@ -86,7 +86,7 @@ class BackOffice(Admin):
         self.templates.env.globals |= {"version": __version__, "slug": to_slug, "sections": self.sections}
         self.templates.env.filters |= formats.FILTERS
         self.sections_made: list[Callable[[Visit], Section | None]] = []
-        statics = StaticFiles(directory=_HERE / "static")
+        statics = Files(directory=_HERE / "static")
         self.admin.router.routes = [Mount("/static", app=statics, name="static")]
         self.admin.router.redirect_slashes = False
         self.admin.exception_handlers = {HTTPException: self._on_http_error, RowhouseError: self._on_error}

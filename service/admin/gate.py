@@ -12,7 +12,8 @@ from starlette.responses import Response
 from service.auth.sessions import OpenSession
 from service.core.errors import Forbidden
 from service.core.security import make_token
-from service.state import Runtime, ServiceState
+from service.runtime import Runtime
+from service.state import ServiceState
 
 SESSION_COOKIE = "rowhouse_session"
 # Tells a visitor who is not logged in yet from the others, so that a login form has a token as well.

@@ -12,7 +12,8 @@ from service.admin.formats import counted, sized
 from service.admin.requests import milliseconds
 from service.crud.standing import DatabaseState
 from service.db.migrations import MigrationState
-from service.state import Runtime, ServiceState
+from service.runtime import Runtime
+from service.state import ServiceState
 
 _LATE_SECONDS = 60
 _LAG_SECONDS = 5.0

@@ -20,7 +20,8 @@ from service.catalog.resource import Resource
 from service.core.errors import Forbidden, TableNotFound
 from service.core.types import Action, Role
 from service.events.event import Kind
-from service.state import Runtime, ServiceState
+from service.runtime import Runtime
+from service.state import ServiceState
 
 if TYPE_CHECKING:
     from service.admin.back_office import BackOffice

@@ -9,7 +9,8 @@ from service.api.caller import remember_caller
 from service.auth.principal import Principal
 from service.core.errors import AuthenticationFailed, Forbidden
 from service.core.types import Role
-from service.state import Runtime, ServiceState
+from service.runtime import Runtime
+from service.state import ServiceState
 
 TOKEN_PATH = "/api/v1/-/auth/token"  # noqa: S105 (a path)
 oauth2 = OAuth2PasswordBearer(tokenUrl=TOKEN_PATH.lstrip("/"), auto_error=False, description="Log in as a user.")

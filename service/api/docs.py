@@ -5,7 +5,8 @@ from pathlib import Path
 
 from fastapi import FastAPI
 from fastapi.responses import FileResponse
-from starlette.staticfiles import StaticFiles
+
+from service.api.files import Files
 
 _STATIC = Path(__file__).parent / "static"
 # Scripts from here alone. Both pages set styles from script; ReDoc searches in a worker that it makes from a blob.
@@ -18,8 +19,8 @@ _POLICY = (
 
 def add_docs(app: FastAPI) -> None:
     """Serve the pages and their scripts."""
-    app.mount("/assets", StaticFiles(directory=_assets()), name="assets")
-    app.mount("/static", StaticFiles(directory=_STATIC), name="static")
+    app.mount("/assets", Files(directory=_assets()), name="assets")
+    app.mount("/static", Files(directory=_STATIC), name="static")
 
     @app.get("/docs", include_in_schema=False)
     async def swagger() -> FileResponse:

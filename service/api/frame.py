@@ -218,30 +218,44 @@ class _Socket(_Exchange):
     likes. What is sent is counted in characters.
     """
 
-    __slots__ = ()
+    __slots__ = ("_has_ended", "_unsent")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, trail: Trail | None, timing: ServerTiming) -> None:
+        super().__init__(scope, receive, send, trail, timing)
+        self._has_ended = False
+        self._unsent: OSError | None = None
 
     async def send(self, message: Message) -> None:
         match message["type"]:
             case "websocket.http.response.start":
                 self._begin(message)
+                self._has_ended = True  # refused, as far as more than its body goes
             case "websocket.accept":
                 self._has_begun = True
                 self.status = int(HTTPStatus.SWITCHING_PROTOCOLS)
                 self._scope["rowhouse.is_stream"] = True
-            case "websocket.close" if not self._has_begun:
-                self.status = int(HTTPStatus.FORBIDDEN)  # so a server says it (ASGI, Close)
+            case "websocket.close":
+                self._has_ended = True
+                if not self._has_begun:
+                    self.status = int(HTTPStatus.FORBIDDEN)  # so a server says it (ASGI, Close)
             case _:
                 self.sent += len(message.get("text") or message.get("bytes") or message.get("body") or b"")
-        await self._send(message)
+        try:
+            await self._send(message)
+        except OSError as error:  # as servers raise it where the client has gone (ASGI, Send)
+            self._unsent = error
+            raise
 
     async def fail(self, error: RowhouseError) -> None:
+        if self._has_ended:
+            return
         if self._has_begun:
-            await self._send({"type": "websocket.close", "code": _INTERNAL_ERROR, "reason": error.stable_code})
+            await self.send({"type": "websocket.close", "code": _INTERNAL_ERROR, "reason": error.stable_code})
         else:
             await super().fail(error)
 
     def is_gone(self, error: Exception) -> bool:
-        return isinstance(error, OSError)  # as servers raise it where something is sent too late (ASGI, Send)
+        return error is self._unsent
 
     def _method_of(self, scope: Scope) -> str:
         return "GET"

@@ -11,7 +11,8 @@ from service.api.dependencies import State, identify
 from service.api.standing import Now, Standing
 from service.core.errors import DatabaseUnavailable
 from service.core.types import Role
-from service.state import Runtime, ServiceState
+from service.runtime import Runtime
+from service.state import ServiceState
 
 router = APIRouter(tags=["Probes"])
 _UNAVAILABLE = 503

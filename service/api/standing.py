@@ -8,7 +8,8 @@ from fastapi import Depends
 from service.api.dependencies import State
 from service.core.errors import RowhouseError
 from service.db.probe import Sight
-from service.state import Runtime, ServiceState
+from service.runtime import Runtime
+from service.state import ServiceState
 
 # The follower finds its way back in a quarter of a second; one that does not in this time will not by itself.
 _FOLLOWER_SECONDS = 10.0

@@ -62,11 +62,11 @@ class Connections:
         return None
 
     async def take(self, seconds: float) -> Connection:
-        """A connection: idle, new, or given back by another within so many seconds.
+        """A connection: idle, new, or, within so many seconds, given back by another or opened after others.
 
         Raises:
             AllBusy: none was given back.
-            those of asyncpg and OSError: a new one could not be opened.
+            those of asyncpg and OSError (TimeoutError is one): a new one could not be opened.
         """
         connection = self.take_idle()
         if connection is not None:
@@ -75,9 +75,13 @@ class Connections:
         try:
             if self._may_open():
                 self._opening += 1
-            else:
-                connection = await self._wait(seconds)
-            return connection or await self._open()
+                return await self._open()
+            async with asyncio.timeout(seconds):
+                return await self._wait() or await self._open()
+        except TimeoutError:
+            if self._is_full():
+                raise AllBusy from None
+            raise
         finally:
             self.on_wait(monotonic() - begun)
 
@@ -130,15 +134,14 @@ class Connections:
     async def _connected(self) -> Connection:
         return await self._connect()
 
-    async def _wait(self, seconds: float) -> Connection | None:
+    async def _wait(self) -> Connection | None:
         future: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
         try:
-            async with asyncio.timeout(seconds):
-                return await future
-        except BaseException as error:
+            return await future
+        except BaseException:
             self._stop_waiting(future)
-            raise (AllBusy() if isinstance(error, TimeoutError) else error) from None
+            raise
 
     def _stop_waiting(self, future: asyncio.Future[Connection | None]) -> None:
         if future in self._waiting:
@@ -154,7 +157,10 @@ class Connections:
 
     def _may_open(self) -> bool:
         """Asked where none is idle."""
-        return self._opening < _MOST_OPENING and len(self._busy) + self._opening < self.max_size
+        return self._opening < _MOST_OPENING and not self._is_full()
+
+    def _is_full(self) -> bool:
+        return len(self._busy) + self._opening >= self.max_size
 
     def _let_open(self) -> None:
         """Let the next in line open a connection, as many of them as may."""

@@ -193,10 +193,13 @@ class TablePool:
     ) -> Any:
         trail = current_trail()
         asked = perf_counter()
-        connection = self.connections.take_idle() or await self._take()
+        try:
+            connection = self.connections.take_idle() or await self._take()
+        finally:
+            if trail is not None:
+                trail.took("pool", perf_counter() - asked)
         if trail is None:
             return await self._on(connection, sql, arguments, is_read=is_read, unit=unit, many=many)
-        trail.took("pool", perf_counter() - asked)
         with trail.statement(sql):
             return await self._on(connection, sql, arguments, is_read=is_read, unit=unit, many=many)
 

@@ -9,7 +9,7 @@ from service.crud.statements import StatementCache
 from service.db.pool import TablePool
 from service.db.runner import Row
 from service.query.compile.feed import Sight
-from service.query.compile.history import compile_history, compile_window
+from service.query.compile.history import compile_below, compile_history, compile_window
 from service.query.plan import Bind, FollowedTable, HistoryPlan
 
 # However few are found, a page looks at so many changes at most.
@@ -60,9 +60,22 @@ class History:
         if plan.is_searched:
             return await self._windowed(plan, limit, _WINDOW)
         if len(plan.tables) > 1:
-            return await self._windowed(plan, limit, limit)
+            return await self._of_several(plan, limit)
         entries = await self.entries(plan)
         return HistoryPage(entries, entries[-1].number if len(entries) == limit else None)
+
+    async def _of_several(self, plan: HistoryPlan, limit: int) -> HistoryPage:
+        """A page from the log's end down, or else from where the request or transaction that is asked for was."""
+        page = await self._windowed(plan, limit, limit)
+        if page.entries or page.following is None or (plan.request is None and plan.transaction is None):
+            return page
+        rest = replace(plan, before=Bind(str(page.following)))
+        statement = self._statements.get(compile_below, rest)
+        row = await self._pool.read(statement.sql, statement.arguments(rest, self._pool.epoch))
+        assert row is not None
+        if row[0] is None:
+            return HistoryPage([], None)
+        return await self._windowed(replace(plan, before=Bind(str(row[0] + 1))), limit, limit)
 
     async def _windowed(self, plan: HistoryPlan, limit: int, most: int) -> HistoryPage:
         """A page of the latest so many changes, which are found before any row is looked at."""

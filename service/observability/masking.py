@@ -25,8 +25,8 @@ _SECRETS = re.compile(
     | -----BEGIN[ ][A-Z ]*PRIVATE[ ]KEY-----[\s\S]*?(?:-----END[ ][A-Z ]*-----|\Z)
     | (?P<header>\b(?:set-)?(?:authorization|cookie)\b["']?\s*[:=,]\s*).+    # to the end of its line
     | (?P<scheme>\b(?:bearer|basic)\s+)[\w.~+/=-]{{6,}}
-    | (?P<name>(?<![\w-])[\w-]{{0,40}}?(?:{_NAMES})[\w-]*["']?(?:\s*(?:=>|->|[:=])\s*|\s+(?=["'])))
-      (?:"[^"]*"?|'[^']*'?|b'[^']*'?|[^\s,;&)}}\]]+)
+    | (?P<name>(?<![\w-])[\w-]{{0,40}}?(?:{_NAMES})[\w-]*["']?(?:\s*(?:[:=!]=?>?|->)\s*|\s+(?=["'])))
+      (?:b?"(?:[^"\\]|""|\\.)*"?|b?'(?:[^'\\]|''|\\.)*'?|[^\s,;&)}}\]]+)
     | (?P<detail>\b(?:DETAIL|CONTEXT|parameters):\s).+                    # PostgreSQL repeats values there
     | (?P<key>\bKey\s\()[^()]*\)=\([^()]*\)
     | (?<![\w.+-])[\w.+-]{{1,64}}@[\w-]+(?:\.[\w-]+)+                    # an e-mail address

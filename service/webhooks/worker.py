@@ -7,7 +7,7 @@ from datetime import timedelta
 from service.core.background import Background
 from service.core.settings import Settings
 from service.observability.metrics import Metrics
-from service.state import Runtime
+from service.runtime import Runtime
 from service.subscriptions.target import Targets
 from service.webhooks.collector import Collector
 from service.webhooks.deliverer import Deliverer

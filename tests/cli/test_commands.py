@@ -16,6 +16,8 @@ from tests.command import run_rowhouse
 from tests.conftest import Database
 from tests.waiting import until
 
+pytestmark = pytest.mark.long
+
 ROWHOUSE = [str(Path(sys.executable).with_name("rowhouse"))]
 
 

@@ -105,6 +105,35 @@ def test_a_crowd_before_a_server_that_cannot_be_reached_is_told_at_once(database
     asyncio.run(run())
 
 
+def test_a_crowd_before_a_server_that_hangs_is_not_told_that_others_are_busy(database: Database) -> None:
+    begun: list[None] = []
+
+    async def hang() -> Connection:
+        begun.append(None)
+        await asyncio.sleep(3600)
+        raise OSError
+
+    async def run() -> None:
+        pool = Connections(hang, 10)
+        first = [asyncio.create_task(pool.take(60)) for _ in range(4)]
+        await happens(lambda: len(begun) == 4)
+        with pytest.raises(TimeoutError):
+            await pool.take(0.05)
+        waiting = asyncio.create_task(pool.take(1))
+        await happens(lambda: pool.waiting() == 1)
+        first[0].cancel()  # its place is handed on, for what is left of the time
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(waiting, 60)
+        assert len(begun) == 5
+        for one in first:
+            one.cancel()
+        await asyncio.gather(*first, return_exceptions=True)
+        assert pool.sizes() == (0, 0)
+        assert pool.waiting() == 0
+
+    asyncio.run(run())
+
+
 def test_who_waits_too_long_is_told_and_leaves_no_gap(database: Database) -> None:
     async def run() -> None:
         async with connections(database, 1) as pool:

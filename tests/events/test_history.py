@@ -106,15 +106,22 @@ def test_a_glance_looks_at_the_latest_changes_of_all_tables(client: httpx2.Clien
     assert "link" not in rest.headers
 
 
+@pytest.fixture
+def _short_reach(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages of several tables look at ten changes. What was compiled before, and is meanwhile, is for itself."""
+    monkeypatch.setattr(history, "_REACH", 10)
+    monkeypatch.setattr(service.state.connected().statements, "_statements", {})
+
+
+@pytest.mark.usefixtures("_short_reach")
 def test_of_several_tables_a_page_goes_so_far_down_the_log_and_no_farther(
-    client: httpx2.Client, database: Database, monkeypatch: pytest.MonkeyPatch
+    client: httpx2.Client, database: Database
 ) -> None:
     """What others do meanwhile may be most of the log."""
-    monkeypatch.setattr(history, "_REACH", 10)
     for number in range(3):
         database.execute("insert into airlines values ($1, 'a')", f"~{number}")
         database.execute("update planes set year = year where tailnum in (select tailnum from planes limit 25)")
-    url = "/api/v1/-/history?tables=airlines,airports&operation=insert&limit=7"  # a limit that nobody else has
+    url = "/api/v1/-/history?tables=airlines,airports&operation=insert&limit=7"
     pages: list[list[str]] = []
     while len(pages) < 10:
         answer = client.get(url)
@@ -122,6 +129,23 @@ def test_of_several_tables_a_page_goes_so_far_down_the_log_and_no_farther(
         url = answer.headers["link"].partition(">")[0].removeprefix("<")
     assert [key for page in pages for key in page][:3] == ["~2", "~1", "~0"]  # behind them lie other tests' changes
     assert pages[:2] == [[], []]
+
+
+@pytest.mark.usefixtures("_short_reach")
+def test_of_several_tables_a_request_or_transaction_is_found_wherever_it_lies(
+    client: httpx2.Client, database: Database
+) -> None:
+    client.post(_AIRLINES, json={"carrier": "~lies", "name": "a"}, headers={"X-Request-ID": "lies-deep"})
+    client.patch(f"{_AIRLINES}/~lies", json={"name": "b"}, headers={"X-Request-ID": "lies-deep"})
+    client.post(_AIRLINES, json={"carrier": "~next", "name": "a"}, headers={"X-Request-ID": "lies-elsewhere"})
+    database.execute("update planes set year = year where tailnum in (select tailnum from planes limit 25)")
+    url = "/api/v1/-/history?tables=airlines,airports"
+    found = client.get(f"{url}&request=lies-deep")
+    assert [one["type"] for one in found.json()] == ["update", "insert"]
+    [alone] = client.get(f"{url}&transaction={found.json()[1]['transaction']}").json()
+    assert alone["type"] == "insert"
+    nowhere = client.get("/api/v1/-/history?tables=airports,planes&request=lies-deep")
+    assert (nowhere.json(), "link" in nowhere.headers) == ([], False)
 
 
 def test_changes_are_found_by_person_request_transaction_and_time(client: httpx2.Client, database: Database) -> None:

@@ -34,11 +34,18 @@ from service.observability.tracebacks import words_of
         ("Key (name, born)=(Jane, 1970) is not present", "Key (***  is not present"),
         ("GET https://example.org/a?b=c took 3 ms", "GET https://example.org/a?b=c took 3 ms"),
         ('refused with passwd "x y z", again', "refused with passwd ***, again"),
+        ("password := 'x y', again", "password := ***, again"),
+        ("assert password == 'hunter 2'", "assert password == ***"),
+        ("password != 'hunter 2'", "password != ***"),
+        ("alter role x PASSWORD 'a''b c' login", "alter role x PASSWORD *** login"),
+        (r"password = 'it\'s me' here", "password = *** here"),
+        ('secret="a""b c" here', "secret=*** here"),
+        ("password='never closed", "password=***"),
         ("client_secret -> abc; scope -> all", "client_secret -> ***; scope -> all"),
         ("The password is too short.", "The password is too short."),
         ("no such table: authors", "no such table: authors"),
     ],
-    ids=range(22),
+    ids=range(29),
 )
 def test_what_is_left_of_a_text(text: str, left: str) -> None:
     assert mask(text).replace("*** is", "***  is") == left
@@ -50,7 +57,13 @@ def test_what_is_nested_is_masked_by_its_name_and_by_its_words() -> None:
     assert masked(event) == {"a": [{"Authorization": "***", "n": 1, "b": ["***"]}], "jwt_secret": "***", "at": None}
 
 
-@pytest.mark.parametrize("text", ["a" * 100_000, "eyJ-" * 25_000, "a://" * 25_000, "x@" * 50_000, "-token" * 20_000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("a" * 100_000, "eyJ-" * 25_000, "a://" * 25_000, "x@" * 50_000, "-token" * 20_000),
+        *("token='" + "'" * 100_000, "token='" + "\\" * 100_000, "token=" * 20_000),
+    ],
+)
 def test_a_long_text_is_masked_in_no_time(text: str) -> None:
     begun = process_time()
     mask(text)

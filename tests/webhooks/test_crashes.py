@@ -10,6 +10,8 @@ import pytest
 
 from loadtests import webhook_integrity
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def folder() -> Iterator[Path]:

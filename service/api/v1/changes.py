@@ -24,7 +24,7 @@ from service.query.compile.read import compile_rows
 from service.query.parse.parameters import Bounds
 from service.query.plan import ReadPlan
 from service.query.soft_delete import without_deleted
-from service.state import Runtime
+from service.runtime import Runtime
 
 _SSE = b"text/event-stream"
 _METHODS = ("GET", "HEAD", "OPTIONS")

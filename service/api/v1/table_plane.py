@@ -44,7 +44,8 @@ from service.events.past import TimeMachine
 from service.observability.trail import current_trail, recorded
 from service.query.parse.cache import QueryCache
 from service.query.parse.parameters import Bounds, decode_parameters
-from service.state import Runtime, ServiceState
+from service.runtime import Runtime
+from service.state import ServiceState
 
 _WRITES = ("POST", "PATCH", "PUT", "DELETE")
 _ACTIONS = {

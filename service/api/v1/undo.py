@@ -14,7 +14,7 @@ from service.events.history import History
 from service.events.undo import Selection, Undo
 from service.query.plan import Bind, ReadPlan, Written
 from service.query.soft_delete import deleted_row, showing
-from service.state import Runtime
+from service.runtime import Runtime
 
 _SELECTIONS = {"change": Selection.change, "request": Selection.request, "transaction": Selection.transaction}
 _MEMBERS = frozenset({*_SELECTIONS, "dry_run"})

@@ -17,7 +17,7 @@ from service.observability.metrics.buckets import COARSE, FINE
 from service.observability.metrics.exemplars import Traced
 
 BOUNDS = (*FINE, inf)
-# So many are counted at once, or fewer when the gauges are set: once a second, and before each scrape.
+# So many are counted at once, or fewer when the gauges are set: once a second, and before `/metrics` answers.
 GATHERED = 64
 _Ended = tuple[str, str, int, float | None, int, int, str | None, float]
 
@@ -78,7 +78,12 @@ class RequestMetrics:
         self._received = Summary(
             "http_request_size_bytes", "Bodies of requests that had one.", ("handler",), registry=registry
         )
-        self._sent = Summary("http_response_size_bytes", "Bodies of answers.", ("handler",), registry=registry)
+        self._sent = Summary(
+            "http_response_size_bytes",
+            "Bodies of answers; of WebSockets, characters.",
+            ("handler",),
+            registry=registry,
+        )
         self._in_progress = Gauge(
             "http_requests_inprogress",
             "Requests being served now.",

@@ -58,6 +58,20 @@ def compile_window(plan: HistoryPlan) -> Statement:
     return finish(sa.select(down_to, sa.or_(is_full, floor > first)).select_from(latest))
 
 
+def compile_below(plan: HistoryPlan) -> Statement:
+    """One row: the highest number of a change of the tables that the plan's request or transaction made, looked up by
+    that, whatever else the log has; NULL where there is none.
+    """
+    parameters = Parameters(plan)
+    change = CHANGES.alias("c")
+    is_below = change.c.seq < sa.cast(parameters[plan.before], SqlType("bigint"))
+    made = sa.select(change.c.seq, change.c.tracked).where(is_below, *_made_by(change, plan, parameters))
+    # Else the numbers' index would be gone through from its end.
+    fenced = made.offset(constant(0)).subquery("m")
+    of_tables = sa.or_(*(is_of(fenced, parameters[table.tracked]) for table in plan.tables))
+    return finish(sa.select(sa.func.max(fenced.c.seq)).where(of_tables))
+
+
 def _changes(number: int, table: FollowedTable, plan: HistoryPlan, parameters: Parameters) -> Select[Any]:
     change = _latest(number, table, plan, parameters)
     told_by = table.read.resource.key if plan.is_trash else ()
@@ -131,10 +145,7 @@ def _asked(change: FromClause, table: FollowedTable, plan: HistoryPlan, paramete
         terms.append(is_of_key(change, key_text(table.read.resource, plan.key, parameters)))
     if plan.actor is not None:  # who wrote beside the service is known by their database user
         terms.append(sa.func.coalesce(change.c.actor, change.c.db_user) == parameters[plan.actor])
-    if plan.request is not None:
-        terms.append(change.c.request == parameters[plan.request])
-    if plan.transaction is not None:
-        terms.append(change.c.xid == sa.cast(parameters[plan.transaction], SqlType("xid8")))
+    terms += _made_by(change, plan, parameters)
     if plan.since is not None:
         terms.append(change.c.at >= sa.cast(parameters[plan.since], SqlType("timestamptz")))
     if plan.until is not None:
@@ -143,6 +154,16 @@ def _asked(change: FromClause, table: FollowedTable, plan: HistoryPlan, paramete
         terms.append(sa.cast(change.c.op, Text) == sa.any_(sa.cast(parameters[plan.operations], sa.ARRAY(Text))))
     if plan.numbers is not None:
         terms.append(change.c.seq == sa.any_(sa.cast(parameters[plan.numbers], sa.ARRAY(SqlType("bigint")))))
+    return terms
+
+
+def _made_by(change: FromClause, plan: HistoryPlan, parameters: Parameters) -> list[Any]:
+    """By one request or transaction, which an index leads to."""
+    terms: list[Any] = []
+    if plan.request is not None:
+        terms.append(change.c.request == parameters[plan.request])
+    if plan.transaction is not None:
+        terms.append(change.c.xid == sa.cast(parameters[plan.transaction], SqlType("xid8")))
     return terms
 
 
