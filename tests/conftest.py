@@ -22,11 +22,6 @@ from tests.postgres import start_postgres
 from tests.service_under_test import Service, make_keys, run_service
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes long begins first."""
-    items.sort(key=lambda item: item.get_closest_marker("long") is None)
-
-
 @dataclass(frozen=True, slots=True)
 class Database:
     """A database with the real data, by each of its roles."""

@@ -41,8 +41,6 @@ from tests.awkward_database import SCHEMAS, awkward_database
 from tests.conftest import Database
 from tests.service_under_test import Service, in_session, make_keys, run_service
 
-pytestmark = pytest.mark.long
-
 _CHECKS = [
     not_a_server_error,
     status_code_conformance,

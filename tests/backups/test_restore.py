@@ -29,8 +29,6 @@ from tests.conftest import Database
 from tests.service_under_test import in_session, make_keys, run_service
 from tests.waiting import until
 
-pytestmark = pytest.mark.long
-
 _KEPT = Path(__file__).parent.parent / "fixture" / "kept.sql"
 _EVERYTHING = "select count(*), md5(string_agg(md5((t.*)::text), '' order by (t.*)::text)) from only %I.%I t"
 # What another life changes, on purpose.

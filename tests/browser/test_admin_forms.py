@@ -16,8 +16,6 @@ from tests.browser.pages import Watch, at_each_size, check, on_a_wide_screen, ru
 from tests.conftest import Database
 from tests.service_under_test import Service
 
-pytestmark = pytest.mark.long
-
 T = TypeVar("T")
 
 

@@ -20,8 +20,6 @@ from tests.conftest import Database
 from tests.service_under_test import Service, in_session
 from tests.waiting import until
 
-pytestmark = pytest.mark.long
-
 _WIDE = (1280, 900)
 _MAKE = (
     "create type shade as enum ('light', 'dark', 'none')",

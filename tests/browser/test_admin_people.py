@@ -19,8 +19,6 @@ from tests.browser.pages import Colors, Watch, check, run_chromium
 from tests.conftest import Database
 from tests.service_under_test import Service, in_session, run_service
 
-pytestmark = pytest.mark.long
-
 PASSWORD = "correct horse battery"
 WIDE, PHONE = (1280, 900), (400, 800)
 EMAIL = f"ada-{uuid4().hex[:8]}@example.com"

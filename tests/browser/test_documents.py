@@ -27,8 +27,6 @@ from tests.browser.pages import (
 from tests.conftest import Database
 from tests.service_under_test import Service, in_session, run_service
 
-pytestmark = pytest.mark.long
-
 
 @pytest.fixture(scope="module")
 def chromium(service: Service, large_service: Service) -> Iterator[Browser]:

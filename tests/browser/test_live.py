@@ -17,8 +17,6 @@ from tests.browser.pages import Colors, Watch, at_each_size, check, open_page, r
 from tests.conftest import Database
 from tests.service_under_test import Service, in_session, run_service
 
-pytestmark = pytest.mark.long
-
 T = TypeVar("T")
 _WIDE = (1280, 900)
 _MOST_LINES = 200

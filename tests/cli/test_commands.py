@@ -16,8 +16,6 @@ from tests.command import run_rowhouse
 from tests.conftest import Database
 from tests.waiting import until
 
-pytestmark = pytest.mark.long
-
 ROWHOUSE = [str(Path(sys.executable).with_name("rowhouse"))]
 
 
@@ -46,16 +44,16 @@ def test_a_key_is_printed_alone_and_serves_until_revoked(database: Database) -> 
 
 
 def test_users_are_made_listed_and_changed(database: Database) -> None:
-    made = rowhouse(database, "users", "create", "grace@example.com", "--role", "editor")
+    made = rowhouse(database, "users", "create", "hopper@example.com", "--role", "editor")
     given = rowhouse(
-        database, "users", "password", "grace@example.com", "--password-stdin", stdin="a long pass phrase\n"
+        database, "users", "password", "hopper@example.com", "--password-stdin", stdin="a long pass phrase\n"
     )
-    closed = rowhouse(database, "users", "set", "grace@example.com", "--role", "viewer", "--inactive")
+    closed = rowhouse(database, "users", "set", "hopper@example.com", "--role", "viewer", "--inactive")
     listed = rowhouse(database, "users", "list")
     assert len(made.stdout.strip()) == 16
     assert given.stdout == ""
     assert "viewer and inactive" in closed.stderr
-    assert "grace@example.com" in listed.stdout
+    assert "hopper@example.com" in listed.stdout
 
 
 @pytest.mark.parametrize(

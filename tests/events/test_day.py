@@ -16,8 +16,6 @@ from service.events.verify import verify
 from tests.conftest import Database
 from tests.service_under_test import Service
 
-pytestmark = pytest.mark.long
-
 _EDITS = 2000
 _MOMENTS = 50
 _TABLES = {

@@ -18,8 +18,6 @@ from tests.conftest import Database
 from tests.events.client import Stream, following
 from tests.service_under_test import Service, in_session, problem_of, run_service
 
-pytestmark = pytest.mark.long
-
 _AIRLINES = "/api/v1/airlines"
 _CHANGES = f"{_AIRLINES}/-/changes"
 

@@ -10,8 +10,6 @@ import pytest
 
 from loadtests import feed_integrity
 
-pytestmark = pytest.mark.long
-
 _SECONDS = 14  # enough for three processes that are killed and one stop of PostgreSQL
 
 

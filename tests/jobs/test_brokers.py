@@ -19,8 +19,6 @@ from tests.jobs.servers import Server, rabbitmq_server, redis_server
 from tests.service_under_test import settings_from
 from tests.waiting import happens
 
-pytestmark = pytest.mark.long
-
 # Nothing but a message can wake these workers.
 DEAF = Timing(lease=30, sweep=3600)
 AT_ONCE = 2.0

@@ -8,14 +8,10 @@ import time
 import urllib.request
 from datetime import timedelta
 
-import pytest
-
 from deploy.ports import free_port
 from tests.jobs.conftest import Jobs
 from tests.jobs.job_types import INSERT, SLEEP
 from tests.waiting import until
-
-pytestmark = pytest.mark.long
 
 
 def test_the_job_of_a_killed_worker_is_done_by_another(jobs: Jobs) -> None:

@@ -17,8 +17,6 @@ from tests.conftest import Database
 from tests.observability.workers import Gunicorn, Samples, gunicorn, samples_of, value
 from tests.waiting import until
 
-pytestmark = pytest.mark.long
-
 _ROUTE = "/api/v1/airlines/{key}"
 _COUNTED = ("http_requests_total", "http_request_duration_highr_seconds_count", "http_response_size_bytes_sum")
 

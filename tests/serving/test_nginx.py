@@ -17,8 +17,6 @@ from tests.events.client import Stream
 from tests.service_under_test import Service, run_service
 from tests.serving.conftest import require
 
-pytestmark = pytest.mark.long
-
 _PREFIX = "/rowhouse"
 _FEED = f"{_PREFIX}/api/v1/notes/-/changes"
 

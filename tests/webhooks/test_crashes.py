@@ -10,8 +10,6 @@ import pytest
 
 from loadtests import webhook_integrity
 
-pytestmark = pytest.mark.long
-
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
