@@ -25,32 +25,32 @@ class Caller(FastHttpUser):
     def on_start(self) -> None:
         self._number = next(_numbers)
 
-    @task(44)
+    @task(176)
     def read(self) -> None:
         self._call("GET", "/api/v1/airlines?limit=5")
 
-    @task(14)
+    @task(56)
     def write(self) -> None:
         self._call("PATCH", f"/api/v1/airlines/A{self._number}", json={"name": str(next(_numbers))})
 
-    @task(4)
+    @task(16)
     def export(self) -> None:
         self._call("GET", "/api/v1/airlines?format=csv")
 
-    @task(3)
+    @task(12)
     def wait_for_a_function(self) -> None:
         self._call("GET", "/api/v1/rpc/pause?seconds=0.01")
 
-    @task(2)
+    @task(8)
     def come_with_a_wrong_key(self) -> None:
         self._call("GET", "/api/v1/airlines", headers={"X-API-Key": "rh_wrong"})
 
-    @task(1)
+    @task(1)  # of 273: nobody guesses passwords here
     def log_in_with_a_wrong_password(self) -> None:
         person = {"username": f"{self._number}@example.com", "password": "wrong"}
         self._call("POST", "/api/v1/-/auth/token", data=person)
 
-    @task(1)
+    @task(4)
     def leave_an_import(self) -> None:
         headers = _KEY | {"Content-Type": "text/csv", "Prefer": "respond-async"}
         self._call("POST", "/api/v1/late", data="told\nby a job\n", headers=headers)

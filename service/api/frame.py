@@ -117,7 +117,7 @@ class Frame:
         )
         if exchange.trail is not None:
             exchange.trail.end(*_span_of(scope, exchange, route))
-        if not self._access_log.wants(exchange.status, seconds):
+        if not self._access_log.wants(exchange.status, 0.0 if is_stream else seconds):
             return
         client = scope.get("client")
         self._access_log.write(
