@@ -52,6 +52,7 @@ class Watch:
         page.on("pageerror", lambda error: self.troubles.append(f"error: {error}"))
         page.on("request", self._request)
         page.on("requestfailed", lambda request: self.troubles.append(f"failed: {request.url} {request.failure}"))
+        page.on("requestfinished", self._finished)
         page.on("response", self._response)
 
     def _console(self, message: ConsoleMessage) -> None:
@@ -64,6 +65,11 @@ class Watch:
         is_here = request.url.removeprefix("blob:").startswith(f"{self.service.url}/")
         if not is_here and not request.url.startswith("data:"):
             self.troubles.append(f"fetches from elsewhere: {request.url}")
+
+    def _finished(self, request: Request) -> None:
+        """What was not waited for as its page was left, and has come with the next one, is no trouble."""
+        left = f"failed: {request.url} net::ERR_ABORTED"
+        self.troubles = [trouble for trouble in self.troubles if trouble != left]
 
     def _response(self, response: Response) -> None:
         if response.status >= 400:
