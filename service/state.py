@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import asyncpg
 import structlog
@@ -139,10 +138,9 @@ class ServiceState:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._connecting
         if self.runtime is not None:
-            running = self.runtime
             for task in reversed(self._besides):
                 await task.stop()
-            await running.stop()
+            await self.runtime.stop()
         if self.embedded is not None:
             await asyncio.to_thread(self.embedded.release)
         self.metrics.sample()  # what was not counted yet
@@ -170,16 +168,15 @@ class ServiceState:
         return True
 
     async def _connect(self) -> None:
-        url = self.service_url()
         maker = RuntimeMaker(
             self.settings,
             self.metrics,
             self.targets,
             self.tracing,
-            url,
+            self.service_url(),
             self.secret(),
             self.make_worker if self._runs_jobs() else None,
-            partial(self._read_database, url),
+            self._read_database,
             self.reload,
         )
         self.runtime = await maker.make()
@@ -204,7 +201,7 @@ class ServiceState:
         """Read the catalog again. Until it has been read, and if it cannot be, requests go on with the old one."""
         runtime = self.connected()
         try:
-            catalog = await self._read_database(self.service_url())
+            catalog = await self._read_database()
         except (*LOST, asyncpg.PostgresError, DatabaseUnavailable) as error:
             _log.warning("catalog_not_reloaded", reason=type(error).__name__)
             return
@@ -223,8 +220,8 @@ class ServiceState:
         assert url is not None
         return url.get_secret_value()
 
-    async def _read_database(self, url: str) -> Catalog:
-        connection = await asyncpg.connect(url, timeout=self.settings.database.connect_timeout)
+    async def _read_database(self) -> Catalog:
+        connection = await asyncpg.connect(self.service_url(), timeout=self.settings.database.connect_timeout)
         try:
             state = await migrations.pending(connection)
             if not state.is_current:

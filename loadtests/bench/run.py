@@ -16,7 +16,7 @@ from loadtests.bench.errors import BenchError
 from loadtests.bench.generators import Generator, Job, Load, run_job
 from loadtests.bench.process import Running, running
 
-_WARM_UP_SECONDS = 2  # with less, Locust may have nothing to tell: it begins anew once all of its users are there
+_WARM_UP_SECONDS = 2  # with one, Locust once had nothing to tell
 # An answer that was on its way when the load ended is written, but not counted; the other way round never.
 _LEAST_WRITTEN = 0.99
 # Where each load begins to count: what the one before it still had on its way is never sent again. More than one load

@@ -19,8 +19,8 @@ else:
     Connection = asyncpg.Connection
 
 _IDLE_SECONDS = 300
-# A crowd that comes at once is served sooner by the connections that it gives back than by as many new ones, which
-# keep the processors busy while they are opened.
+# A crowd that comes at once would open one each, to be dropped after that time: pools swelled and
+# shrank under an even load.
 _MOST_OPENING = 4
 
 

@@ -57,16 +57,16 @@ class History:
         """
         if within is not None:
             return await self._latest(plan, limit, within)
+        if len(plan.tables) > 1:
+            return await self._of_several(plan, limit, _WINDOW if plan.is_searched else limit)
         if plan.is_searched:
             return await self._windowed(plan, limit, _WINDOW)
-        if len(plan.tables) > 1:
-            return await self._of_several(plan, limit)
         entries = await self.entries(plan)
         return HistoryPage(entries, entries[-1].number if len(entries) == limit else None)
 
-    async def _of_several(self, plan: HistoryPlan, limit: int) -> HistoryPage:
+    async def _of_several(self, plan: HistoryPlan, limit: int, most: int) -> HistoryPage:
         """A page from the log's end down, or else from where the request or transaction that is asked for was."""
-        page = await self._windowed(plan, limit, limit)
+        page = await self._windowed(plan, limit, most)
         if page.entries or page.following is None or (plan.request is None and plan.transaction is None):
             return page
         rest = replace(plan, before=Bind(str(page.following)))
@@ -75,7 +75,7 @@ class History:
         assert row is not None
         if row[0] is None:
             return HistoryPage([], None)
-        return await self._windowed(replace(plan, before=Bind(str(row[0] + 1))), limit, limit)
+        return await self._windowed(replace(plan, before=Bind(str(row[0] + 1))), limit, most)
 
     async def _windowed(self, plan: HistoryPlan, limit: int, most: int) -> HistoryPage:
         """A page of the latest so many changes, which are found before any row is looked at."""

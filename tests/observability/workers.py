@@ -33,9 +33,6 @@ class Gunicorn:
         """Those that have begun to count."""
         return {pid for pid in self.workers() if (self.directory / f"exemplars_{pid}.json").exists()}
 
-    def are_all_there(self, workers: int) -> bool:
-        return len(self.serving()) == workers
-
     def has_ended(self) -> bool:
         return self.process.poll() is not None
 
@@ -72,11 +69,9 @@ def gunicorn(environment: Mapping[str, str], directory: Path, port: int, workers
     serving = Gunicorn(process, url, f"http://127.0.0.1:{apart}/metrics" if apart else f"{url}/metrics", directory)
     try:
         until(
-            lambda: process.poll() is not None or (len(serving.serving()) == workers and _is_ready(url)),
-            120,
-            told.read_text,
+            lambda: serving.has_ended() or (len(serving.serving()) == workers and _is_ready(url)), 120, told.read_text
         )
-        assert process.poll() is None, told.read_text()
+        assert not serving.has_ended(), told.read_text()
         yield serving
     finally:
         process.terminate()
