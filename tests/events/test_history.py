@@ -179,31 +179,53 @@ def test_the_trash_has_what_was_deleted_and_is_not_back(client: httpx2.Client, d
     assert {name: what for name, what in trash().items() if name.startswith("~t")} == {"~t2": "again", "~t3": "c"}
 
 
-def test_histories_obey_the_grants(service: Service, database: Database) -> None:
-    database.execute("insert into airlines values ('~1', 'open'), ('~secret', 'secret')")
-    database.execute("update airlines set name = 'secret' where carrier = '~1'")
-    database.execute("delete from airlines where carrier like '~%'")
+@pytest.fixture
+def viewer(service: Service, database: Database) -> Iterator[httpx2.Client]:
+    """One who may read airports and airlines alone, and of these only what is no secret."""
     others = database.execute("delete from rowhouse.grants where role = 'viewer' returning role, table_name, action")
     database.execute(
         "insert into rowhouse.grants (role, table_name, action, row_filter) "
-        "values ('viewer', 'airlines', 'read', 'name=neq.secret')"
+        "values ('viewer', 'airlines', 'read', 'name=neq.secret'), ('viewer', 'airports', 'read', null)"
     )
     try:
         with service.client(Role.VIEWER) as client:
-            assert client.get("/api/v1/flights/-/history").status_code == 404
-            history = _history(client, "airlines", limit="2")
-            assert [(one["type"], one["key"], one["before"], one["after"]) for one in history] == [
-                ("delete", {"carrier": "~1"}, {"carrier": "~1", "name": "open"}, None),
-                ("insert", {"carrier": "~1"}, None, {"carrier": "~1", "name": "open"}),
-            ]
-            assert _history(client, "airlines/~secret") == []
-            assert {one["table"] for one in client.get("/api/v1/-/history").json()} <= {"airlines"}
-        with service.client(None) as client:
-            assert client.get(f"{_AIRLINES}/-/history").status_code == 401
+            yield client
     finally:
         database.execute("delete from rowhouse.grants where role = 'viewer'")
         for grant in others:
             database.execute("insert into rowhouse.grants (role, table_name, action) values ($1, $2, $3)", *grant)
+
+
+def test_histories_obey_the_grants(viewer: httpx2.Client, service: Service, database: Database) -> None:
+    database.execute("insert into airlines values ('~1', 'open'), ('~secret', 'secret')")
+    database.execute("update airlines set name = 'secret' where carrier = '~1'")
+    database.execute("delete from airlines where carrier like '~%'")
+    assert viewer.get("/api/v1/flights/-/history").status_code == 404
+    history = _history(viewer, "airlines", limit="2")
+    assert [(one["type"], one["key"], one["before"], one["after"]) for one in history] == [
+        ("delete", {"carrier": "~1"}, {"carrier": "~1", "name": "open"}, None),
+        ("insert", {"carrier": "~1"}, None, {"carrier": "~1", "name": "open"}),
+    ]
+    assert _history(viewer, "airlines/~secret") == []
+    assert {one["table"] for one in viewer.get("/api/v1/-/history").json()} <= {"airlines", "airports"}
+    with service.client(None) as client:
+        assert client.get(f"{_AIRLINES}/-/history").status_code == 401
+
+
+@pytest.mark.usefixtures("_short_reach")
+def test_a_request_is_found_wherever_it_lies_where_only_some_rows_are_shown(
+    viewer: httpx2.Client, client: httpx2.Client, database: Database
+) -> None:
+    rows = [{"carrier": "~open", "name": "a"}, {"carrier": "~secret", "name": "secret"}]
+    client.post(_AIRLINES, json=rows, headers={"X-Request-ID": "shown-in-part"})
+    client.post(_AIRLINES, json={"carrier": "~1", "name": "secret"}, headers={"X-Request-ID": "not-shown"})
+    database.execute("update planes set year = year where tailnum in (select tailnum from planes limit 25)")
+    url = "/api/v1/-/history?tables=airlines,airports"
+    assert [one["key"] for one in viewer.get(f"{url}&request=shown-in-part").json()] == [{"carrier": "~open"}]
+    answer = viewer.get(f"{url}&request=not-shown")
+    assert answer.json() == []
+    end = viewer.get(answer.headers["link"].partition(">")[0].removeprefix("<"))
+    assert (end.status_code, end.json(), "link" in end.headers) == (200, [], False)
 
 
 @pytest.mark.parametrize(
