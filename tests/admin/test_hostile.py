@@ -256,7 +256,7 @@ def test_under_a_prefix_behind_tls_all_stays_there(database: Database, keys: dic
     try:
         with run_service(environment, keys) as service:
             for served in ("", "/content/42"):  # proxies that cut the prefix off, and those that do not
-                http = httpx2.Client(base_url=service.url, headers={"x-forwarded-proto": "https"}, timeout=30)
+                http = service.http({"x-forwarded-proto": "https"})
                 login = http.get(f"{served}/admin/login")
                 (action,) = forms_of(login)
                 assert action == "/content/42/admin/login"

@@ -208,7 +208,7 @@ def test_rights_are_those_of_the_moment(served: Service, database: Database) -> 
         await accounts.grant(session, Role.VIEWER, "planes", [Action.READ], None)
 
     made = in_session(database.service_url, make)
-    with httpx2.Client(base_url=served.url, headers={"X-API-Key": made.key}) as client, served.client(None) as nobody:
+    with served.http({"X-API-Key": made.key}) as client, served.client(None) as nobody:
         link = _link(client)
         assert nobody.head(link).status_code == 200
         in_session(database.service_url, revoke_grant)

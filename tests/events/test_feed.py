@@ -5,7 +5,6 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import httpx2
 import pytest
 import websockets
 from websockets.sync.client import connect
@@ -497,7 +496,7 @@ def test_metrics_of_the_feed(service: Service) -> None:
         feed.next("up-to-date")
         _add(service, "~I")
         feed.change()
-        with httpx2.Client(base_url=service.url) as client:
+        with service.http() as client:
             text = client.get("/metrics").text
     assert "rowhouse_feed_subscribers 1.0" in text
     assert "rowhouse_feed_follower_lag_seconds_count" in text
