@@ -195,8 +195,8 @@ def _reload_on_hangup(state: ServiceState) -> None:
     """SIGHUP reads the catalog again, as it does the settings of other servers."""
 
     def wake() -> None:
-        if state.runtime is not None:
-            state.runtime.listener.wake()
+        if state.listener is not None:
+            state.listener.wake()
 
     # Only the main thread gets signals; elsewhere, as in tests, NOTIFY does the same.
     with suppress(ValueError, RuntimeError, NotImplementedError):

@@ -28,7 +28,6 @@ from service.db.budget import beside_the_pool, fitting_pool_size
 from service.db.connections import Connection
 from service.db.copy import CopyPool
 from service.db.engine import UnitOfWork, make_engine, on_engine
-from service.db.listen import RELOAD_CHANNEL, Listener
 from service.db.pool import TablePool
 from service.db.probe import DatabaseProbe
 from service.db.role import role_to_assume
@@ -37,7 +36,7 @@ from service.events.follow import Follower
 from service.events.guard import Guard
 from service.events.hub import Hub
 from service.events.log import ChangeLog
-from service.events.notify import CHANGES_CHANNEL, Notifier
+from service.events.notify import Notifier
 from service.events.position import Cursors
 from service.events.request_traces import RequestTraces
 from service.events.upkeep import Upkeep
@@ -79,7 +78,6 @@ class Runtime:
     export_files: ExportFiles
     import_bodies: Bodies
     import_slots: Slots
-    listener: Listener
     tickets: Tickets
     links: Links
     hub: Hub
@@ -127,7 +125,6 @@ class Runtime:
             self.follower,
             self.notifier,
             self.guard,
-            self.listener,
             self.upkeep,
             self.waker,
             self.queue_watch,
@@ -139,7 +136,7 @@ class RuntimeMaker:
     """What a runtime is made from.
 
     `url` is the database's as the service's role, `secret` what all secrets are derived from. `make_worker` is None
-    where jobs run in other processes. `reload` is called when the catalog is to be read again.
+    where jobs run in other processes.
     """
 
     settings: Settings
@@ -150,7 +147,6 @@ class RuntimeMaker:
     secret: str
     make_worker: Callable[..., Worker] | None
     read_catalog: Callable[[], Awaitable[Catalog]]
-    reload: Callable[[], Awaitable[None]]
 
     async def make(self) -> Runtime:
         """A runtime that can serve; nothing of it goes on by itself yet.
@@ -197,7 +193,6 @@ class RuntimeMaker:
             statements=statements,
             import_bodies=Bodies(unit_of_work, queue, self.settings.imports),
             import_slots=Slots(self.settings.imports.import_at_once, database.pool_timeout),
-            listener=self._listener(database, role, hub, notifier),
             tickets=Tickets(unit_of_work, authenticator),
             links=Links(self.secret, authenticator, self.settings.exports.export_link_seconds),
             hub=hub,
@@ -254,13 +249,6 @@ class RuntimeMaker:
         self.metrics.feed.watch_follower(lambda: follower.is_connected)
         return follower
 
-    def _listener(self, database: DatabaseSettings, role: str | None, hub: Hub, notifier: Notifier) -> Listener:
-        """It does not go through a pooler that hands connections around."""
-        apart = self.settings.feed.listen_database_url
-        url = self.url if apart is None else apart.get_secret_value()
-        heard = {CHANGES_CHANNEL: partial(_heard, hub, notifier.identity)}
-        return Listener(url, database, role, RELOAD_CHANNEL, self.reload, heard)
-
     def _upkeep(self, pool: TablePool) -> Upkeep:
         upkeep = Upkeep(pool, self.settings.change_log)
         self.metrics.watch_change_log(lambda: upkeep.figures)
@@ -303,9 +291,3 @@ def _tell(hub: Hub, notifier: Notifier) -> None:
     """This process has committed something."""
     hub.wake()
     notifier.wake()
-
-
-def _heard(hub: Hub, own: str, sender: str) -> None:
-    """A process has committed something."""
-    if sender != own:
-        hub.wake()

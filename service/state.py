@@ -18,9 +18,11 @@ from service.core.security import development_secret
 from service.core.settings import Settings
 from service.db import migrations
 from service.db.embedded import EmbeddedPostgres, start_embedded
+from service.db.listen import RELOAD_CHANNEL, Listener
 from service.db.privileges import open_schemas
 from service.db.runner import LOST
 from service.db.watch import DatabaseWatch
+from service.events.notify import CHANGES_CHANNEL
 from service.events.tracking import apply_setting
 from service.models import TableBase
 from service.observability.metrics import Metrics, Sampler
@@ -32,6 +34,8 @@ from service.worker import Worker
 
 _log = structlog.get_logger()
 _RETRY_SECONDS = 1.0
+# So long the first look at the tables waits for the listener, which may have another way to the database.
+_LISTEN_SECONDS = 2.0
 # What goes on all the time beside the jobs.
 Beside = Callable[[Runtime, Settings, Metrics, Targets], Sequence[Background]]
 
@@ -51,12 +55,14 @@ class ServiceState:
     targets: Targets
     tracing: Tracing
     runtime: Runtime | None = None
+    listener: Listener | None = None
     embedded: EmbeddedPostgres | None = None
     is_draining: bool = False
     waiting_for: str = "The service has not reached its database yet."
     beside: Beside = lambda *_: ()
     make_worker: Callable[..., Worker] = Worker
     _besides: Sequence[Background] = ()
+    _is_catalog_old: bool = False
     _watch: DatabaseWatch | None = None
     _connecting: "asyncio.Task[None] | None" = field(default=None)
 
@@ -111,6 +117,8 @@ class ServiceState:
             await self._track(self.embedded.owner_url)
         self._watch = DatabaseWatch(self.service_url(), self.settings.database, self.metrics.database)
         self._watch.start()
+        self.listener = self._make_listener()
+        self.listener.start()
         if not await self._try_to_connect():
             self._connecting = asyncio.create_task(self._keep_trying())
 
@@ -137,6 +145,8 @@ class ServiceState:
             self._connecting.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._connecting
+        if self.listener is not None:
+            await self.listener.stop()
         if self.runtime is not None:
             for task in reversed(self._besides):
                 await task.stop()
@@ -176,11 +186,12 @@ class ServiceState:
             self.service_url(),
             self.secret(),
             self.make_worker if self._runs_jobs() else None,
-            self._read_database,
-            self.reload,
+            self._first_catalog,
         )
         self.runtime = await maker.make()
         self.runtime.start()
+        if self._is_catalog_old and self.listener is not None:
+            self.listener.wake()
         if self.runtime.worker is not None:
             self._besides = self.beside(self.runtime, self.settings, self.metrics, self.targets)
             for beside in self._besides:
@@ -199,7 +210,10 @@ class ServiceState:
 
     async def reload(self) -> None:
         """Read the catalog again. Until it has been read, and if it cannot be, requests go on with the old one."""
-        runtime = self.connected()
+        runtime = self.runtime
+        if runtime is None:
+            self._is_catalog_old = True
+            return
         try:
             catalog = await self._read_database()
         except (*LOST, asyncpg.PostgresError, DatabaseUnavailable) as error:
@@ -219,6 +233,25 @@ class ServiceState:
         url = self.settings.database.database_url
         assert url is not None
         return url.get_secret_value()
+
+    def _make_listener(self) -> Listener:
+        """It does not go through a pooler that hands connections around."""
+        apart = self.settings.feed.listen_database_url
+        url = self.service_url() if apart is None else apart.get_secret_value()
+        return Listener(url, self.settings.database, RELOAD_CHANNEL, self.reload, {CHANGES_CHANNEL: self._heard})
+
+    def _heard(self, sender: str) -> None:
+        """A process has committed something."""
+        if self.runtime is not None and sender != self.runtime.notifier.identity:
+            self.runtime.hub.wake()
+
+    async def _first_catalog(self) -> Catalog:
+        """It is listened to before the catalog is read: what is told meanwhile is not missed."""
+        if self.listener is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.listener.listens(), _LISTEN_SECONDS)
+        self._is_catalog_old = False
+        return await self._read_database()
 
     async def _read_database(self) -> Catalog:
         connection = await asyncpg.connect(self.service_url(), timeout=self.settings.database.connect_timeout)

@@ -1,5 +1,6 @@
 """The catalog is read again on a command, a NOTIFY and SIGHUP, while requests go on."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -7,12 +8,15 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 import httpx2
 import pytest
 
 from deploy.ports import free_port
+from service.catalog.catalog import Catalog
 from service.core.types import Role
+from service.state import ServiceState
 from tests.api.test_operations import is_up
 from tests.cli.test_commands import rowhouse
 from tests.conftest import Database
@@ -30,15 +34,15 @@ def notes(database: Database) -> Iterator[None]:
     database.execute("drop table notes")
 
 
-def serving(database: Database, keys: dict[Role, str]) -> Iterator[Service]:
-    with run_service({"DATABASE_URL": database.service_url, "JWT_SECRET": "x" * 40}, keys) as running:
-        yield running
+def serving(database: Database, keys: dict[Role, str]) -> AbstractContextManager[Service]:
+    return run_service({"DATABASE_URL": database.service_url, "JWT_SECRET": "x" * 40}, keys)
 
 
 @pytest.fixture
 def before(database: Database, keys: dict[Role, str]) -> Iterator[Service]:
     """A service that has read the catalog before there were any notes."""
-    yield from serving(database, keys)
+    with serving(database, keys) as running:
+        yield running
 
 
 def test_a_new_table_and_column_are_served_after_a_reload(before: Service, notes: None, database: Database) -> None:
@@ -49,6 +53,26 @@ def test_a_new_table_and_column_are_served_after_a_reload(before: Service, notes
         database.execute("alter table notes add colour text default 'red'")
         database.execute("notify rowhouse_reload")
         until(lambda: client.get(f"{NOTES}?select=colour").status_code == 200)
+
+
+def test_a_table_that_was_made_before_it_listened_is_served(
+    database: Database, keys: dict[Role, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = ServiceState._read_database
+
+    async def made_meanwhile(state: ServiceState) -> Catalog:
+        catalog = await read(state)
+        monkeypatch.undo()
+        made = "create table notes (id int primary key, text text); grant select on notes to rowhouse_service"
+        await asyncio.to_thread(database.execute_script, f"{made}; notify rowhouse_reload")
+        return catalog
+
+    monkeypatch.setattr(ServiceState, "_read_database", made_meanwhile)
+    try:
+        with serving(database, keys) as running, running.client(Role.ADMIN) as client:
+            until(lambda: client.get(NOTES).status_code == 200)
+    finally:
+        database.execute("drop table if exists notes")
 
 
 def test_no_request_fails_while_the_catalog_is_read_again(before: Service, database: Database) -> None:
