@@ -31,7 +31,7 @@ from service.query.compile.statement import without_token
 from service.query.plan import ReadPlan
 
 _BLOCKS: Mapping[Format, int] = MappingProxyType(
-    {Format.COLUMNS: 4 * 2**20, Format.ARROW: 4 * 2**20, Format.PARQUET: 16 * 2**20}
+    {Format.COLUMNS: 4 * 2**20, Format.ARROW: 4 * 2**20, Format.PARQUET: 8 * 2**20}
 )
 _FORMS_OF_TEXT = "select set_config('intervalstyle', 'iso_8601', true), set_config('bytea_output', 'hex', true)"
 _Write = Callable[[str, Sequence[ResultColumn]], Copied]
