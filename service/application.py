@@ -146,8 +146,8 @@ def create_app(settings: Settings | None = None) -> Application:
         sentry.start()
         # First: it answers while the database is waited for, and a port that is taken leaves nothing started.
         apart = _metrics_apart(state)
-        await state.start()
         _reload_on_hangup(state)
+        await state.start()
         if not app.is_stopped_by_server:
             _drain_on_stop(app)
         # What was made until now stays: the collector need not look at it again and again, for 40 ms each time.
@@ -193,14 +193,9 @@ def _metrics_apart(state: ServiceState) -> MetricsServer | None:
 
 def _reload_on_hangup(state: ServiceState) -> None:
     """SIGHUP reads the catalog again, as it does the settings of other servers."""
-
-    def wake() -> None:
-        if state.listener is not None:
-            state.listener.wake()
-
     # Only the main thread gets signals; elsewhere, as in tests, NOTIFY does the same.
     with suppress(ValueError, RuntimeError, NotImplementedError):
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, wake)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, state.reloader.ask)
 
 
 def _drain_on_stop(app: Application) -> None:

@@ -11,6 +11,7 @@ import structlog
 from service.auth.limits import RequestLimiter
 from service.catalog.catalog import Catalog
 from service.catalog.declared import declared_catalog
+from service.catalog.reload import Reloader
 from service.catalog.served import read_catalog
 from service.core.background import Background
 from service.core.errors import ConfigurationError, DatabaseUnavailable
@@ -55,16 +56,19 @@ class ServiceState:
     targets: Targets
     tracing: Tracing
     runtime: Runtime | None = None
-    listener: Listener | None = None
     embedded: EmbeddedPostgres | None = None
     is_draining: bool = False
     waiting_for: str = "The service has not reached its database yet."
     beside: Beside = lambda *_: ()
     make_worker: Callable[..., Worker] = Worker
     _besides: Sequence[Background] = ()
-    _is_catalog_old: bool = False
     _watch: DatabaseWatch | None = None
+    _listener: Listener | None = None
     _connecting: "asyncio.Task[None] | None" = field(default=None)
+    reloader: Reloader = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.reloader = Reloader(self.reload)
 
     @classmethod
     def build(
@@ -117,8 +121,8 @@ class ServiceState:
             await self._track(self.embedded.owner_url)
         self._watch = DatabaseWatch(self.service_url(), self.settings.database, self.metrics.database)
         self._watch.start()
-        self.listener = self._make_listener()
-        self.listener.start()
+        self._listener = self._make_listener()
+        self._listener.start()
         if not await self._try_to_connect():
             self._connecting = asyncio.create_task(self._keep_trying())
 
@@ -145,12 +149,13 @@ class ServiceState:
             self._connecting.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._connecting
-        if self.listener is not None:
-            await self.listener.stop()
+        await self.reloader.stop()
         if self.runtime is not None:
             for task in reversed(self._besides):
                 await task.stop()
             await self.runtime.stop()
+        if self._listener is not None:
+            await self._listener.stop()
         if self.embedded is not None:
             await asyncio.to_thread(self.embedded.release)
         self.metrics.sample()  # what was not counted yet
@@ -190,8 +195,7 @@ class ServiceState:
         )
         self.runtime = await maker.make()
         self.runtime.start()
-        if self._is_catalog_old and self.listener is not None:
-            self.listener.wake()
+        self.reloader.start()
         if self.runtime.worker is not None:
             self._besides = self.beside(self.runtime, self.settings, self.metrics, self.targets)
             for beside in self._besides:
@@ -209,17 +213,13 @@ class ServiceState:
             await self.runtime.hub.drain()
 
     async def reload(self) -> None:
-        """Read the catalog again. Until it has been read, and if it cannot be, requests go on with the old one."""
-        runtime = self.runtime
-        if runtime is None:
-            self._is_catalog_old = True
-            return
-        try:
-            catalog = await self._read_database()
-        except (*LOST, asyncpg.PostgresError, DatabaseUnavailable) as error:
-            _log.warning("catalog_not_reloaded", reason=type(error).__name__)
-            return
-        runtime.policy.take(catalog)
+        """Read the catalog again. Until it has been read, and if it cannot be, requests go on with the old one.
+
+        Raises:
+            OSError, asyncpg.PostgresError, DatabaseUnavailable: it cannot be read now.
+        """
+        catalog = await self._read_database()
+        self.connected().policy.take(catalog)
         _log.info("catalog_reloaded", tables=len(list(catalog)))
 
     def secret(self) -> str:
@@ -238,7 +238,8 @@ class ServiceState:
         """It does not go through a pooler that hands connections around."""
         apart = self.settings.feed.listen_database_url
         url = self.service_url() if apart is None else apart.get_secret_value()
-        return Listener(url, self.settings.database, RELOAD_CHANNEL, self.reload, {CHANGES_CHANNEL: self._heard})
+        heard = {RELOAD_CHANNEL: lambda _: self.reloader.ask(), CHANGES_CHANNEL: self._heard}
+        return Listener(url, self.settings.database, heard, self.reloader.ask)
 
     def _heard(self, sender: str) -> None:
         """A process has committed something."""
@@ -246,11 +247,12 @@ class ServiceState:
             self.runtime.hub.wake()
 
     async def _first_catalog(self) -> Catalog:
-        """It is listened to before the catalog is read: what is told meanwhile is not missed."""
-        if self.listener is not None:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.listener.listens(), _LISTEN_SECONDS)
-        self._is_catalog_old = False
+        """What is told while it is read is heard; and if nothing can be heard yet, it is read again when it can."""
+        assert self._listener is not None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LISTEN_SECONDS):
+                await self._listener.tries()
+        self.reloader.forget()
         return await self._read_database()
 
     async def _read_database(self) -> Catalog:
@@ -260,6 +262,11 @@ class ServiceState:
             if not state.is_current:
                 self.waiting_for = f"Migrations are pending ({', '.join(state.pending)}): run `rowhouse migrate`."
                 raise DatabaseUnavailable(self.waiting_for)
-            return await read_catalog(connection, declared_catalog(TableBase), self.settings.database.exposed_schemas)
-        finally:
-            await connection.close()
+            catalog = await read_catalog(
+                connection, declared_catalog(TableBase), self.settings.database.exposed_schemas
+            )
+        except BaseException:  # a server that stands still would not answer a farewell either
+            connection.terminate()
+            raise
+        await connection.close()
+        return catalog

@@ -1,14 +1,13 @@
 """Waiting for a NOTIFY (PostgreSQL manual, NOTIFY)."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 
 import asyncpg
+import structlog
 
 from service.core.background import Background
 from service.core.settings import DatabaseSettings
-from service.db.connections import Connection
 from service.db.runner import LOST
 from service.db.session import session_settings
 
@@ -16,63 +15,57 @@ RELOAD_CHANNEL = "rowhouse_reload"
 # What its connection is called: so the processes of the service can be counted.
 LISTENER_NAME = "rowhouse listener"
 _RETRY_SECONDS = 1.0
+_log = structlog.get_logger()
 
 
 class Listener(Background):
-    """Calls back on each notification of a channel, once for those that come together.
+    """Tells the payload of each notification of its channels.
 
-    It has a connection of its own: a pooler that hands connections around would lose what is listened to. Once it
-    listens it calls back as well, at first and after each connection that was lost: what was told before was missed.
-
-    `hear` are channels whose payloads are told at once, one by one, and may be missed.
+    It has a connection of its own: a pooler that hands connections around would lose what is listened to. `missed` is
+    called whenever it begins to listen, at first and after a connection that was lost: what was told before was missed.
     """
 
     def __init__(
         self,
         url: str,
         settings: DatabaseSettings,
-        channel: str,
-        call: Callable[[], Awaitable[None]],
         hear: Mapping[str, Callable[[str], None]],
+        missed: Callable[[], None],
     ) -> None:
         self._url = url
         self._timeout = settings.connect_timeout
         self._session = session_settings(settings, role=None) | {"application_name": LISTENER_NAME}
-        self._channel = channel
-        self._call = call
         self._hear = hear
-        self._woken = asyncio.Event()
-        self._has_listened = asyncio.Event()
+        self._missed = missed
+        self._has_tried = asyncio.Event()
+        self._is_silent = False
 
-    async def listens(self) -> None:
-        """Until it listens for the first time, and has called back for that."""
-        await self._has_listened.wait()
-
-    def wake(self) -> None:
-        """Call back as if a notification had come."""
-        self._woken.set()
+    async def tries(self) -> None:
+        """Until it has listened, or failed to, for the first time."""
+        await self._has_tried.wait()
 
     async def _run(self) -> None:
         while True:
-            with suppress(*LOST, asyncpg.PostgresError):
-                connection = await asyncpg.connect(self._url, timeout=self._timeout, server_settings=self._session)
-                try:
-                    await self._listen(connection)
-                finally:
-                    connection.terminate()
+            try:
+                await self._listen()
+            except (*LOST, asyncpg.PostgresError) as error:
+                if not self._is_silent:
+                    _log.warning("not_listening", reason=type(error).__name__)
+                self._is_silent = True
+            self._has_tried.set()
             await asyncio.sleep(_RETRY_SECONDS)
 
-    async def _listen(self, connection: Connection) -> None:
+    async def _listen(self) -> None:
         """Until the connection is lost."""
-        connection.add_termination_listener(lambda _: self._woken.set())
-        await connection.add_listener(self._channel, lambda *_: self._woken.set())
-        for heard, tell in self._hear.items():
-            await connection.add_listener(heard, lambda *notice, tell=tell: tell(notice[3]))
-        self._woken.set()
-        while True:
-            await self._woken.wait()
-            self._woken.clear()
-            if connection.is_closed():
-                return
-            await self._call()
-            self._has_listened.set()
+        connection = await asyncpg.connect(self._url, timeout=self._timeout, server_settings=self._session)
+        try:
+            is_lost = asyncio.Event()
+            connection.add_termination_listener(lambda _: is_lost.set())
+            for channel, tell in self._hear.items():
+                await connection.add_listener(channel, lambda *notice, tell=tell: tell(notice[3]))
+            self._is_silent = False
+            self._missed()
+            self._has_tried.set()
+            await is_lost.wait()
+        finally:
+            connection.terminate()

@@ -7,15 +7,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import AbstractContextManager
 
+import asyncpg
 import httpx2
 import pytest
 
 from deploy.ports import free_port
+from service import state
 from service.catalog.catalog import Catalog
+from service.catalog.reload import Reloader
 from service.core.types import Role
+from service.db.listen import Listener
 from service.state import ServiceState
 from tests.api.test_operations import is_up
 from tests.cli.test_commands import rowhouse
@@ -55,7 +59,7 @@ def test_a_new_table_and_column_are_served_after_a_reload(before: Service, notes
         until(lambda: client.get(f"{NOTES}?select=colour").status_code == 200)
 
 
-def test_a_table_that_was_made_before_it_listened_is_served(
+def test_a_table_that_is_made_while_a_service_starts_is_served(
     database: Database, keys: dict[Role, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = ServiceState._read_database
@@ -73,6 +77,68 @@ def test_a_table_that_was_made_before_it_listened_is_served(
             until(lambda: client.get(NOTES).status_code == 200)
     finally:
         database.execute("drop table if exists notes")
+
+
+def test_it_reads_once_at_its_start_for_it_listens_before(
+    database: Database, keys: dict[Role, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    did: list[tuple[Reloader, str]] = []
+    read, ask = ServiceState._read_database, Reloader.ask
+
+    def reading(state: ServiceState) -> Awaitable[Catalog]:
+        did.append((state.reloader, "reads"))
+        return read(state)
+
+    def asking(reloader: Reloader) -> None:
+        did.append((reloader, "is asked"))
+        ask(reloader)
+
+    monkeypatch.setattr(ServiceState, "_read_database", reading)
+    monkeypatch.setattr(Reloader, "ask", asking)
+    with serving(database, keys) as running:
+        database.execute("notify rowhouse_reload")
+        until(lambda: did.count((running.state.reloader, "reads")) >= 2)
+        of_this = [what for who, what in did if who is running.state.reloader]  # others listen, too
+    assert of_this == ["is asked", "reads", "is asked", "reads"]
+
+
+def test_who_comes_to_listen_late_reads_again(
+    database: Database, keys: dict[Role, str], monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    listen, is_late = Listener._listen, threading.Event()
+
+    async def late(listener: Listener) -> None:
+        await asyncio.to_thread(is_late.wait, 60)
+        await listen(listener)
+
+    monkeypatch.setattr(Listener, "_listen", late)
+    monkeypatch.setattr(state, "_LISTEN_SECONDS", 0.1)
+    with serving(database, keys) as running, running.client(Role.ADMIN) as client:
+        try:
+            request.getfixturevalue("notes")
+            assert client.get(NOTES).status_code == 404
+        finally:
+            is_late.set()
+        until(lambda: client.get(NOTES).status_code == 200)
+
+
+def test_a_table_that_could_not_be_read_is_read_later(
+    before: Service, notes: None, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[ServiceState] = []
+    read = ServiceState._read_database
+
+    async def failing(state: ServiceState) -> Catalog:
+        tries.append(state)
+        if tries.count(state) < 3:
+            raise asyncpg.TooManyConnectionsError("sorry, too many clients already")
+        return await read(state)
+
+    monkeypatch.setattr(ServiceState, "_read_database", failing)
+    database.execute("notify rowhouse_reload")
+    with before.client(Role.ADMIN) as client:
+        until(lambda: client.get(NOTES).status_code == 200)
+    assert tries.count(before.state) == 3
 
 
 def test_no_request_fails_while_the_catalog_is_read_again(before: Service, database: Database) -> None:
@@ -146,9 +212,13 @@ def test_a_lost_listener_comes_back_and_looks_again(before: Service, notes: None
         until(lambda: client.get(NOTES).status_code == 200)
 
 
-def test_sighup_reloads(database: Database, keys: dict[Role, str]) -> None:
+@pytest.mark.parametrize("listens", [True, False])
+def test_sighup_reloads(database: Database, keys: dict[Role, str], listens: bool) -> None:
+    """Also where nothing can be listened to, as on a standby."""
     port = free_port()
     environment = {"PATH": os.environ["PATH"], "DATABASE_URL": database.service_url, "PORT": str(port)}
+    if not listens:
+        environment["LISTEN_DATABASE_URL"] = f"postgresql://nobody@127.0.0.1:{free_port()}/nothing"
     process = subprocess.Popen(
         [sys.executable, "-c", "from service.cli.main import run; run()", "serve"],
         env=environment | {"JWT_SECRET": "s" * 40}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
