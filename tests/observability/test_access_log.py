@@ -51,8 +51,7 @@ def test_a_feed_is_not_slow_it_is_as_long_as_its_client_likes(
             time.sleep(0.6)
         client.get("/nothing")
         running.stop()
-    assert running.logged(event="request", status=404)
-    assert not running.logged(event="request", status=101)
+    assert {line["status"] for line in running.logged(event="request")} - {503} == {404}
 
 
 @pytest.mark.parametrize(
