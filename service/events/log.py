@@ -142,6 +142,7 @@ class ChangeLog:
         self._pool = pool
         self._statements = statements
         self._reading = asyncio.Semaphore(readers)
+        self._beginning = asyncio.Semaphore(max(1, readers // 2))
         self.cursors = cursors
 
     @property
@@ -154,7 +155,7 @@ class ChangeLog:
         Raises:
             Conflict: its changes are not logged; or PostgreSQL itself hides rows, and would not hide them in the log.
         """
-        rows = await self._pool.read_all(_TRACKED, [qualified(resource.table.schema, resource.table.name)])
+        rows = await self._begin(_TRACKED, [qualified(resource.table.schema, resource.table.name)])
         if not rows:
             raise Conflict(
                 f"The changes of {resource.name!r} are not logged, so they cannot be followed.",
@@ -184,12 +185,12 @@ class ChangeLog:
         """
         plan = _plan(feed.tables, Position.at(_NOTHING), 0, 0)
         statement = self._statements.get(compile_feed, plan)
-        await self._pool.read_all(statement.sql, statement.arguments(plan, self.life))
+        await self._begin(statement.sql, statement.arguments(plan, self.life))
 
     async def can_follow(self, feed: Feed, position: Position) -> bool:
         """Whether nothing is gone that a reader at this position has not had."""
-        row = await self._pool.read(_CAN_FOLLOW, [position.seen, feed.tracked, position.until])
-        return row is not None and bool(row[0])
+        (row,) = await self._begin(_CAN_FOLLOW, [position.seen, feed.tracked, position.until])
+        return bool(row[0])
 
     async def between(self, feed: Feed, position: Position) -> AsyncIterator[Page]:
         """The changes of a feed from a position on, up to its `until`, in pages."""
@@ -224,6 +225,11 @@ class ChangeLog:
             if page.events:
                 return page.events[0]
         return None
+
+    async def _begin(self, sql: str, arguments: Sequence[object]) -> Sequence[Row]:
+        """What is asked before a log is read is short, and waits for no reading."""
+        async with self._beginning:
+            return await self._pool.read_all(sql, arguments)
 
     async def _read(self, sql: str, arguments: Sequence[object]) -> Sequence[Row]:
         """Reading the log takes as long as the database is busy: that it was stopped is no fault of a caller's.

@@ -39,10 +39,9 @@ def _environment(database: Database, **others: str) -> dict[str, str]:
 def test_however_many_feeds_there_are_requests_have_connections(database: Database, keys: dict[Role, str]) -> None:
     """The pool keeps what was open at once."""
     with run_service(_environment(database, POOL_MAX_SIZE=str(_POOL)), keys) as service, ExitStack() as feeds:
-        several = []
-        for number in range(24):  # one after the other: each begins with statements as other requests have
-            several.append(feeds.enter_context(following(service, f"{_CHANGES}?name=neq.{number}")))
-            several[-1].next("up-to-date")
+        several = [feeds.enter_context(following(service, f"{_CHANGES}?name=neq.{n}")) for n in range(24)]
+        for feed in several:
+            feed.next("up-to-date")
         database.execute("insert into airlines select '~' || n, 'x' from generate_series(1, 50) n")
         for feed in several:
             assert feed.change()["table"] == "airlines"
