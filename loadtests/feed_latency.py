@@ -3,7 +3,8 @@
     python -m loadtests.feed_latency
     python -m loadtests.feed_latency --clients 200 --changes 50
 
-Own writes go through the service; outside ones are made by another connection, of which nobody tells the service.
+Rowhouse has the WebSockets that it is served with. Own writes go through the service; outside ones are made by another
+connection, of which nobody tells the service.
 The bare application has no database: it hands a text of the same length to all its clients. All clients of a run are
 in this one process, so that what they take to read is in the figures of both.
 """
@@ -32,6 +33,16 @@ from loadtests.bench.process import Running, running
 
 _DATA_DIR = Path(__file__).parents[1] / "build" / "bench"
 _BARE = App("bare_feed", "bare", "loadtests.bench.bare_feed:app", "/flights")
+
+
+class _Served(App):
+    """With the WebSockets of `rowhouse serve`, and of Gunicorn's workers."""
+
+    def command(self, port: int) -> list[str]:
+        return [*App.command(self, port), "--ws", "service.serving.websocket:WebSocketProtocol"]
+
+
+_SERVED = _Served(ROWHOUSE.name, ROWHOUSE.title, ROWHOUSE.asgi, ROWHOUSE.flights, environment=ROWHOUSE.environment)
 _TARGETS = {"own writes": 20, "outside writes": 300}  # milliseconds, of the median
 _SHORTEST = 10  # a frame of a change is longer; what is shorter is the end of one that came in two parts
 _HANDSHAKE = (
@@ -139,7 +150,7 @@ async def _measure(clients: int, changes: int, data_dir: Path) -> tuple[float, d
                 "JWT_SECRET": "for this run alone, and nothing is signed by it",
                 "FEED_MAX_CONNECTIONS": str(clients + 1),
             }
-            async with running(ROWHOUSE, Path(folder), environment, {"X-API-Key": database.key}) as app:
+            async with running(_SERVED, Path(folder), environment, {"X-API-Key": database.key}) as app:
                 before, crowd = app.memory, Crowd(clients)
                 status.update(f"{clients} clients")
                 await crowd.connect(app, "/api/v1/flights/-/changes", database.key)

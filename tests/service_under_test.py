@@ -22,6 +22,7 @@ from service.core.settings import Settings
 from service.core.types import OF_TABLES, Action, Role
 from service.crud import accounts
 from service.db.engine import UnitOfWork, make_engine
+from service.serving.server import options
 from service.state import ServiceState
 
 T = TypeVar("T")
@@ -80,7 +81,7 @@ def run_service(
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         port = port or free_port()
         listener.bind(("127.0.0.1", port))
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=10))
+        server = uvicorn.Server(uvicorn.Config(app, **options(settings) | {"timeout_graceful_shutdown": 10}))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         deadline = time.monotonic() + 60

@@ -6,6 +6,7 @@ metrics, a log line.
 
 import os
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from http import HTTPStatus
 from time import perf_counter
@@ -218,12 +219,15 @@ class _Socket(_Exchange):
     likes. What is sent is counted in characters.
     """
 
-    __slots__ = ("_has_ended", "_unsent")
+    __slots__ = ("_has_ended", "_unsent", "_write")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, trail: Trail | None, timing: ServerTiming) -> None:
         super().__init__(scope, receive, send, trail, timing)
         self._has_ended = False
         self._unsent: OSError | None = None
+        self._write: Callable[[bytes], bool] | None = scope.get("rowhouse.write")
+        if self._write is not None:
+            scope["rowhouse.write"] = self.write
 
     async def send(self, message: Message) -> None:
         match message["type"]:
@@ -245,6 +249,14 @@ class _Socket(_Exchange):
         except OSError as error:  # as servers raise it where the client has gone (ASGI, Send)
             self._unsent = error
             raise
+
+    def write(self, frames: bytes) -> bool:
+        """Past `send`, if it can be done at once."""
+        assert self._write is not None
+        is_written = self._write(frames)
+        if is_written:
+            self.sent += len(frames)
+        return is_written
 
     async def fail(self, error: RowhouseError) -> None:
         if self._has_ended:

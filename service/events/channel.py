@@ -22,6 +22,9 @@ _PATIENCE_STEP = 0.01
 _MOST_BYTES = 4 * PAGE_BYTES
 
 
+Give = Callable[[list[Event]], bool]
+
+
 class End(Enum):
     """Why a feed ends."""
 
@@ -42,15 +45,18 @@ class FeedEnded(Exception):
 
 class Subscriber:
     """The events that wait for one client, at most so many and so large. `start` is where its live events begin.
+    `give` is tried where nothing waits: whether the client could be given these at once.
 
     One that falls behind is taken off the channel (`has_gap`): what it has not read, it reads from the log.
     """
 
     __slots__ = (
-        "_end", "_is_nudged", "_joined", "_most", "_queue", "_size", "_waiter", "after", "channel", "has_gap", "start",
+        "_end", "_is_nudged", "_joined", "_most", "_queue", "_size", "_waiter", "after", "channel", "give", "has_gap",
+        "start",
     )  # fmt: skip
 
-    def __init__(self, most: int, after: int) -> None:
+    def __init__(self, most: int, after: int, give: Give) -> None:
+        self.give = give
         self._queue: list[Event] = []
         self._size = 0
         self._most = most
@@ -91,6 +97,8 @@ class Subscriber:
 
     def offer(self, events: list[Event], size: int) -> bool:
         """Let it have these, of so many bytes; False where it had too many already, and has to read the log."""
+        if self._is_at_rest and self.give(events):
+            return True
         is_too_much = bool(self._queue) and self._size + size > _MOST_BYTES
         if is_too_much or len(self._queue) + len(events) > self._most:
             self.has_gap = True
@@ -131,6 +139,11 @@ class Subscriber:
         self._is_nudged = False
         events, self._queue, self._size = self._queue, [], 0
         return events
+
+    @property
+    def _is_at_rest(self) -> bool:
+        """Whether it has all that there was, and waits for more."""
+        return self._waiter is not None and not self._waiter.done()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

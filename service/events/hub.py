@@ -7,7 +7,7 @@ from collections.abc import Callable
 from service.core.background import Background
 from service.core.errors import TooManyRequests
 from service.core.settings import FeedSettings
-from service.events.channel import Channel, End, FeedEnded, Subscriber
+from service.events.channel import Channel, End, FeedEnded, Give, Subscriber
 from service.events.follow import Batch, Follower
 from service.events.log import ChangeLog, Feed
 from service.observability.metrics import FeedMetrics
@@ -59,7 +59,7 @@ class Hub(Background):
         if not self._connections[client]:
             del self._connections[client]
 
-    def join(self, feed: Feed) -> Subscriber:
+    def join(self, feed: Feed, give: Give) -> Subscriber:
         """A subscriber whose live events begin behind this moment, once it has joined.
 
         Raises:
@@ -71,7 +71,7 @@ class Hub(Background):
         if channel is None or channel.is_closed:
             channel = self._channels[feed] = Channel(feed, self.log, self.metrics.count_gap, self.metrics.count_events)
         assert self.follower is not None
-        subscriber = Subscriber(self.settings.feed_queue, self.follower.request())
+        subscriber = Subscriber(self.settings.feed_queue, self.follower.request(), give)
         channel.join(subscriber)
         return subscriber
 

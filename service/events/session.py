@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from service.auth.principal import Principal
 from service.core.errors import DatabaseUnavailable, RowhouseError
-from service.events.channel import End, FeedEnded, Subscriber
+from service.events.channel import End, FeedEnded, Give, Subscriber
 from service.events.event import Event, Kind
 from service.events.hub import Hub
 from service.events.log import Feed, Page
@@ -13,10 +13,15 @@ from service.events.logged import Entry
 from service.events.position import Cursor, Position
 
 
+def _cannot(_events: list[Event]) -> bool:
+    return False
+
+
 @dataclass(slots=True, eq=False)
 class Session:
     """A client's feed. `rebuild` makes the feed again as policy now has it; `generation` is that of the policy.
-    `entries` is how its tables were tracked when it began.
+    `entries` is how its tables were tracked when it began. `write` writes events past `events`, where that can be
+    done at once.
     """
 
     hub: Hub
@@ -25,6 +30,7 @@ class Session:
     entries: tuple[Entry, ...]
     generation: int
     rebuild: Callable[[], Feed]
+    write: Give = _cannot
     _subscriber: Subscriber | None = field(default=None)
     _last: str = ""
     _end: End | None = None
@@ -96,7 +102,7 @@ class Session:
 
     def _join(self) -> Subscriber:
         self.require_going()
-        self._subscriber = self.hub.join(self.feed)
+        self._subscriber = self.hub.join(self.feed, self._give)
         return self._subscriber
 
     async def _place(self, cursor: Cursor | None) -> Position | None:
@@ -114,6 +120,13 @@ class Session:
                 yield page
         async for page in log.between(self.feed, Position(position.until, until.seen)):
             yield page
+
+    def _give(self, events: list[Event]) -> bool:
+        """Give live events to a client that has all others."""
+        if not self.write(events):
+            return False
+        self._last = events[-1].id
+        return True
 
     def _idle(self) -> list[Event]:
         """Nothing has happened: the client stands where the channel does."""

@@ -13,6 +13,7 @@ import uvicorn
 from service.application import Application
 from service.core.settings import Settings
 from service.serving import door
+from service.serving.websocket import WebSocketProtocol
 
 # So long may a request that is running go on after the listening socket was closed.
 REQUEST_SECONDS = 20
@@ -35,7 +36,7 @@ def options(settings: Settings) -> dict[str, Any]:
         "forwarded_allow_ips": trusted,
         "timeout_keep_alive": _KEEP_ALIVE_SECONDS,
         "timeout_graceful_shutdown": REQUEST_SECONDS,
-        "ws": "websockets-sansio",
+        "ws": WebSocketProtocol,
         "ws_per_message_deflate": False,  # it costs more than it saves where one message goes to many
     }
 

@@ -1,7 +1,9 @@
 """A feed under load: many feeds, large rows, slow clients, and pools that others have emptied."""
 
 import asyncio
+import json
 import socket
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -10,6 +12,7 @@ from time import monotonic, sleep
 import asyncpg
 import httpx2
 import pytest
+from websockets.sync.client import connect
 
 from service.api.v1 import feed_stream
 from service.core.types import Role
@@ -17,6 +20,7 @@ from service.crud import accounts
 from service.events.channel import End, FeedEnded, Subscriber
 from service.events.event import Event, Kind
 from service.events.position import Position
+from service.serving.websocket import WebSocketProtocol
 from tests.conftest import Database
 from tests.events.client import following
 from tests.service_under_test import Service, in_session, run_service
@@ -30,6 +34,10 @@ _LARGE = 200_000
 def _tidy(database: Database) -> Iterator[None]:
     yield
     database.execute("delete from airlines where carrier like '~%'")
+
+
+def _refuse(_events: list[Event]) -> bool:
+    return False
 
 
 def _environment(database: Database, **others: str) -> dict[str, str]:
@@ -112,8 +120,63 @@ def test_a_client_that_takes_large_rows_slowly_gets_them_all(
             sleep(0.01)
 
 
+def test_a_web_socket_that_does_not_read_for_a_while_gets_all_in_order(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What can be written at once is; the rest waits behind it, and what comes then behind that."""
+    written = Counter[bool]()
+    really_write = WebSocketProtocol.write
+
+    def write(protocol: WebSocketProtocol, frames: bytes) -> bool:
+        is_written = really_write(protocol, frames)
+        written[is_written] += 1
+        return is_written
+
+    monkeypatch.setattr(WebSocketProtocol, "write", write)
+    address = service.url.replace("http", "ws") + _CHANGES
+    headers = {"X-API-Key": service.keys[Role.ADMIN]}
+    names = [f"~{number}" for number in range(300)]
+    with (
+        connect(address, additional_headers=headers, max_queue=1, max_size=None) as feed,
+        service.client(Role.ADMIN) as api,
+    ):
+        while json.loads(feed.recv(60))["type"] != "up-to-date":
+            pass
+        for name in names:
+            api.post("/api/v1/airlines", json={"carrier": name, "name": "x" * (_LARGE // 4)}).raise_for_status()
+        told = [json.loads(feed.recv(60)) for _ in names]
+    assert [one["key"]["carrier"] for one in told] == names
+    assert written[True]
+    assert written[False]
+
+
+async def test_who_waits_for_nothing_is_given_events_at_once() -> None:
+    given: list[str] = []
+    takes = True
+
+    def give(events: list[Event]) -> bool:
+        if takes:
+            given.extend(event.id for event in events)
+        return takes
+
+    subscriber = Subscriber(10, 0, give)
+    subscriber.offer([Event("1", Kind.INSERT, b"{}")], 2)
+    assert not given, "it is not yet waiting: somebody is still being given what was before"
+    assert [event.id for event in await subscriber.take()] == ["1"]
+    waiting = asyncio.create_task(subscriber.take())
+    await asyncio.sleep(0)
+    subscriber.offer([Event("2", Kind.INSERT, b"{}")], 2)
+    assert given == ["2"]
+    takes = False
+    subscriber.offer([Event("3", Kind.INSERT, b"{}")], 2)
+    takes = True
+    subscriber.offer([Event("4", Kind.INSERT, b"{}")], 2)
+    assert [event.id for event in await waiting] == ["3", "4"]
+    assert given == ["2"]
+
+
 async def test_what_waits_for_a_client_is_bounded_in_bytes() -> None:
-    subscriber = Subscriber(1000, 0)
+    subscriber = Subscriber(1000, 0, _refuse)
     event = Event("", Kind.INSERT, b"{}")
     assert subscriber.offer([event], 50_000_000), "who has read all gets the next page, however large"
     assert not subscriber.offer([event], 1)
@@ -122,11 +185,11 @@ async def test_what_waits_for_a_client_is_bounded_in_bytes() -> None:
 
 
 async def test_who_waits_to_join_is_not_kept_waiting_without_a_word() -> None:
-    subscriber = Subscriber(1000, 0)
+    subscriber = Subscriber(1000, 0, _refuse)
     assert not await subscriber.has_joined(0.01)
     subscriber.join(Position.at("7:7:"))
     assert await subscriber.has_joined(0.01)
-    other = Subscriber(1000, 0)
+    other = Subscriber(1000, 0, _refuse)
     other.end(End.REVOKED)
     with pytest.raises(FeedEnded):
         await other.has_joined(0.01)

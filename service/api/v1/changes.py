@@ -72,7 +72,9 @@ class Changes:
         async with self._watched(session, client):
             events = self._events(request, plans, session, cursor)
             if scope["type"] == "websocket":
-                await Socket(scope, receive, send, self._settings.security.allowed_origins).run(events)
+                socket = Socket(scope, receive, send, self._settings.security.allowed_origins)
+                session.write = socket.write_now
+                await socket.run(events)
             elif _SSE in headers.get(b"accept", b""):
                 await send_stream(scope, receive, send, events)
             else:
