@@ -18,6 +18,7 @@ from service.core.errors import ConfigurationError, DatabaseUnavailable
 from service.core.security import development_secret
 from service.core.settings import Settings
 from service.db import migrations
+from service.db.connections import brief_connection
 from service.db.embedded import EmbeddedPostgres, start_embedded
 from service.db.listen import RELOAD_CHANNEL, Listener
 from service.db.privileges import open_schemas
@@ -256,17 +257,10 @@ class ServiceState:
         return await self._read_database()
 
     async def _read_database(self) -> Catalog:
-        connection = await asyncpg.connect(self.service_url(), timeout=self.settings.database.connect_timeout)
-        try:
+        settings = self.settings.database
+        async with brief_connection(self.service_url(), timeout=settings.connect_timeout) as connection:
             state = await migrations.pending(connection)
             if not state.is_current:
                 self.waiting_for = f"Migrations are pending ({', '.join(state.pending)}): run `rowhouse migrate`."
                 raise DatabaseUnavailable(self.waiting_for)
-            catalog = await read_catalog(
-                connection, declared_catalog(TableBase), self.settings.database.exposed_schemas
-            )
-        except BaseException:  # a server that stands still would not answer a farewell either
-            connection.terminate()
-            raise
-        await connection.close()
-        return catalog
+            return await read_catalog(connection, declared_catalog(TableBase), settings.exposed_schemas)

@@ -161,7 +161,10 @@ def _detail(state: ServiceState, runtime: Runtime, now: Standing) -> Detail:
         ),
         pool=PoolDetail(open=open_, idle=idle, waiting=runtime.pool.waiting(), most=runtime.pool.most),
         export_connections=runtime.copies.sizes()[0],
-        feed=FeedDetail(is_following=runtime.follower.is_connected, subscribers=len(runtime.hub.subscribers())),
+        feed=FeedDetail(
+            is_following=runtime.follower.is_connected and not runtime.follower.is_on_standby,
+            subscribers=len(runtime.hub.subscribers()),
+        ),
         jobs=None
         if jobs is None
         else JobDetail(

@@ -46,6 +46,6 @@ class Reloader(Background):
                 has_failed = True
                 self._asked.set()
                 await asyncio.sleep(_RETRY_SECONDS)
-            except BaseException:
+            except Exception:
                 self._asked.set()
                 raise

@@ -6,10 +6,11 @@ a row by its key does.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from contextvars import Context
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
@@ -22,6 +23,22 @@ _IDLE_SECONDS = 300
 # A crowd that comes at once would open one each, to be dropped after that time: pools swelled and
 # shrank under an even load.
 _MOST_OPENING = 4
+
+
+@asynccontextmanager
+async def brief_connection(url: str, **options: Any) -> AsyncIterator[Connection]:
+    """A connection outside the pools, with asyncpg's options. Closed in the end, or cut off where anything went wrong:
+    a server that stands still would not answer a farewell either.
+
+    Raises: those of asyncpg and OSError (TimeoutError is one).
+    """
+    connection = await asyncpg.connect(url, **options)
+    try:
+        yield connection
+    except BaseException:
+        connection.terminate()
+        raise
+    await connection.close()
 
 
 class AllBusy(Exception):

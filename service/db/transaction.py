@@ -61,6 +61,12 @@ class Transaction:
     async def read(self, sql: str, arguments: Sequence[object]) -> Row | None:
         return await self._run(sql, arguments, Kind.READ)
 
+    async def read_all(self, sql: str, arguments: Sequence[object]) -> Sequence[Row]:
+        async with self._told():
+            with self._timed(Kind.READ), statement(sql):
+                rows: Sequence[Row] = await self._connection.fetch(sql, *arguments, timeout=self._seconds)
+                return rows
+
     async def write(self, sql: str, arguments: Sequence[object]) -> Row | None:
         return await self._run(sql, arguments, Kind.WRITE)
 

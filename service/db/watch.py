@@ -9,7 +9,7 @@ import structlog
 from service.core.background import Background
 from service.core.settings import DatabaseSettings
 from service.db import migrations
-from service.db.connections import Connection
+from service.db.connections import brief_connection
 from service.db.runner import LOST
 from service.observability.metrics import DatabaseMetrics, DatabaseSeen
 
@@ -52,14 +52,9 @@ class DatabaseWatch(Background):
 
     async def _look(self) -> DatabaseSeen:
         begun = time.perf_counter()
-        connection: Connection = await asyncpg.connect(self._url, statement_cache_size=0)
-        try:
+        async with brief_connection(self._url, statement_cache_size=0) as connection:
             row = await connection.fetchrow(_STANDING)
             assert row is not None
             seconds = time.perf_counter() - begun
             state = await migrations.pending(connection)
-        except BaseException:  # a server that stands still would not answer a farewell either
-            connection.terminate()
-            raise
-        await connection.close()
         return DatabaseSeen(seconds, len(state.pending), *row)

@@ -29,6 +29,7 @@ class End(Enum):
     """Why a feed ends."""
 
     SHUTDOWN = "shutdown"
+    STANDBY = "standby"
     REVOKED = "revoked"
     FORBIDDEN = "forbidden"
     REFETCH = "refetch"

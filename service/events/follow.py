@@ -21,6 +21,8 @@ from service.events.log import BATCH
 
 _log = structlog.get_logger()
 _RETRY_SECONDS = 0.25
+_STANDBY_SECONDS = 1.0
+_IS_STANDBY = "select pg_is_in_recovery()"
 _BEGIN_LIFE = "select rowhouse.begin_life()"
 # After a crash, numbers of transactions that left nothing on disk are given again.
 _IS_PAST = "select pg_snapshot_xmax($1::text::pg_snapshot) <= pg_snapshot_xmax(pg_current_snapshot())"
@@ -57,6 +59,9 @@ class Audience(Protocol):
     def begin_life(self, life: str) -> None:
         """The follower follows this cluster; what was followed in another life is over."""
 
+    def stand_by(self) -> None:
+        """Nothing can be followed, until there is a primary."""
+
 
 class Follower(Background):
     """Looks at the log on a connection of its own, whenever it is woken."""
@@ -70,6 +75,7 @@ class Follower(Background):
         self._life: str | None = None
         self._position: str | None = None
         self._lost_at: float | None = monotonic()
+        self.is_on_standby = False
 
     @property
     def is_connected(self) -> bool:
@@ -90,6 +96,7 @@ class Follower(Background):
         return self._number + 1
 
     async def _run(self) -> None:
+        has_told = False
         while True:
             try:
                 connection = await self._connect()
@@ -98,9 +105,12 @@ class Follower(Background):
                 finally:
                     if self._lost_at is None:  # else it was not found again in between
                         self._lost_at = monotonic()
+                        has_told = False
                     connection.terminate()
             except (*LOST, asyncpg.PostgresError) as error:
-                _log.warning("follower_lost_its_connection", reason=type(error).__name__)
+                if not has_told:
+                    _log.warning("follower_lost_its_connection", reason=type(error).__name__)
+                has_told = True
             except Exception:  # whatever it is, feeds go on from where they are
                 _log.exception("follower_failed")
             await asyncio.sleep(_RETRY_SECONDS)
@@ -108,6 +118,7 @@ class Follower(Background):
     async def _follow(self, connection: Connection) -> None:
         # Asleep, it would not notice that its connection has gone.
         connection.add_termination_listener(lambda _: self._woken.set())
+        await self._until_primary(connection)
         life = await connection.fetchval(_BEGIN_LIFE)
         if self._position is not None and not await connection.fetchval(_IS_PAST, self._position):
             self._audience.begin_life("")
@@ -126,6 +137,17 @@ class Follower(Background):
                 self._report(await since.fetchrow(self._position))
             else:
                 self._report(await now.fetchrow())
+
+    async def _until_primary(self, connection: Connection) -> None:
+        """Snapshots of a standby do not say which transactions are running: what these change would be lost."""
+        while await connection.fetchval(_IS_STANDBY):
+            self._lost_at = None
+            if not self.is_on_standby:
+                self.is_on_standby = True
+                _log.warning("nothing_to_follow", message="The database is a standby: live feeds are at the primary.")
+                self._audience.stand_by()
+            await asyncio.sleep(_STANDBY_SECONDS)
+        self.is_on_standby = False
 
     async def _wait(self) -> None:
         with suppress(TimeoutError):

@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 import orjson
 
 from service.crud.statements import StatementCache
-from service.db.pool import TablePool
-from service.db.runner import Row
+from service.db.runner import Row, Runner
 from service.query.compile.feed import Sight
 from service.query.compile.history import compile_below, compile_history, compile_window
 from service.query.plan import Bind, FollowedTable, HistoryPlan
@@ -39,14 +38,14 @@ class HistoryPage:
 class History:
     """Runs history plans."""
 
-    def __init__(self, pool: TablePool, statements: StatementCache) -> None:
-        self._pool = pool
+    def __init__(self, runner: Runner, statements: StatementCache) -> None:
+        self._runner = runner
         self._statements = statements
 
     async def visible(self, plan: HistoryPlan) -> set[int]:
         """The numbers of those changes whose rows before and after may both be seen, as far as there were any."""
         statement = self._statements.get(compile_history, plan)
-        rows = await self._pool.read_all(statement.sql, statement.arguments(plan, self._pool.epoch))
+        rows = await self._runner.read_all(statement.sql, statement.arguments(plan, self._runner.epoch))
         return {row[0] for row in rows if Sight.HIDDEN not in (row[3], row[4])}
 
     async def page(self, plan: HistoryPlan, limit: int, *, within: int | None = None) -> HistoryPage:
@@ -71,7 +70,7 @@ class History:
             return page
         rest = replace(plan, before=Bind(str(page.following)))
         statement = self._statements.get(compile_below, rest)
-        row = await self._pool.read(statement.sql, statement.arguments(rest, self._pool.epoch))
+        row = await self._runner.read(statement.sql, statement.arguments(rest, self._runner.epoch))
         assert row is not None
         if row[0] is None:
             return HistoryPage([], None)
@@ -81,7 +80,7 @@ class History:
         """A page of the latest so many changes, which are found before any row is looked at."""
         window = replace(plan, limit=Bind(str(most)))
         statement = self._statements.get(compile_window, window)
-        row = await self._pool.read(statement.sql, statement.arguments(window, self._pool.epoch))
+        row = await self._runner.read(statement.sql, statement.arguments(window, self._runner.epoch))
         assert row is not None
         lowest: int | None = row[0]
         has_more: bool = row[1]
@@ -92,7 +91,7 @@ class History:
         return HistoryPage(entries, entries[-1].number if len(entries) == limit else below)
 
     async def _latest(self, plan: HistoryPlan, limit: int, within: int) -> HistoryPage:
-        row = await self._pool.read(_LATEST, (within,))
+        row = await self._runner.read(_LATEST, (within,))
         assert row is not None
         lowest, numbers = row[0], {str(number) for number in row[1] or ()}
         tables = tuple(table for table in plan.tables if numbers.intersection(_numbers(table)))
@@ -108,7 +107,7 @@ class History:
             InvalidBody: PostgreSQL cannot read a value as its column's type; DatabaseUnavailable.
         """
         statement = self._statements.get(compile_history, plan)
-        rows = await self._pool.read_all(statement.sql, statement.arguments(plan, self._pool.epoch))
+        rows = await self._runner.read_all(statement.sql, statement.arguments(plan, self._runner.epoch))
         names = [table.read.resource.name for table in plan.tables]
         return [_entry(row, names) for row in rows]
 

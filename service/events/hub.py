@@ -42,6 +42,14 @@ class Hub(Background):
         """Whether somebody follows already, and must not miss what happens between two looks."""
         return any(channel.position is not None for channel in self._channels.values())
 
+    @property
+    def refuses(self) -> End | None:
+        """Why nobody can follow anything now."""
+        if self.is_draining:
+            return End.SHUTDOWN
+        is_on_standby = self.follower is not None and self.follower.is_on_standby
+        return End.STANDBY if is_on_standby else None
+
     def admit(self, client: str) -> None:
         """Count a connection of a client; `release` gives it back.
 
@@ -63,10 +71,10 @@ class Hub(Background):
         """A subscriber whose live events begin behind this moment, once it has joined.
 
         Raises:
-            FeedEnded: the service is shutting down.
+            FeedEnded: the service is shutting down, or the database is a standby.
         """
-        if self.is_draining:
-            raise FeedEnded(End.SHUTDOWN)
+        if (reason := self.refuses) is not None:
+            raise FeedEnded(reason)
         channel = self._channels.get(feed)
         if channel is None or channel.is_closed:
             channel = self._channels[feed] = Channel(feed, self.log, self.metrics.count_gap, self.metrics.count_events)
@@ -94,6 +102,9 @@ class Hub(Background):
         if self._life is not None and life != self._life:
             self._end_all(End.REFETCH)
         self._life = life
+
+    def stand_by(self) -> None:
+        self._end_all(End.STANDBY)
 
     def wake(self) -> None:
         """A process of the service has committed something."""

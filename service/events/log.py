@@ -16,8 +16,7 @@ from service.core.errors import Conflict, DatabaseUnavailable, RowhouseError
 from service.core.states import QUERY_CANCELED
 from service.core.types import Action
 from service.crud.statements import StatementCache
-from service.db.pool import TablePool
-from service.db.runner import Row
+from service.db.runner import Row, Runner
 from service.events.event import Event, changed
 from service.events.logged import Entry, Logged
 from service.events.position import Cursors, Position
@@ -138,16 +137,21 @@ class ChangeLog:
     feeds there are: requests want connections as well.
     """
 
-    def __init__(self, pool: TablePool, statements: StatementCache, cursors: Cursors, readers: int) -> None:
-        self._pool = pool
+    def __init__(self, runner: Runner, statements: StatementCache, cursors: Cursors, readers: int) -> None:
+        self._runner = runner
         self._statements = statements
+        self._readers = readers
         self._reading = asyncio.Semaphore(readers)
         self._beginning = asyncio.Semaphore(max(1, readers // 2))
         self.cursors = cursors
 
+    def within(self, runner: Runner) -> "ChangeLog":
+        """The same, read by a transaction: who has a connection must not wait for another."""
+        return ChangeLog(runner, self._statements, self.cursors, self._readers)
+
     @property
     def life(self) -> str:
-        return self._pool.epoch
+        return self._runner.epoch
 
     async def tracked(self, resource: Resource) -> Logged:
         """What the log has of a table and of those that inherit from it.
@@ -173,7 +177,7 @@ class ChangeLog:
     async def readable(self, policy: Policy, principal: Principal) -> list[str]:
         """The names of the tables that are tracked, and that the caller may read."""
         catalog = policy.visible(principal)
-        rows = await self._pool.read_all(_NAMES, [])
+        rows = await self._runner.read_all(_NAMES, [])
         found = [catalog.find(row[1], row[0]) for row in rows]
         return [one.name for one in found if one is not None and policy.may(principal, one, Action.READ)]
 
@@ -229,7 +233,7 @@ class ChangeLog:
     async def _begin(self, sql: str, arguments: Sequence[object]) -> Sequence[Row]:
         """What is asked before a log is read is short, and waits for no reading."""
         async with self._beginning:
-            return await self._pool.read_all(sql, arguments)
+            return await self._runner.read_all(sql, arguments)
 
     async def _read(self, sql: str, arguments: Sequence[object]) -> Sequence[Row]:
         """Reading the log takes as long as the database is busy: that it was stopped is no fault of a caller's.
@@ -239,7 +243,7 @@ class ChangeLog:
         """
         try:
             async with self._reading:
-                return await self._pool.read_all(sql, arguments)
+                return await self._runner.read_all(sql, arguments)
         except RowhouseError as error:
             if error.stable_code == QUERY_CANCELED:
                 raise DatabaseUnavailable("The database is too busy to read the change log; try again.") from error

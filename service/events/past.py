@@ -7,7 +7,7 @@ from service.auth.policy import Policy
 from service.auth.principal import Principal
 from service.core.errors import InvalidQuery, PastUnknown
 from service.core.types import Action
-from service.db.pool import TablePool
+from service.db.runner import Runner
 from service.events.log import ChangeLog
 from service.query.plan import And, Bind, BindKind, ColumnRef, Comparison, Operator, Past, ReadPlan, Since
 
@@ -22,9 +22,9 @@ _REASONS = {
 class TimeMachine:
     """Turns reads of a table into reads of what it was."""
 
-    def __init__(self, log: ChangeLog, pool: TablePool, policy: Policy) -> None:
+    def __init__(self, log: ChangeLog, runner: Runner, policy: Policy) -> None:
         self._log = log
-        self._pool = pool
+        self._runner = runner
         self._policy = policy
 
     async def at(self, plan: ReadPlan, moment: str, principal: Principal) -> ReadPlan:
@@ -46,7 +46,7 @@ class TimeMachine:
         time = None if since else Bind(time_of(moment))
         past = Past(Bind(logged.numbers, BindKind.LIST), since, time, _key_of(plan), logged.is_family)
         moments = [since.seen.value if since else None, time.value if time else None]
-        row = await self._pool.read(_IS_UNKNOWN, [logged.numbers, *moments])
+        row = await self._runner.read(_IS_UNKNOWN, [logged.numbers, *moments])
         assert row is not None
         if row[0] is not None:
             raise PastUnknown(_REASONS[row[0]])

@@ -94,9 +94,8 @@ class Session:
             yield [Event.of_feed(Kind.GAP, self._last)]
 
     def require_going(self) -> None:
-        """Raise FeedEnded where it was stopped from outside, or the service is about to stop."""
-        if self._end is None and self.hub.is_draining:
-            self._end = End.SHUTDOWN
+        """Raise FeedEnded where it was stopped from outside, or the hub refuses everybody."""
+        self._end = self._end or self.hub.refuses
         if self._end is not None:
             raise FeedEnded(self._end)
 

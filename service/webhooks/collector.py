@@ -160,10 +160,12 @@ class Collector(Background):
             reaches_now = position.seen == position.until
             if reaches_now:
                 position = Position(position.seen, now[0])
-            if place.life != self._change_log.life or not await self._change_log.can_follow(feed, position):
+            log = self._change_log.within(transaction)
+            if place.life != log.life or not await log.can_follow(feed, position):
                 return await self._skip(transaction, one, now[0])
             try:
-                page = await self._page(feed, position)
+                async with transaction.savepoint():
+                    page = await _page(log, feed, position)
             except UNREADABLE:  # what was logged does not fit the table any more; what it holds now can be read
                 return await self._skip(transaction, one, now[0])
             told = (*place.events, Kind.MUST_REFETCH)
@@ -187,12 +189,6 @@ class Collector(Background):
         row = await transaction.read(_LOCK, (webhook, self._most_waiting))
         return None if row is None else _Place(row[0], Position(row[1], row[2], row[3]), row[4], row[5])
 
-    async def _page(self, feed: Feed, position: Position) -> list[Event]:
-        async for page in self._change_log.between(feed, position):
-            if page.events:
-                return page.events
-        return []
-
     async def _skip(self, transaction: Transaction, one: Subscription, now: str) -> bool:
         """Tell of the gap, once, and go on from now."""
         _log.warning("webhook_gap", webhook=str(one.webhook))
@@ -215,3 +211,10 @@ class Collector(Background):
     async def _move(self, transaction: Transaction, webhook: UUID, position: Position) -> None:
         place = (self._change_log.life, position.seen, position.until, position.seq)
         await transaction.write(_MOVE, (webhook, *place))
+
+
+async def _page(log: ChangeLog, feed: Feed, position: Position) -> list[Event]:
+    async for page in log.between(feed, position):
+        if page.events:
+            return page.events
+    return []

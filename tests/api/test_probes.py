@@ -1,6 +1,7 @@
 """Probes tell the truth: where there is no database yet, and where it is slow, full, gone, a standby, or behind."""
 
 import asyncio
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -18,12 +19,14 @@ from service.db.embedded import EmbeddedPostgres
 from service.db.migrations import Branch
 from service.db.probe import DatabaseProbe
 from tests.conftest import Database
+from tests.events.client import following
 from tests.postgres import start_postgres
 from tests.service_under_test import Service, make_keys, problem_of, run_service
 from tests.slow_line import slow_line
 from tests.standby import standby_of, url_of
 from tests.waiting import until
 
+_CHANGES = "/api/v1/airlines/-/changes"
 _SECRET = {"JWT_SECRET": "x" * 40, "LOG_LEVEL": "ERROR", "CREDENTIAL_CACHE_SECONDS": "0"}
 
 
@@ -177,14 +180,29 @@ def primary(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
     server.release()
 
 
-def test_a_standby_is_read_and_says_clearly_that_it_takes_no_writes(primary: EmbeddedPostgres, tmp_path: Path) -> None:
+def _let_in(folder: Path) -> None:
+    """PostgreSQL, which is another user where tests are root's."""
     if os.geteuid() == 0:
-        tmp_path.chmod(0o755)
-        for parent in tmp_path.parents[:2]:
-            parent.chmod(0o755)
+        for one in (folder, *folder.parents[:2]):
+            one.chmod(0o755)
+
+
+async def _ask(url: str, query: str) -> object:
+    connection = await asyncpg.connect(url)
+    try:
+        return await connection.fetchval(query)
+    finally:
+        await connection.close()
+
+
+def test_a_standby_is_read_and_says_clearly_that_it_takes_no_writes(
+    primary: EmbeddedPostgres, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _let_in(tmp_path)
     keys = make_keys(primary.service_url)
     with standby_of(primary, tmp_path) as standby:
-        with run_service(_SECRET | {"DATABASE_URL": url_of(standby)}, keys) as service:
+        environment = _SECRET | {"DATABASE_URL": url_of(standby), "LOG_LEVEL": "WARNING", "LOG_FORMAT": "json"}
+        with run_service(environment, keys) as service:
             with service.client(Role.ADMIN) as client:
                 assert status_of(client, "/readyz") == 200
                 assert client.get("/health").json()["detail"]["database"]["role"] == "standby"
@@ -208,3 +226,31 @@ def test_a_standby_is_read_and_says_clearly_that_it_takes_no_writes(primary: Emb
     assert [problem_of(answer)["code"] for answer in refused] == ["read_only_database"] * len(refused)
     assert {answer.status_code for answer in refused} == {503}
     assert all("retry-after" in answer.headers for answer in refused)
+    said = [line for line in capsys.readouterr().out.splitlines() if "not_listening" in line]
+    assert len(said) == 1, "PostgreSQL refuses LISTEN there, which is told once"
+    assert json.loads(said[0])["reason"] == "ReadOnlySQLTransactionError"
+
+
+def test_a_standby_has_no_feed_until_it_is_promoted(
+    primary: EmbeddedPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is being written while a standby is looked at would be missing."""
+    _let_in(tmp_path)
+    keys = make_keys(primary.service_url)
+    asyncio.run(_ask(primary.owner_url, "select rowhouse.begin_life()"))  # so that a follower there would find one
+    with standby_of(primary, tmp_path) as standby:
+        environment = _SECRET | {"DATABASE_URL": url_of(standby), "FEED_POLL_SECONDS": "0.1"}
+        with run_service(environment, keys) as service, service.client(Role.ADMIN) as client:
+            until(lambda: not client.get("/health").json()["detail"]["feed"]["is_following"])
+            for query in ("", "?snapshot=true"):
+                refused = client.get(f"{_CHANGES}{query}", headers={"Accept": "text/event-stream"})
+                assert (refused.status_code, problem_of(refused)["code"]) == (503, "standby")
+            monkeypatch.setattr(standing, "_FOLLOWER_SECONDS", 0.1)
+            time.sleep(1)
+            assert status_of(client, "/readyz") == 200
+            assert asyncio.run(_ask(url_of(standby, "postgres"), "select pg_promote()"))
+            until(lambda: client.get(_CHANGES).status_code == 200)
+            with following(service, _CHANGES) as feed:
+                feed.next("up-to-date")
+                client.post("/api/v1/airlines", json={"carrier": "_1", "name": "x"}).raise_for_status()
+                assert feed.change()["key"] == {"carrier": "_1"}

@@ -352,6 +352,15 @@ def test_a_write_through_another_process_is_sent_at_once(
         assert receiver.wait_for(1)[0].at - begun < 5
 
 
+def test_a_worker_with_one_connection_delivers(
+    api: Service, environment: Mapping[str, str], make: Make, receiver: Receiver, database: Database
+) -> None:
+    make()
+    with run_worker({**environment, "POOL_MAX_SIZE": "1", "POOL_TIMEOUT": "1"}):
+        add_parcels(database, 1)
+        assert receiver.wait_for(1)[0].row["id"] == 1
+
+
 def test_old_deliveries_are_deleted(
     api: Service, environment: Mapping[str, str], make: Make, receiver: Receiver, database: Database
 ) -> None:

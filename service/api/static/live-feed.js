@@ -148,7 +148,7 @@ export class Feed {
 
 function endingOf({ code, message }) {
   if (code === "reconnect") return new Interrupted(message, 1);
-  return code === "failed" ? new Interrupted(message) : new Refused(message);
+  return code === "failed" || code === "standby" ? new Interrupted(message) : new Refused(message);
 }
 
 /** Calls when nothing has happened for long. */

@@ -32,6 +32,7 @@ class Ending:
 ENDINGS: Mapping[End, Ending] = MappingProxyType(
     {
         End.SHUTDOWN: Ending(1012, "reconnect", "The service is restarting: come back with the last id."),
+        End.STANDBY: Ending(1013, "standby", "The database is a standby: changes are followed at the primary."),
         End.REVOKED: Ending(4401, "revoked", "The credential no longer holds."),
         End.FORBIDDEN: Ending(4403, "forbidden", "You may no longer read this."),
         End.REFETCH: Ending(4410, "must-refetch", "What you may see has changed: read the rows again."),
@@ -44,7 +45,7 @@ async def first_of(events: Events) -> list[Event]:
     """The first events, before anything is sent: what goes wrong until then has an answer of its own.
 
     Raises:
-        DatabaseUnavailable: the service is shutting down.
+        DatabaseUnavailable: the service is shutting down, or the database is a standby.
     """
     try:
         return await anext(events)
@@ -59,6 +60,8 @@ def refusal(reason: End) -> RowhouseError:
             return AuthenticationFailed(ending.message)
         case End.FORBIDDEN | End.REFETCH:
             return Forbidden(ending.message)
+        case End.STANDBY:
+            return DatabaseUnavailable(ending.message, code=ending.code)
     return DatabaseUnavailable(ending.message, retry_after=1)
 
 

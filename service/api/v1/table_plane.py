@@ -187,12 +187,15 @@ class TablePlane:
     def _made(self, runtime: Runtime, runner: Runner) -> Dispatch:
         settings = self._state.settings.api
         work = Work.on(runner, runtime.policy, runtime.statements, settings)
-        time_machine = TimeMachine(runtime.hub.log, runtime.pool, runtime.policy)
+        log = runtime.hub.log
         # An export runs in a transaction of its own, and so in no other.
         exports = None
         if runner is runtime.pool:
             limits, metrics = self._state.settings.exports, self._state.metrics.exports
             exports = Exports(runtime.exporter, runtime.export_files, limits, metrics)
+        else:
+            log = log.within(runner)
+        time_machine = TimeMachine(log, runner, runtime.policy)
         imports = ImportTools(
             self._state.settings.imports, runtime.statements, runtime.import_slots, runtime.import_bodies
         )

@@ -10,6 +10,7 @@ from service.catalog.resource import DELETED_AT
 from service.core.errors import Forbidden, InvalidBody, InvalidQuery, MethodNotAllowed, RowNotFound
 from service.core.settings import ApiSettings
 from service.crud.work import Work
+from service.db.transaction import Transaction
 from service.events.history import History
 from service.events.undo import Selection, Undo
 from service.query.plan import Bind, ReadPlan, Written
@@ -44,26 +45,30 @@ class UndoHandlers:
             raise InvalidQuery("An undo takes no Idempotency-Key: what is undone already is not undone again.")
         given = await self._given(request)
         is_tried = bool(given.pop("dry_run", False))
-        runtime = self._runtime
-        async with runtime.pool.transaction(keeps=not is_tried) as transaction:
-            work = Work.on(transaction, runtime.policy, runtime.statements, self._settings)
-            done = await self._shown_again(path.table, path.key, request, work)
-            if not done:
-                selection = await self._selection(path, given, request)
-                undo = Undo(
-                    transaction,
-                    work.reader,
-                    work.writer,
-                    runtime.policy,
-                    runtime.hub.log,
-                    History(runtime.pool, runtime.statements),
-                    self._settings.api_max_undo,
-                )
-                done = await undo.run(selection, request.principal, _written(request))
+        done = await self._shown_again(path.table, path.key, request, keeps=not is_tried)
+        if not done:
+            selection = await self._selection(path, given, request)
+            async with self._runtime.pool.transaction(keeps=not is_tried) as transaction:
+                done = await self._undo(transaction).run(selection, request.principal, _written(request))
         return Answer(200, orjson.dumps({"undone": done, "dry_run": is_tried}))
 
+    def _work(self, transaction: Transaction) -> Work:
+        return Work.on(transaction, self._runtime.policy, self._runtime.statements, self._settings)
+
+    def _undo(self, transaction: Transaction) -> Undo:
+        runtime, work = self._runtime, self._work(transaction)
+        return Undo(
+            transaction,
+            work.reader,
+            work.writer,
+            runtime.policy,
+            runtime.hub.log.within(transaction),
+            History(transaction, runtime.statements),
+            self._settings.api_max_undo,
+        )
+
     async def _shown_again(
-        self, table: str | None, key_text: str | None, request: Request, work: Work
+        self, table: str | None, key_text: str | None, request: Request, *, keeps: bool
     ) -> list[dict[str, object]]:
         """A row that was hidden is brought back by clearing when it was deleted."""
         if table is None or key_text is None:
@@ -72,14 +77,16 @@ class UndoHandlers:
         if not (resource.hides_deleted and DELETED_AT in resource.columns):
             return []
         key = key_values(resource, key_text)
-        try:
-            await work.reader.item(
-                ReadPlan(resource, where=deleted_row(key_predicate(resource, key))), request.principal
-            )
-        except RowNotFound:
-            return []
-        plan = showing(resource, key_predicate(resource, key), _written(request))
-        outcome = await work.writer.run(plan, request.principal)
+        async with self._runtime.pool.transaction(keeps=keeps) as transaction:
+            work = self._work(transaction)
+            try:
+                await work.reader.item(
+                    ReadPlan(resource, where=deleted_row(key_predicate(resource, key))), request.principal
+                )
+            except RowNotFound:
+                return []
+            plan = showing(resource, key_predicate(resource, key), _written(request))
+            outcome = await work.writer.run(plan, request.principal)
         if not outcome.rows:
             raise Forbidden("This row is not one that you may change.")
         return [
