@@ -20,6 +20,7 @@ from service.catalog.catalog import Catalog
 from service.core.background import Background
 from service.core.security import TokenSigner
 from service.core.settings import DatabaseSettings, Settings
+from service.core.slots import Busy, Slots
 from service.crud.export import Exporter
 from service.crud.export_files import ExportFiles
 from service.crud.jobs import JobQueue
@@ -40,7 +41,6 @@ from service.events.notify import Notifier
 from service.events.position import Cursors
 from service.events.request_traces import RequestTraces
 from service.events.upkeep import Upkeep
-from service.imports.slots import Slots
 from service.jobs.broker import Brokers
 from service.jobs.imports import Bodies, ImportJobs
 from service.jobs.waker import Waker
@@ -58,6 +58,8 @@ from service.worker import Worker
 _PROBE_NAME = "rowhouse probe"
 # The follower may take longer than a request: a load of millions of rows is found in one look.
 _LOOK_SECONDS = 300
+_IMPORTS_BUSY = Busy("Too many imports run at once; nothing of this one was read.", "imports_busy", retry_after=10)
+_FEEDS_BUSY = Busy("Too many feeds begin at once; try again.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +194,7 @@ class RuntimeMaker:
             csrf=Csrf(self.secret),
             statements=statements,
             import_bodies=Bodies(unit_of_work, queue, self.settings.imports),
-            import_slots=Slots(self.settings.imports.import_at_once, database.pool_timeout),
+            import_slots=Slots(self.settings.imports.import_at_once, database.pool_timeout, _IMPORTS_BUSY),
             tickets=Tickets(unit_of_work, authenticator),
             links=Links(self.secret, authenticator, self.settings.exports.export_link_seconds),
             hub=hub,
@@ -239,7 +241,8 @@ class RuntimeMaker:
 
     def _hub(self, database: DatabaseSettings, pool: TablePool, statements: StatementCache) -> Hub:
         change_log = ChangeLog(pool, statements, Cursors(self.secret), max(1, database.pool_max_size // 4))
-        return Hub(change_log, self.settings.feed, self.metrics.feed)
+        beginning = Slots(max(1, database.pool_max_size // 8), database.pool_timeout, _FEEDS_BUSY)
+        return Hub(change_log, beginning, self.settings.feed, self.metrics.feed)
 
     def _follower(self, database: DatabaseSettings, role: str | None, hub: Hub) -> Follower:
         follower = Follower(

@@ -216,7 +216,7 @@ class _Exchange:
 
 class _Socket(_Exchange):
     """A WebSocket: asked for by a GET (RFC 6455, section 4.1) and refused as that is, or open for as long as its client
-    likes. What is sent is counted in characters.
+    likes. What is sent is counted in characters; of frames, in bytes.
     """
 
     __slots__ = ("_has_ended", "_unsent", "_write")

@@ -15,6 +15,7 @@ import asyncpg
 
 from service.core.errors import DatabaseUnavailable
 from service.core.settings import DatabaseSettings
+from service.core.slots import Busy, Slots
 from service.db.connections import AllBusy, Connection, Connections
 from service.db.runner import LOST, Row, Unit, in_unit, kind_of, untold
 from service.db.session import answer_timeout, session_settings
@@ -27,6 +28,7 @@ from service.observability.trail import current_trail, stage
 _ATTEMPTS = 4
 _FIRST_BACKOFF = 0.01
 _CLOSE_SECONDS = 10
+_SNAPSHOTS_BUSY = Busy("Too many callers read all rows at once.")
 _EPOCH = "select rowhouse.life()"
 
 
@@ -45,7 +47,7 @@ class TablePool:
         self._session = session_settings(settings, role)
         self.connections = Connections(self._connect, settings.pool_max_size)
         # They last as long as their readers take: most connections stay for the others.
-        self._snapshots = asyncio.Semaphore(max(1, settings.pool_max_size // 4))
+        self._snapshots = Slots(max(1, settings.pool_max_size // 4), settings.pool_timeout, _SNAPSHOTS_BUSY)
         self.epoch = ""
         self.on_write: Callable[[], None] = _nothing
         self.on_statement: OnStatement = untold
@@ -136,18 +138,10 @@ class TablePool:
         """A transaction that reads what was there when it began.
 
         Raises:
-            DatabaseUnavailable: PostgreSQL cannot be reached, or the connection broke.
+            DatabaseUnavailable: PostgreSQL cannot be reached, the connection broke, or too many read so.
         """
-        try:
-            async with asyncio.timeout(self._settings.pool_timeout):
-                await self._snapshots.acquire()
-        except TimeoutError:
-            raise DatabaseUnavailable("Too many callers read all rows at once.", code="pool_exhausted") from None
-        try:
-            async with self._snapshot() as snapshot:
-                yield snapshot
-        finally:
-            self._snapshots.release()
+        async with self._snapshots.take(), self._snapshot() as snapshot:
+            yield snapshot
 
     @asynccontextmanager
     async def _snapshot(self) -> AsyncIterator[Snapshot]:

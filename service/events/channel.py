@@ -20,9 +20,11 @@ _PATIENCE_SECONDS = 2.0
 _PATIENCE_STEP = 0.01
 # What may wait for one client, besides the number of events.
 _MOST_BYTES = 4 * PAGE_BYTES
+# More than this is written by a task for each client, which has its turn among the others.
+_AT_ONCE_BYTES = 65_536
 
 
-Give = Callable[[list[Event]], bool]
+Give = Callable[[Page], bool]
 
 
 class End(Enum):
@@ -46,7 +48,7 @@ class FeedEnded(Exception):
 
 class Subscriber:
     """The events that wait for one client, at most so many and so large. `start` is where its live events begin.
-    `give` is tried where nothing waits: whether the client could be given these at once.
+    `give` is tried with what is small where nothing waits: whether the client could be given it at once.
 
     One that falls behind is taken off the channel (`has_gap`): what it has not read, it reads from the log.
     """
@@ -96,9 +98,10 @@ class Subscriber:
             joined.result()
         return bool(done)
 
-    def offer(self, events: list[Event], size: int) -> bool:
-        """Let it have these, of so many bytes; False where it had too many already, and has to read the log."""
-        if self._is_at_rest and self.give(events):
+    def offer(self, page: Page) -> bool:
+        """Let it have these; False where it had too many already, and has to read the log."""
+        events, size = page.events, page.size
+        if self._is_at_rest and size <= _AT_ONCE_BYTES and self.give(page):
             return True
         is_too_much = bool(self._queue) and self._size + size > _MOST_BYTES
         if is_too_much or len(self._queue) + len(events) > self._most:
@@ -260,9 +263,8 @@ class Channel:
                 await asyncio.sleep(_RETRY_SECONDS)
 
     def _hand_out(self, page: Page) -> None:
-        size = page.size
         self._on_sent(len(page.events) * len(self.members))
-        for subscriber in [one for one in self.members if not one.offer(page.events, size)]:
+        for subscriber in [one for one in self.members if not one.offer(page)]:
             self.members.discard(subscriber)
             self._on_gap()
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 import orjson
-from websockets.frames import Frame, Opcode
 
 from service.db.runner import Row
 from service.query.compile.feed import Sight
@@ -42,7 +41,6 @@ class Event:
     keys: tuple[bytes, ...] = ()
     _frame: bytes | None = field(default=None)
     _text: str | None = field(default=None)
-    _message: bytes | None = field(default=None)
 
     @classmethod
     def of_feed(cls, kind: Kind, cursor: str, **members: object) -> "Event":
@@ -55,13 +53,6 @@ class Event:
         if self._text is None:
             self._text = self.body.decode()
         return self._text
-
-    @property
-    def message(self) -> bytes:
-        """The same as the frame that a server writes (RFC 6455, section 5.2)."""
-        if self._message is None:
-            self._message = Frame(Opcode.TEXT, self.body).serialize(mask=False)
-        return self._message
 
     @property
     def frame(self) -> bytes:

@@ -1,6 +1,8 @@
 """Whoever may no longer follow is cut off, within a second."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -44,11 +46,13 @@ class Guard(Background):
         await super().stop()
         await self._engine.dispose()
 
-    def watch(self, session: Session) -> None:
+    @contextmanager
+    def watching(self, session: Session) -> Iterator[None]:
         self._sessions.add(session)
-
-    def forget(self, session: Session) -> None:
-        self._sessions.discard(session)
+        try:
+            yield
+        finally:
+            self._sessions.discard(session)
 
     async def _run(self) -> None:
         while True:

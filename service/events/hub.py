@@ -2,11 +2,13 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from service.core.background import Background
 from service.core.errors import TooManyRequests
 from service.core.settings import FeedSettings
+from service.core.slots import Slots
 from service.events.channel import Channel, End, FeedEnded, Give, Subscriber
 from service.events.follow import Batch, Follower
 from service.events.log import ChangeLog, Feed
@@ -18,11 +20,13 @@ _RECONNECT_SECONDS = 1
 class Hub(Background):
     """Channels by feed, and who is on them. It is the follower's audience.
 
-    `watchers` are called whenever a process of the service has committed something.
+    `beginning` is held by feeds while they ask what they need to begin. `watchers` are called whenever a process of the
+    service has committed something.
     """
 
-    def __init__(self, log: ChangeLog, settings: FeedSettings, metrics: FeedMetrics) -> None:
+    def __init__(self, log: ChangeLog, beginning: Slots, settings: FeedSettings, metrics: FeedMetrics) -> None:
         self.log = log
+        self.beginning = beginning
         self.settings = settings
         self.metrics = metrics
         self.is_draining = False
@@ -50,8 +54,9 @@ class Hub(Background):
         is_on_standby = self.follower is not None and self.follower.is_on_standby
         return End.STANDBY if is_on_standby else None
 
-    def admit(self, client: str) -> None:
-        """Count a connection of a client; `release` gives it back.
+    @contextmanager
+    def admitted(self, client: str) -> Iterator[None]:
+        """Count a connection of a client while the block lasts.
 
         Raises:
             TooManyRequests: the caller has too many.
@@ -61,11 +66,12 @@ class Hub(Background):
                 f"More than {self.settings.feed_max_connections} feeds at once.", retry_after=_RECONNECT_SECONDS
             )
         self._connections[client] += 1
-
-    def release(self, client: str) -> None:
-        self._connections[client] -= 1
-        if not self._connections[client]:
-            del self._connections[client]
+        try:
+            yield
+        finally:
+            self._connections[client] -= 1
+            if not self._connections[client]:
+                del self._connections[client]
 
     def join(self, feed: Feed, give: Give) -> Subscriber:
         """A subscriber whose live events begin behind this moment, once it has joined.

@@ -5,9 +5,11 @@ import hashlib
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
+from websockets.frames import Frame, Opcode
 
 from service.auth.policy import Policy
 from service.auth.principal import Principal
@@ -115,7 +117,7 @@ class Feed:
         return numbers
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Page:
     """Changes in order, which may be none of those that were looked at, up to number `seq`. `cursor` is of one who has
     them. `is_full` where as many more may follow at once.
@@ -126,10 +128,15 @@ class Page:
     cursor: str
     is_full: bool
 
-    @property
+    @cached_property
     def size(self) -> int:
         """In bytes."""
         return sum(len(event.body) for event in self.events)
+
+    @cached_property
+    def frames(self) -> bytes:
+        """As a server writes them to each WebSocket (RFC 6455, section 5.2)."""
+        return b"".join(Frame(Opcode.TEXT, event.body).serialize(mask=False) for event in self.events)
 
 
 class ChangeLog:
@@ -142,7 +149,6 @@ class ChangeLog:
         self._statements = statements
         self._readers = readers
         self._reading = asyncio.Semaphore(readers)
-        self._beginning = asyncio.Semaphore(max(1, readers // 2))
         self.cursors = cursors
 
     def within(self, runner: Runner) -> "ChangeLog":
@@ -159,7 +165,7 @@ class ChangeLog:
         Raises:
             Conflict: its changes are not logged; or PostgreSQL itself hides rows, and would not hide them in the log.
         """
-        rows = await self._begin(_TRACKED, [qualified(resource.table.schema, resource.table.name)])
+        rows = await self._runner.read_all(_TRACKED, [qualified(resource.table.schema, resource.table.name)])
         if not rows:
             raise Conflict(
                 f"The changes of {resource.name!r} are not logged, so they cannot be followed.",
@@ -189,12 +195,12 @@ class ChangeLog:
         """
         plan = _plan(feed.tables, Position.at(_NOTHING), 0, 0)
         statement = self._statements.get(compile_feed, plan)
-        await self._begin(statement.sql, statement.arguments(plan, self.life))
+        await self._runner.read_all(statement.sql, statement.arguments(plan, self.life))
 
     async def can_follow(self, feed: Feed, position: Position) -> bool:
         """Whether nothing is gone that a reader at this position has not had."""
-        (row,) = await self._begin(_CAN_FOLLOW, [position.seen, feed.tracked, position.until])
-        return bool(row[0])
+        row = await self._runner.read(_CAN_FOLLOW, [position.seen, feed.tracked, position.until])
+        return row is not None and bool(row[0])
 
     async def between(self, feed: Feed, position: Position) -> AsyncIterator[Page]:
         """The changes of a feed from a position on, up to its `until`, in pages."""
@@ -229,11 +235,6 @@ class ChangeLog:
             if page.events:
                 return page.events[0]
         return None
-
-    async def _begin(self, sql: str, arguments: Sequence[object]) -> Sequence[Row]:
-        """What is asked before a log is read is short, and waits for no reading."""
-        async with self._beginning:
-            return await self._runner.read_all(sql, arguments)
 
     async def _read(self, sql: str, arguments: Sequence[object]) -> Sequence[Row]:
         """Reading the log takes as long as the database is busy: that it was stopped is no fault of a caller's.

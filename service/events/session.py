@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from service.auth.principal import Principal
 from service.core.errors import DatabaseUnavailable, RowhouseError
-from service.events.channel import End, FeedEnded, Give, Subscriber
+from service.events.channel import End, FeedEnded, Subscriber
 from service.events.event import Event, Kind
 from service.events.hub import Hub
 from service.events.log import Feed, Page
@@ -13,15 +13,15 @@ from service.events.logged import Entry
 from service.events.position import Cursor, Position
 
 
-def _cannot(_events: list[Event]) -> bool:
+def _cannot(_frames: bytes) -> bool:
     return False
 
 
 @dataclass(slots=True, eq=False)
 class Session:
     """A client's feed. `rebuild` makes the feed again as policy now has it; `generation` is that of the policy.
-    `entries` is how its tables were tracked when it began. `write` writes events past `events`, where that can be
-    done at once.
+    `entries` is how its tables were tracked when it began. `write` writes WebSocket frames past `events`, where that
+    can be done at once.
     """
 
     hub: Hub
@@ -30,7 +30,7 @@ class Session:
     entries: tuple[Entry, ...]
     generation: int
     rebuild: Callable[[], Feed]
-    write: Give = _cannot
+    write: Callable[[bytes], bool] = _cannot
     _subscriber: Subscriber | None = field(default=None)
     _last: str = ""
     _end: End | None = None
@@ -75,7 +75,7 @@ class Session:
                     position = None
                     yield [self._told(Kind.MUST_REFETCH, subscriber.start)]
                 # Retention may have dropped some of it while it was read.
-                if position is not None and not await self.hub.log.can_follow(self.feed, position):
+                if position is not None and not await self._can_follow(position):
                     position = None
                     yield [self._told(Kind.MUST_REFETCH, subscriber.start)]
                 yield [self._told(Kind.UP_TO_DATE, subscriber.start)]
@@ -106,10 +106,14 @@ class Session:
 
     async def _place(self, cursor: Cursor | None) -> Position | None:
         """Where to go on from; None where that is from now on, and what was before has to be read again."""
-        if cursor is None or not await self.hub.log.can_follow(self.feed, cursor.position):
+        if cursor is None or not await self._can_follow(cursor.position):
             return None
         is_known = (cursor.life, cursor.feed) == (self.hub.log.life, self.feed.digest)
         return cursor.position if is_known else None
+
+    async def _can_follow(self, position: Position) -> bool:
+        async with self.hub.beginning.take():
+            return await self.hub.log.can_follow(self.feed, position)
 
     async def _missed(self, position: Position, until: Position) -> AsyncIterator[Page]:
         """What lies between two positions: the rest of a batch, and all that came after it."""
@@ -120,11 +124,11 @@ class Session:
         async for page in log.between(self.feed, Position(position.until, until.seen)):
             yield page
 
-    def _give(self, events: list[Event]) -> bool:
+    def _give(self, page: Page) -> bool:
         """Give live events to a client that has all others."""
-        if not self.write(events):
+        if not self.write(page.frames):
             return False
-        self._last = events[-1].id
+        self._last = page.events[-1].id
         return True
 
     def _idle(self) -> list[Event]:

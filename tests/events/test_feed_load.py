@@ -20,6 +20,7 @@ from service.core.types import Role
 from service.crud import accounts
 from service.events.channel import End, FeedEnded, Subscriber
 from service.events.event import Event, Kind
+from service.events.log import Page
 from service.events.position import Position
 from service.serving.websocket import WebSocketProtocol
 from tests.conftest import Database
@@ -37,8 +38,12 @@ def _tidy(database: Database) -> Iterator[None]:
     database.execute("delete from airlines where carrier like '~%'")
 
 
-def _refuse(_events: list[Event]) -> bool:
+def _refuse(_page: Page) -> bool:
     return False
+
+
+def _page(name: str, body: bytes = b"{}") -> Page:
+    return Page([Event(name, Kind.INSERT, body)], 1, name, is_full=False)
 
 
 def _environment(database: Database, **others: str) -> dict[str, str]:
@@ -152,36 +157,83 @@ def test_a_web_socket_that_does_not_read_for_a_while_gets_all_in_order(
     assert written[False]
 
 
+def test_a_gap_begins_behind_what_was_written_at_once(database: Database, keys: dict[Role, str]) -> None:
+    with run_service(_environment(database, FEED_QUEUE="10"), keys) as service, service.client(Role.ADMIN) as api:
+        address, headers = service.url.replace("http", "ws") + _CHANGES, {"X-API-Key": service.keys[Role.ADMIN]}
+        with connect(address, additional_headers=headers, max_size=None) as feed:
+            events = (json.loads(feed.recv(60)) for _ in itertools.count())
+            next(one for one in events if one["type"] == "up-to-date")
+            keys_told = []
+            for letter in "abc":
+                api.post("/api/v1/airlines", json={"carrier": f"~{letter}", "name": "x"}).raise_for_status()
+                keys_told.append(next(one for one in events if one["type"] == "insert")["key"]["carrier"])
+            sleep(0.3)  # until they are done with the task's turn
+            database.execute("insert into airlines select '~' || n, repeat('x', 5000) from generate_series(1, 20) n")
+            rest = list(itertools.takewhile(lambda one: one["type"] != "up-to-date", events))
+    assert "gap" in {one["type"] for one in rest}
+    keys_told += [one["key"]["carrier"] for one in rest if one["type"] == "insert"]
+    assert keys_told == ["~a", "~b", "~c", *(f"~{number}" for number in range(1, 21))]
+
+
+def test_who_begins_to_follow_waits_so_long_and_holds_up_nobody_else(database: Database, keys: dict[Role, str]) -> None:
+    """What feeds ask first stands still: those in line are refused in time, and others do not stand in it."""
+    environment = _environment(database, POOL_MAX_SIZE="16", POOL_TIMEOUT="1", STATEMENT_TIMEOUT="30")
+
+    async def stand_still(service: Service) -> tuple[list[int], float]:
+        connection = await asyncpg.connect(database.owner_url)
+        try:
+            await connection.execute("begin; lock table rowhouse.tracked")
+            polls = [asyncio.to_thread(_status, service, _CHANGES) for _ in range(6)]
+            begun = monotonic()
+            several = asyncio.gather(*polls)
+            _, waiting = await asyncio.wait({several}, timeout=3)
+            assert waiting, "those that ask wait for the lock"
+            assert await asyncio.to_thread(_status, service, "/api/v1/airlines?limit=1") == 200
+            await connection.execute("rollback")
+            return await several, monotonic() - begun
+        finally:
+            await connection.close()
+
+    with run_service(environment, keys) as service:
+        statuses, seconds = asyncio.run(stand_still(service))
+    assert sorted(statuses) == [200, 200, 503, 503, 503, 503]
+    assert seconds < 10
+
+
+def _status(service: Service, path: str) -> int:
+    with service.client(Role.ADMIN) as client:
+        return client.get(path).status_code
+
+
 async def test_who_waits_for_nothing_is_given_events_at_once() -> None:
     given: list[str] = []
     takes = True
 
-    def give(events: list[Event]) -> bool:
+    def give(page: Page) -> bool:
         if takes:
-            given.extend(event.id for event in events)
+            given.append(page.cursor)
         return takes
 
     subscriber = Subscriber(10, 0, give)
-    subscriber.offer([Event("1", Kind.INSERT, b"{}")], 2)
+    subscriber.offer(_page("1"))
     assert not given, "it is not yet waiting: somebody is still being given what was before"
     assert [event.id for event in await subscriber.take()] == ["1"]
     waiting = asyncio.create_task(subscriber.take())
     await asyncio.sleep(0)
-    subscriber.offer([Event("2", Kind.INSERT, b"{}")], 2)
+    subscriber.offer(_page("2"))
     assert given == ["2"]
     takes = False
-    subscriber.offer([Event("3", Kind.INSERT, b"{}")], 2)
+    subscriber.offer(_page("3"))
     takes = True
-    subscriber.offer([Event("4", Kind.INSERT, b"{}")], 2)
+    subscriber.offer(_page("4"))
     assert [event.id for event in await waiting] == ["3", "4"]
     assert given == ["2"]
 
 
 async def test_what_waits_for_a_client_is_bounded_in_bytes() -> None:
     subscriber = Subscriber(1000, 0, _refuse)
-    event = Event("", Kind.INSERT, b"{}")
-    assert subscriber.offer([event], 50_000_000), "who has read all gets the next page, however large"
-    assert not subscriber.offer([event], 1)
+    assert subscriber.offer(_page("1", bytes(50_000_000))), "who has read all gets the next page, however large"
+    assert not subscriber.offer(_page("2", b"1"))
     assert subscriber.has_gap
     assert subscriber.depth == 0
 

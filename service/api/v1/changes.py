@@ -1,7 +1,6 @@
 """Feeds of changes: the same events as Server-Sent Events, by WebSocket, and by long poll."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 
 import orjson
 from starlette.types import Receive, Scope, Send
@@ -54,50 +53,43 @@ class Changes:
         last_id = headers.get(b"last-event-id", b"").decode("latin-1") or None
         request = parse_follow(path.table, scope["query_string"], last_id)
         plans = self._plans(request, principal)
-        runtime = self._runtime
-        tracked = [await runtime.hub.log.tracked(plan.resource) for plan in plans]
-        cursor = None if request.cursor is None else runtime.hub.log.cursors.read(request.cursor)
-
-        def rebuild() -> Feed:
-            return make_feed(self._plans(request, principal), tracked, runtime.policy, principal)
-
-        generation = runtime.policy.generation  # before it is used: what changes from now on is seen
-        feed = make_feed(plans, tracked, runtime.policy, principal)
-        await runtime.hub.log.check(feed)
-        entries = tuple(entry for logged in tracked for entry in logged.entries)
-        session = Session(runtime.hub, principal, feed, entries, generation, rebuild)
-        scope["rowhouse.is_stream"] = True
+        hub = self._runtime.hub
+        cursor = None if request.cursor is None else hub.log.cursors.read(request.cursor)
         # Anonymous callers are told apart by their addresses alone.
         client = f"{principal.actor} {client_address(scope)}" if principal.is_anonymous else principal.actor
-        async with self._watched(session, client):
-            events = self._events(request, plans, session, cursor)
-            if scope["type"] == "websocket":
-                socket = Socket(scope, receive, send, self._settings.security.allowed_origins)
-                session.write = socket.write_now
-                await socket.run(events)
-            elif _SSE in headers.get(b"accept", b""):
-                await send_stream(scope, receive, send, events)
-            else:
-                most_rows = self._settings.api.api_max_rows
-                answer = await Poll(session, request.cursor is not None, request.wait, most_rows).answer(
-                    receive, events
-                )
-                await answer.send(send, is_head=scope["method"] == "HEAD")
+        with hub.admitted(client):
+            session = await self._session(request, plans, principal)
+            session.write = scope.get("rowhouse.write", session.write)  # other servers than ours have none
+            scope["rowhouse.is_stream"] = True
+            with self._runtime.guard.watching(session):
+                events = self._events(request, plans, session, cursor)
+                if scope["type"] == "websocket":
+                    await Socket(scope, receive, send, self._settings.security.allowed_origins).run(events)
+                elif _SSE in headers.get(b"accept", b""):
+                    await send_stream(scope, receive, send, events)
+                else:
+                    most_rows = self._settings.api.api_max_rows
+                    poll = Poll(session, request.cursor is not None, request.wait, most_rows)
+                    answer = await poll.answer(receive, events)
+                    await answer.send(send, is_head=scope["method"] == "HEAD")
+
+    async def _session(self, request: FollowRequest, plans: list[ReadPlan], principal: Principal) -> Session:
+        runtime = self._runtime
+        async with runtime.hub.beginning.take():
+            tracked = [await runtime.hub.log.tracked(plan.resource) for plan in plans]
+
+            def rebuild() -> Feed:
+                return make_feed(self._plans(request, principal), tracked, runtime.policy, principal)
+
+            generation = runtime.policy.generation  # before it is used: what changes from now on is seen
+            feed = make_feed(plans, tracked, runtime.policy, principal)
+            await runtime.hub.log.check(feed)
+        entries = tuple(entry for logged in tracked for entry in logged.entries)
+        return Session(runtime.hub, principal, feed, entries, generation, rebuild)
 
     def _plans(self, request: FollowRequest, principal: Principal) -> list[ReadPlan]:
         plans = read_plans(request.parameters, self._runtime.policy, principal, self._bounds)
         return [without_deleted(plan) for plan in plans]
-
-    @asynccontextmanager
-    async def _watched(self, session: Session, client: str) -> AsyncIterator[None]:
-        hub = self._runtime.hub
-        hub.admit(client)
-        self._runtime.guard.watch(session)
-        try:
-            yield
-        finally:
-            self._runtime.guard.forget(session)
-            hub.release(client)
 
     def _events(self, request: FollowRequest, plans: list[ReadPlan], session: Session, cursor: Cursor | None) -> Events:
         if request.has_snapshot and cursor is None:

@@ -20,11 +20,11 @@ from service.auth.policy import Policy
 from service.catalog.resource import Resource
 from service.core.errors import MethodNotAllowed, NotAcceptable
 from service.core.settings import ApiSettings, ImportSettings
+from service.core.slots import Slots
 from service.crud.statements import StatementCache
 from service.crud.work import Work
 from service.events.past import TimeMachine
 from service.imports.importer import Importer
-from service.imports.slots import Slots
 from service.jobs.imports import Bodies
 from service.query.parse.cache import QueryCache
 from service.schemas.table_schema import table_schema

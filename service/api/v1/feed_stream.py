@@ -1,7 +1,7 @@
 """A feed as Server-Sent Events and by WebSocket."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from types import TracebackType
 
@@ -119,7 +119,6 @@ class Socket:
         self._receive = receive
         self._send = send
         self._origins = origins
-        self._write_frames: Callable[[bytes], bool] | None = scope.get("rowhouse.write")
 
     async def run(self, events: Events) -> None:
         self._require_origin()
@@ -132,13 +131,6 @@ class Socket:
                 if ending is not None:
                     await self._write([ending.event()], patience)
                     await self._send({"type": "websocket.close", "code": ending.close, "reason": ending.code})
-
-    def write_now(self, events: list[Event]) -> bool:
-        """Write events past those that are followed, which must have been sent; False where that has to wait."""
-        if self._write_frames is None:  # another server than ours
-            return False
-        frames = events[0].message if len(events) == 1 else b"".join(event.message for event in events)
-        return len(frames) <= _PIECE and self._write_frames(frames)
 
     async def _follow(self, first: list[Event], events: Events, patience: Patience) -> Ending | None:
         """Send what comes; how it ends, or None where the client takes nothing, and so cannot be told."""

@@ -21,13 +21,13 @@ from service.api.v1.writing import WriteRequest, WriteTools, rows_answer
 from service.catalog.resource import Resource
 from service.core.errors import InvalidBody, InvalidQuery, MethodNotAllowed, NotAcceptable, UnsupportedMediaType
 from service.core.settings import DefaultReturn, ImportSettings
+from service.core.slots import Slots
 from service.core.types import Action
 from service.crud.write import Outcome
 from service.imports.importer import Caller, Importer
 from service.imports.open import open_rows
 from service.imports.order import Format, Imported, Order
 from service.imports.rows import Rejections
-from service.imports.slots import Slots
 from service.jobs.imports import Bodies
 from service.query.plan import OnConflict
 

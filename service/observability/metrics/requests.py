@@ -80,7 +80,7 @@ class RequestMetrics:
         )
         self._sent = Summary(
             "http_response_size_bytes",
-            "Bodies of answers; of WebSockets, characters.",
+            "Bodies of answers; of WebSockets, what was sent, about.",
             ("handler",),
             registry=registry,
         )
