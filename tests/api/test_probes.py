@@ -15,6 +15,7 @@ import pytest
 from service.api import standing
 from service.core.types import Role
 from service.db import migrations
+from service.db.connections import brief_connection
 from service.db.embedded import EmbeddedPostgres
 from service.db.migrations import Branch
 from service.db.probe import DatabaseProbe
@@ -188,11 +189,8 @@ def _let_in(folder: Path) -> None:
 
 
 async def _ask(url: str, query: str) -> object:
-    connection = await asyncpg.connect(url)
-    try:
+    async with brief_connection(url) as connection:
         return await connection.fetchval(query)
-    finally:
-        await connection.close()
 
 
 def test_a_standby_is_read_and_says_clearly_that_it_takes_no_writes(

@@ -11,6 +11,7 @@ import httpx2
 import pytest
 
 from service.core.types import Role
+from service.db.connections import brief_connection
 from tests.conftest import Database
 from tests.service_under_test import Service
 
@@ -105,11 +106,8 @@ async def _run(url: str, script: str, settings: dict[str, str]) -> None:
 
 
 async def _value(url: str, sql: str) -> Any:
-    connection = await asyncpg.connect(url)
-    try:
+    async with brief_connection(url) as connection:
         return await connection.fetchval(sql)
-    finally:
-        await connection.close()
 
 
 def _parsed(image: str | None) -> dict[str, Any] | None:

@@ -167,7 +167,7 @@ def test_a_gap_begins_behind_what_was_written_at_once(database: Database, keys: 
             for letter in "abc":
                 api.post("/api/v1/airlines", json={"carrier": f"~{letter}", "name": "x"}).raise_for_status()
                 keys_told.append(next(one for one in events if one["type"] == "insert")["key"]["carrier"])
-            sleep(0.3)  # until they are done with the task's turn
+            sleep(0.3)  # until the feed waits for more
             database.execute("insert into airlines select '~' || n, repeat('x', 5000) from generate_series(1, 20) n")
             rest = list(itertools.takewhile(lambda one: one["type"] != "up-to-date", events))
     assert "gap" in {one["type"] for one in rest}
